@@ -1,12 +1,13 @@
 import { expect } from "bun:test";
+import { startShaper } from "../bench/shaped-link.ts";
 import { digestOf } from "../src/oci/digest.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
+import { type DockerRegistry, startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { filesImage } from "./harness/images.ts";
 import { PODMAN_5, startPodman } from "./harness/podman.ts";
 import { push } from "./harness/push.ts";
-import { unpackedTests } from "./harness/real-components.ts";
+import { isLong, unpackedTests } from "./harness/real-components.ts";
 import { type Exchange, RecordedExchanges } from "./harness/recorded-exchanges.ts";
 import { verifyStore } from "./harness/store-files.ts";
 import type { TarEntry } from "./harness/tar.ts";
@@ -15,13 +16,41 @@ const podmanTest = await unpackedTests("trixie-podman", PODMAN_5);
 
 const FILE_SIZE = 20_000;
 const isBlob = /\/blobs\//;
+/** What the head of a response may have, in bytes. */
+const HEAD = 640;
 
-/** 200 incompressible files; every 20th differs in each version. */
-function filesOf(version: number): TarEntry[] {
-  return Array.from({ length: 200 }, (_, at) => ({
-    path: `file-${at}`,
-    content: bytesOf(randomContent(FILE_SIZE, at % 20 === 7 ? 1000 * version + at : at + 1)),
-  }));
+interface Version {
+  readonly tag: string;
+  readonly files: readonly TarEntry[];
+}
+
+/** Two versions of an image of 200 incompressible files, of which every 20th differs. */
+function twoVersions(fileSize: number): Version[] {
+  return [1, 2].map((version) => {
+    const files = Array.from({ length: 200 }, (_, at) => ({
+      path: `file-${at}`,
+      content: bytesOf(randomContent(fileSize, at % 20 === 7 ? 1000 * version + at : at + 1)),
+    }));
+    return { tag: `${version}`, files };
+  });
+}
+
+/** Pushes each version as `app`, with an index of the files in each layer. */
+async function publish(
+  tree: string,
+  registry: DockerRegistry,
+  versions: readonly Version[],
+): Promise<void> {
+  await using publisher = await startPodman(tree);
+  for (const { tag, files } of versions) {
+    await push(filesImage(files), { url: registry.url, repository: "plain", tag });
+    const plain = `${registry.address}/plain:${tag}`;
+    await publisher.run("pull", "--tls-verify=false", plain);
+    const format = "--compression-format=zstd:chunked";
+    const target = `${registry.address}/app:${tag}`;
+    await publisher.run("push", "--tls-verify=false", format, plain, target);
+  }
+  await registry.forget();
 }
 
 function digestsOf(files: readonly TarEntry[]): Record<string, string> {
@@ -32,19 +61,8 @@ function digestsOf(files: readonly TarEntry[]): Record<string, string> {
 
 podmanTest("podman 5 pulls zstd:chunked images in part, cold and warm", async (tree) => {
   await using registry = await startDockerRegistry();
-  const versions = [1, 2].map((version) => ({ tag: `${version}`, files: filesOf(version) }));
-  {
-    await using publisher = await startPodman(tree);
-    for (const { tag, files } of versions) {
-      await push(filesImage(files), { url: registry.url, repository: "plain", tag });
-      const plain = `${registry.address}/plain:${tag}`;
-      await publisher.run("pull", "--tls-verify=false", plain);
-      const format = "--compression-format=zstd:chunked";
-      const target = `${registry.address}/app:${tag}`;
-      await publisher.run("push", "--tls-verify=false", format, plain, target);
-    }
-  }
-  await registry.forget();
+  const versions = twoVersions(FILE_SIZE);
+  await publish(tree, registry, versions);
   await using cache = await startEntrepot({
     config: { upstreams: { "reg.test": localUpstream(registry.url) } },
   });
@@ -82,3 +100,43 @@ podmanTest("podman 5 pulls zstd:chunked images in part, cold and warm", async (t
   expect(bytes(second)).toBeGreaterThan(10 * FILE_SIZE);
   expect(bytes(second)).toBeLessThan(20 * FILE_SIZE);
 });
+
+if (isLong)
+  podmanTest(
+    "podman 5 pulls large images in part while they are filled, and each byte is fetched once",
+    async (tree) => {
+      await using registry = await startDockerRegistry();
+      const versions = twoVersions(10 * FILE_SIZE);
+      await publish(tree, registry, versions);
+      await using link = await startShaper(registry.port, {
+        roundTripMs: 20,
+        megabytesPerSecond: 80,
+        connectionMegabytesPerSecond: 10,
+        slowStart: true,
+      });
+      await using cache = await startEntrepot({
+        config: { upstreams: { "reg.test": localUpstream(link.url) } },
+      });
+      await using podman = await startPodman(tree, { "reg.test": `${cache.address}/reg.test` });
+      const unique = new Map<string, number>();
+      for (const { tag, files } of versions) {
+        await podman.run("pull", `reg.test/app:${tag}`);
+        expect(await podman.files(`reg.test/app:${tag}`)).toEqual(digestsOf(files));
+      }
+      // What was not asked for arrives all the same: a fill belongs to no client.
+      for (const { path } of await registry.requests({ method: "GET", path: isBlob })) {
+        const whole = await cache.get(path.replace("/v2/", "/v2/reg.test/"));
+        unique.set(path, (await whole.bytes()).byteLength);
+      }
+      const requests = await registry.requests();
+      const manifests = requests.filter(
+        ({ path, method }) => method === "GET" && !isBlob.test(path),
+      );
+      const bytes =
+        [...unique.values()].reduce((sum, size) => sum + size, 0) +
+        manifests.reduce((sum, { sent }) => sum + sent, 0);
+      expect(await link.delivered()).toBeLessThan(bytes + requests.length * HEAD);
+      await verifyStore(cache.data);
+    },
+    120_000,
+  );
