@@ -166,6 +166,7 @@ export class FetchLoop {
       const { yielding } = this.#options;
       if (yielding?.isPaused) await yielding.resumed(source, this.#options);
       else if (this.segments?.covers(writer.length)) {
+        this.#options.share?.waits(this.segments);
         this.segments.hurry(writer.length);
         await withTimeout(LOOK_MS, this.#grew.promise);
       } else {

@@ -151,6 +151,29 @@ describe("the further connections of large downloads", () => {
     expect(line.connections).toBe(7);
   });
 
+  test("are not given up while they are still reaching their rate", () => {
+    const line = new Line(7);
+    line.pass(0.4, limitedPerConnection);
+    expect(line.share.allowed).toBe(1);
+    // Slow start: for most of a second, the further connection brings next to nothing.
+    line.pass(0.8, () => 10.5 * MIB);
+    expect(line.share.allowed).toBe(1);
+    line.pass(0.4, limitedPerConnection);
+    expect(line.share.allowed).toBe(2);
+  });
+
+  test("take the place of a download's own connection while that is idle", () => {
+    const line = new Line(7);
+    line.pass(10, (further) => Math.min(limitedPerConnection(further), 25 * MIB));
+    line.end();
+    expect(line.connections).toBe(2);
+    line.share.waits(line);
+    expect(line.connections).toBe(3);
+    line.share.receives(line);
+    line.end();
+    expect(line.connections).toBe(2);
+  });
+
   test("are there at once for bytes that a client asks for, up to the limit", () => {
     const line = new Line(2);
     expect(line.share.take(false)).toBe(false);

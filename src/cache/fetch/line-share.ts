@@ -8,6 +8,8 @@ const MIN_RATE = 256 * 1024;
 const MIN_GAIN = 0.15;
 /** How many windows a connection on trial may take until it receives. */
 const MAX_TRIAL_WINDOWS = 10;
+/** How many windows a connection on trial is judged by: TCP needs several round trips to reach its rate. */
+const MAX_JUDGED_WINDOWS = 6;
 /** How long a connection that brought nothing is not tried again, in milliseconds. */
 const SETTLED_MS = 10_000;
 /** How long an upstream that refused, or failed, gets no further connections, in milliseconds. */
@@ -61,6 +63,8 @@ export class LineShare {
   /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
   readonly #users = new Set<LineUser>();
+  /** Those whose own connection is idle. */
+  readonly #idle = new Set<LineUser>();
   #allowed = 0;
   #running = 0;
   /** Of the window that is measured. */
@@ -71,6 +75,7 @@ export class LineShare {
   /** Whether the current window began when the connection on trial was receiving. */
   #isMeasuring = false;
   #trialWindows = 0;
+  #judgedWindows = 0;
   #settledUntil = -Infinity;
   #distrustedUntil = -Infinity;
   /** The most that are tried, after more were refused. */
@@ -124,6 +129,7 @@ export class LineShare {
 
   leave(user: LineUser): void {
     this.#users.delete(user);
+    this.#idle.delete(user);
     if (this.#users.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -136,9 +142,21 @@ export class LineShare {
 
   /** Takes one of the allowed connections, even beyond what is allowed if a client asks for its bytes. */
   take(isDemanded: boolean): boolean {
-    if (this.#running >= (isDemanded ? this.limit : this.#allowed)) return false;
+    if (this.#running >= (isDemanded ? this.limit : this.#wanted)) return false;
     this.#running += 1;
     return true;
+  }
+
+  /** The own connection of a download is idle: a further one receives what it needs next. */
+  waits(user: LineUser): void {
+    if (this.#idle.has(user)) return;
+    this.#idle.add(user);
+    this.#connect();
+  }
+
+  /** The own connection of a download is in use again. */
+  receives(user: LineUser): void {
+    this.#idle.delete(user);
   }
 
   release(): void {
@@ -199,26 +217,37 @@ export class LineShare {
       this.now() < this.#ceilingUntil ? Math.min(this.#ceiling, this.limit) : this.limit;
     if (!isSlow || this.#allowed >= limit || this.now() < this.#settledUntil) return;
     // What clients ask for comes and goes: meanwhile, nothing can be learned.
-    if (this.#running > this.#allowed) return;
+    if (this.#running > this.#wanted) return;
     this.#before = rate;
     this.#isMeasuring = false;
     this.#trialWindows = 0;
+    this.#judgedWindows = 0;
     this.#allowed += 1;
     this.#connect();
   }
 
+  /** A further connection takes the place of each one that is idle. */
+  get #wanted(): number {
+    return this.#allowed + this.#idle.size;
+  }
+
   /** Whether the allowed connections are all there, and receive. */
   get #isTried(): boolean {
-    return this.#running >= this.#allowed && [...this.#users].every((user) => user.isReceiving);
+    return this.#running >= this.#wanted && [...this.#users].every((user) => user.isReceiving);
   }
 
   #judge(before: number, rate: number): void {
     this.#before = undefined;
     // What was measured is that of other connections, if one has ended or begun meanwhile.
-    if (this.#running !== this.#allowed) return;
+    if (this.#running !== this.#wanted) return;
     const expected = 1 / Math.max(1, this.#own + this.#running - 1);
     if (rate >= before * (1 + Math.min(MIN_GAIN, expected / 2))) {
       this.#tryMore(rate);
+      return;
+    }
+    this.#judgedWindows += 1;
+    if (this.#judgedWindows < MAX_JUDGED_WINDOWS) {
+      this.#before = before;
       return;
     }
     // It brings nothing.
@@ -232,14 +261,14 @@ export class LineShare {
     this.#settledUntil = Math.max(this.#settledUntil, this.now() + milliseconds);
     // Others end with their part.
     for (const user of this.#byRank().toReversed()) {
-      while (this.#running > this.#allowed && user.disconnect?.() === true);
+      while (this.#running > this.#wanted && user.disconnect?.() === true);
     }
   }
 
   #connect(): void {
-    if (this.#running >= this.#allowed) return;
+    if (this.#running >= this.#wanted) return;
     for (const user of this.#byRank()) {
-      while (this.#running < this.#allowed && user.tryConnect());
+      while (this.#running < this.#wanted && user.tryConnect());
     }
   }
 

@@ -122,6 +122,7 @@ export class Segments implements LineUser {
     const { writer, share } = this.#options;
     const since = share.now();
     this.#head = { first: writer.length, end, since, lastAt: since };
+    share.receives(this);
     this.#headAt = writer.length;
     this.#source = source;
   }
