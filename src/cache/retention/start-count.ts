@@ -31,13 +31,16 @@ export async function countAtStart(
 ): Promise<number> {
   const { path, blobs, metadata, sidecars, budget, evictor, admin, rebuildState } = storage;
   const mayRecord = rebuildState.finished === rebuildState.started && !budget.fullState.isFailing;
-  let found = 0;
-  if (mayRecord && !storage.wasShutDownCleanly) {
-    const store = { store: blobs, metadata, sidecars, inUse };
-    found = await recordUnrecorded(path, { ...store, signal });
-    await admin.recount();
-  }
   await sidecars.count(signal);
+  if (!mayRecord || storage.wasShutDownCleanly) return 0;
+  const found = await recordUnrecorded(path, {
+    store: blobs,
+    metadata,
+    sidecars,
+    inUse,
+    signal,
+  });
+  await admin.recount();
   await budget.measure();
   if (!signal.aborted && budget.level.isTight) await evictor.sweep();
   return found;
