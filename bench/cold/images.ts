@@ -3,7 +3,7 @@ import { randomContent } from "../../test/harness/content.ts";
 import type { TarEntry } from "../../test/harness/tar.ts";
 import { MIB } from "../upstream.ts";
 
-/** Bytes per file: unpacking costs a file each, as in real layers. */
+/** Bytes per file of a compressible layer: unpacking costs a file each, as in real layers. */
 const FILE_SIZE = 64 * 1024;
 /** Bytes of words that the files of compressible layers are cut from. */
 const TEXT_SIZE = 8 * MIB;
@@ -19,9 +19,9 @@ export function incompressibleImage(sizes: readonly number[], seed: number): Ima
   return layersImage(layers, { level: 0 });
 }
 
-/** The files of such a layer; the same seed gives the same layer. */
+/** The files of such a layer, of 1 MiB each; the same seed gives the same layer. */
 export function incompressibleLayer(mebibytes: number, seed: number): TarEntry[] {
-  return files(mebibytes * MIB, seed, (random) => random);
+  return files(mebibytes * MIB, seed, MIB, (random) => random);
 }
 
 /**
@@ -32,7 +32,7 @@ export function compressibleImage(sizes: readonly number[], seed: number): Image
   const text = words(seed);
   return layersImage(
     sizes.map((size, layer) =>
-      files(size * MIB * EXPANSION, 100 * seed + layer, (random, at) => {
+      files(size * MIB * EXPANSION, 100 * seed + layer, FILE_SIZE, (random, at) => {
         const start = (at * 37 * FILE_SIZE + layer * 1_000_003) % (TEXT_SIZE - FILE_SIZE);
         const content = text.slice(start, start + random.byteLength);
         content.set(random.subarray(0, random.byteLength * RANDOM_PART));
@@ -45,15 +45,16 @@ export function compressibleImage(sizes: readonly number[], seed: number): Image
 function files(
   bytes: number,
   seed: number,
+  fileSize: number,
   contentOf: (random: Uint8Array, at: number) => Uint8Array,
 ): TarEntry[] {
   const entries: TarEntry[] = [];
   for (const chunk of randomContent(bytes, seed).chunks()) {
-    for (let at = 0; at < chunk.byteLength; at += FILE_SIZE) {
+    for (let at = 0; at < chunk.byteLength; at += fileSize) {
       const number = entries.length;
       entries.push({
         path: `layer-${seed}/${number % 100}/${number}`,
-        content: contentOf(chunk.subarray(at, at + FILE_SIZE), number),
+        content: contentOf(chunk.subarray(at, at + fileSize), number),
       });
     }
   }
