@@ -21,16 +21,20 @@ export class ExtentMap implements Iterable<Extent> {
     return this.#extents.reduce((sum, { first, end }) => sum + end - first, 0);
   }
 
+  /** How many extents there are. */
+  get count(): number {
+    return this.#extents.length;
+  }
+
   add(first: number, end: number): void {
     if (first >= end) return;
-    const before = this.#extents.filter((extent) => extent.end < first);
-    const after = this.#extents.filter((extent) => extent.first > end);
-    const touched = this.#extents.slice(before.length, this.#extents.length - after.length);
+    const from = this.#indexOf((extent) => extent.end >= first);
+    const to = this.#indexOf((extent) => extent.first > end);
     const merged = {
-      first: Math.min(first, touched[0]?.first ?? first),
-      end: Math.max(end, touched.at(-1)?.end ?? end),
+      first: Math.min(first, from < to ? (this.#extents[from]?.first ?? first) : first),
+      end: Math.max(end, from < to ? (this.#extents[to - 1]?.end ?? end) : end),
     };
-    this.#extents = [...before, merged, ...after];
+    this.#extents.splice(from, to - from, merged);
   }
 
   /** Forgets the bytes before an offset. */
@@ -49,15 +53,27 @@ export class ExtentMap implements Iterable<Extent> {
 
   /** The end of the bytes that are there from `offset` on: `offset` itself if it is not there. */
   endFrom(offset: number): number {
-    const extent = this.#extents.find(({ first, end }) => first <= offset && offset < end);
-    return extent?.end ?? offset;
+    const extent = this.#extents[this.#indexOf(({ end }) => end > offset)];
+    return extent && extent.first <= offset ? extent.end : offset;
   }
 
   /** The first gap at or after `offset`, up to `limit`; `undefined` if all of that is there. */
   gapFrom(offset: number, limit: number): Extent | undefined {
     const first = this.endFrom(offset);
     if (first >= limit) return undefined;
-    const next = this.#extents.find((extent) => extent.first > first);
+    const next = this.#extents[this.#indexOf((extent) => extent.first > first)];
     return { first, end: Math.min(limit, next?.first ?? limit) };
+  }
+
+  /** Where the extents begin of which something is true that is so of all after them as well. */
+  #indexOf(isTrue: (extent: Extent) => boolean): number {
+    let [from, to] = [0, this.#extents.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      const extent = this.#extents[middle];
+      if (extent && isTrue(extent)) to = middle;
+      else from = middle + 1;
+    }
+    return from;
   }
 }

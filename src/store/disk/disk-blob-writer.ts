@@ -146,7 +146,7 @@ export class DiskBlobWriter implements BlobWriter {
     const end = Math.min(this.#ahead.extents.endFrom(first), first + ABSORBED_BYTES);
     if (end === first) return false;
     await this.#appended.absorb(end);
-    this.#ahead.prefixGrew(first, end);
+    this.#ahead.extents.removeBefore(end);
     return true;
   }
 

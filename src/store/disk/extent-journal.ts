@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import { type Extent, ExtentMap } from "../extents.ts";
 import { removeFile } from "../remove-file.ts";
 import { systemCode } from "../storage-fault.ts";
@@ -10,8 +11,17 @@ export const JOURNAL_SUFFIX = ".extents";
 /** What bytes are recorded at once, at least: a crash loses no more than so many of each transfer. */
 const RECORDED_BYTES = 1024 * 1024;
 
+/** So many small parts are recorded in any case, in bytes. */
+const MAX_PENDING_BYTES = 16 * RECORDED_BYTES;
+
 /** A larger file is none that was written here, in bytes: this is enough for a blob of 100 GB. */
 const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Nothing that was downloaded here is in more pieces. */
+const MAX_EXTENTS = 8192;
+
+/** How many lines are read before others have a turn. */
+const LINES_AT_ONCE = 2000;
 
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -25,7 +35,7 @@ const LINE = /^(\d{1,15}) (\d{1,15})$/;
  */
 export class ExtentJournal {
   readonly #path: string;
-  readonly #pending = new ExtentMap();
+  #pending = new ExtentMap();
   #file: FileHandle | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -45,9 +55,11 @@ export class ExtentJournal {
     const text = await this.#text();
     if (text === undefined) return undefined;
     const map = new ExtentMap();
-    for (const line of text.split("\n").slice(0, -1)) {
+    for (const [index, line] of text.split("\n").slice(0, -1).entries()) {
       const [, first, end] = LINE.exec(line) ?? [];
       map.add(Number(first ?? 0), Math.min(size, Number(end ?? 0)));
+      if (map.count > MAX_EXTENTS) throw new Error(`${this.#path} is not a journal`);
+      if (index % LINES_AT_ONCE === LINES_AT_ONCE - 1) await setImmediate();
     }
     return map;
   }
@@ -66,12 +78,13 @@ export class ExtentJournal {
   /** Bytes are in the file now. They are recorded soon, together with others. */
   record({ first, end }: Extent): void {
     this.#pending.add(first, end);
-    if (this.#pending.bytes >= RECORDED_BYTES) this.#flush();
+    const isFull = this.#pending.bytes >= MAX_PENDING_BYTES;
+    this.#flush((extent) => isFull || extent.end - extent.first >= RECORDED_BYTES);
   }
 
   /** Writes what is left, and closes the file. Never rejects: then less is resumed. */
   async close(): Promise<void> {
-    this.#flush();
+    this.#flush(() => true);
     await this.#writing;
     await this.#file?.close().catch(() => {});
     this.#file = undefined;
@@ -100,10 +113,11 @@ export class ExtentJournal {
     }
   }
 
-  #flush(): void {
-    const lines = [...this.#pending].map(({ first, end }) => `${first} ${end}\n`).join("");
-    if (lines === "") return;
-    this.#pending.removeBefore(Infinity);
+  #flush(isDue: (extent: Extent) => boolean): void {
+    const due = [...this.#pending].filter(isDue);
+    if (due.length === 0) return;
+    this.#pending = new ExtentMap([...this.#pending].filter((extent) => !isDue(extent)));
+    const lines = due.map(({ first, end }) => `${first} ${end}\n`).join("");
     // The disk will tell the same of the data. Without the lines, their bytes are fetched again.
     this.#writing = this.#writing.then(() => this.#append(lines)).catch(() => {});
   }
