@@ -194,7 +194,6 @@ export class DiskBlobWriter implements BlobWriter {
       // The kernel reports a write-back error only once, to the next sync: an earlier one may have it.
       if (this.#appended.failure) throw this.#appended.failure;
       await this.#host.sync(this.#file);
-      await this.#journal.close();
       // Before the blob is published: without its journal, a partial file counts from its first byte to its last.
       if (this.#ahead.isJournaled) await this.#journal.remove();
     } catch (cause) {
@@ -220,7 +219,6 @@ export class DiskBlobWriter implements BlobWriter {
     this.#state = "ended";
     try {
       await removeFile(this.#path);
-      await this.#journal.close();
       if (this.#ahead.isJournaled) await this.#journal.remove();
     } catch (cause) {
       throw storageFault(`remove ${this.#path}`, cause);

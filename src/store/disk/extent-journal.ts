@@ -36,6 +36,7 @@ const LINE = /^(\d{1,15}) (\d{1,15})$/;
 export class ExtentJournal {
   readonly #path: string;
   #pending = new ExtentMap();
+  #isRemoved = false;
   #file: FileHandle | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -90,7 +91,10 @@ export class ExtentJournal {
     this.#file = undefined;
   }
 
+  /** Nothing is written any more: a write in progress would leave a journal without its file. */
   async remove(): Promise<void> {
+    this.#isRemoved = true;
+    await this.close();
     await removeFile(this.#path);
   }
 
@@ -123,6 +127,7 @@ export class ExtentJournal {
   }
 
   async #append(lines: string): Promise<void> {
+    if (this.#isRemoved) return;
     this.#file ??= await open(this.#path, APPEND, 0o600);
     await this.#file.appendFile(lines);
   }

@@ -13,16 +13,19 @@ export interface ResumedPartial {
 
 /** Finds out what a partial file holds. It is emptied if that cannot be known. */
 export async function resumePartial(file: FileHandle, path: string): Promise<ResumedPartial> {
-  const journal = new ExtentJournal(path);
   const { size } = await file.stat();
   try {
+    const extents = size === 0 ? undefined : await new ExtentJournal(path).read(size);
     // A file that was removed may have left its journal behind.
-    if (size === 0) await journal.remove();
-    const extents = size === 0 ? undefined : await journal.read(size);
-    return { journal, extents, prefix: extents ? extents.endFrom(0) : size };
+    if (size === 0) await new ExtentJournal(path).remove();
+    return {
+      journal: new ExtentJournal(path),
+      extents,
+      prefix: extents ? extents.endFrom(0) : size,
+    };
   } catch {
     await file.truncate(0);
-    await journal.remove();
-    return { journal, extents: undefined, prefix: 0 };
+    await new ExtentJournal(path).remove();
+    return { journal: new ExtentJournal(path), extents: undefined, prefix: 0 };
   }
 }

@@ -179,3 +179,17 @@ test("a journal without its file is listed and removed like a partial download",
   expect(orphan && (await store.removePartial(orphan.name))).toBe(true);
   expect(await readdir(join(directory, "fills"))).toEqual([]);
 });
+
+test("a download that is discarded while it is written leaves nothing behind", async () => {
+  const directory = join(folder, "discarded");
+  const store = await openDiskBlobStore(directory);
+  for (let round = 0; round < 20; round += 1) {
+    const writer = await store.writer(digest);
+    await writer.writeAhead(1_000_000, [blob.subarray(1_000_000, 1_400_000)]);
+    await writer.append(blob.subarray(0, 200_000));
+    const ahead = writer.writeAhead(1_400_000, [blob.subarray(1_400_000)]).catch(() => {});
+    await writer.discard();
+    await ahead;
+    expect(await readdir(join(directory, "fills"))).toEqual([]);
+  }
+});
