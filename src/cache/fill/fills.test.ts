@@ -3,6 +3,7 @@ import type { Fault } from "../../oci/fault.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type FillEvent, Fills } from "./fills.ts";
 import { follow } from "./follow.ts";
+import { Yielding } from "../fetch/yielding.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 
 function createFills() {
@@ -24,6 +25,16 @@ test("a put and a fill of one blob at once store it once", async () => {
   expect((await fill.stored).size).toBe(bytes.length);
   await fill.ended;
   expect(await Array.fromAsync(store.partials())).toEqual([]);
+});
+
+test("who stops waits for no blob that no client has asked for", async () => {
+  const { fills } = createFills();
+  const { bytes, digest } = sampleBlob(100_000);
+  const source = new ScriptedSource(bytes, [{ hangsAfter: 10 }]);
+  const fill = fills.start(digest, source, { yielding: new Yielding() });
+  await fill.started;
+  await fills.drain(3_600_000);
+  expect(fill.fault?.detail.kind).toBe("cancelled");
 });
 
 test("a blob that is used counts as in use until the last use has ended", async () => {

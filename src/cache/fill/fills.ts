@@ -201,10 +201,14 @@ export class Fills {
 
   /**
    * Lets running fills finish for `grace` milliseconds, then suspends the rest, so that the next
-   * process resumes them. New fills are refused.
+   * process resumes them. Those that no client has asked for are suspended at once. New fills are refused.
    */
   async drain(grace: number): Promise<void> {
     this.#isStopping = true;
+    const unasked = [...this.#running].filter(
+      (fill) => this.#yielding.get(fill)?.isAsked === false,
+    );
+    await Promise.all(unasked.map((fill) => fill.suspend()));
     const all = Promise.allSettled([...this.#running].map((fill) => fill.stored));
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, grace);
