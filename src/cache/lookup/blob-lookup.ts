@@ -43,7 +43,7 @@ export interface BlobLookupOptions {
   readonly negativeCache: NegativeCache;
   readonly bypass: Bypass;
   /** Downloads the other layers of an image ahead; by default, nothing is. */
-  readonly siblings?: Pick<Siblings, "asked" | "missed"> | undefined;
+  readonly siblings?: Pick<Siblings, "asked" | "missed" | "makeWay"> | undefined;
 }
 
 /**
@@ -106,7 +106,10 @@ export class BlobLookup {
     range?: RangeRequest,
     isWhole = readsWhole(range),
   ): Promise<BlobResult> {
-    if (isBypassed(upstream, repo)) return this.#bypass.blob(upstream, repo, digest, range);
+    if (isBypassed(upstream, repo)) {
+      this.#siblings?.makeWay(upstream);
+      return this.#bypass.blob(upstream, repo, digest, range);
+    }
     // For this very pull, so it counts as missing.
     const isAhead = this.#siblings?.asked(repo, digest) ?? false;
     const link = await this.#access.link(repo, digest);
@@ -128,6 +131,8 @@ export class BlobLookup {
       return { kind: "complete", blob, cacheStatus, ...(fresh ? { fresh } : {}) };
     }
     const running = this.#fills.running(digest, repo.upstream);
+    // One that runs has a connection, or gets one.
+    if (!running) this.#siblings?.makeWay(upstream);
     // Then the blob is here, and only not durable yet.
     const isHere = running?.isVerified && link?.confirmed;
     const cacheStatus = isAhead || !running ? MISS : isHere ? HIT : COLLAPSED;

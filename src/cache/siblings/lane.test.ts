@@ -191,6 +191,28 @@ test("clients come first: without a connection for them, the last large layer gi
   expect(world.downloads).toHaveLength(3);
 });
 
+test("clients come first: without a connection for any request of theirs, a small layer gives way as well", () => {
+  const world = new World();
+  world.add([10 * KIB, 30 * MIB, 20 * KIB]);
+  world.pass(0.4, { connection: 2 * MIB, all: 100 * MIB });
+  expect(world.running).toEqual([0, 2, 1]);
+  for (const running of [[0, 2], [0], []]) {
+    world.lane.makeWay(false);
+    expect(world.running).toEqual(running);
+  }
+  expect(world.share.running).toBe(0);
+  // What was paused is held to the same conditions as what waits.
+  world.isAllowed = false;
+  world.lane.proceed();
+  world.pass(2, { connection: 2 * MIB, all: 100 * MIB });
+  expect(world.running).toEqual([]);
+  world.isAllowed = true;
+  world.lane.proceed();
+  world.pass(20, { connection: 2 * MIB, all: 100 * MIB });
+  expect(world.running.toSorted((one, other) => one - other)).toEqual([0, 1, 2]);
+  expect(world.downloads).toHaveLength(3);
+});
+
 test("an upstream that refuses a further connection keeps none for siblings", () => {
   const world = new World();
   world.add([30 * MIB, 30 * MIB]);

@@ -8,6 +8,8 @@ const SMALL_BYTES = 1024 * 1024;
 /** How many of them are downloaded at once, and their bytes altogether. */
 const MAX_SMALL = 16;
 const MAX_SMALL_BYTES = 4 * 1024 * 1024;
+/** How long none is begun after one gave way to a request, which may need a token first, in milliseconds. */
+const GIVEN_WAY_MS = 1000;
 /** Blobs that wait. */
 const MAX_WAITING = 1024;
 
@@ -62,6 +64,7 @@ export class Lane<Repo> implements LineUser {
   /** In the order in which they are begun. */
   #waiting: Sibling<Repo>[] = [];
   readonly #running = new Map<Digest, Running<Repo>>();
+  #givesWayUntil = -Infinity;
 
   constructor(options: LaneOptions<Repo>) {
     this.#options = options;
@@ -130,16 +133,21 @@ export class Lane<Repo> implements LineUser {
   /**
    * A client has begun a download: if that leaves too few connections, the last large sibling gives its own
    * back. One that had the line to itself is now one of the further connections, or none.
+   *
+   * @param hasRoom whether a request of a client gets a connection; if not, a small sibling gives way as well
    */
-  makeWay(): void {
+  makeWay(hasRoom = true): void {
     const { share } = this.#options;
     for (const running of this.#large) {
       if (running.hasConnection || running.begun.isPaused) continue;
       if (share.take(false)) running.hasConnection = true;
       else this.#pause(running);
     }
-    if (this.#connectionsLeft >= 0) return;
-    const last = this.#large.findLast(({ begun }) => !begun.isPaused);
+    if (hasRoom && this.#connectionsLeft >= 0) return;
+    if (!hasRoom) this.#givesWayUntil = this.#options.now() + GIVEN_WAY_MS;
+    const isLast = ({ begun }: Running<Repo>): boolean => !begun.isPaused;
+    const last =
+      this.#large.findLast(isLast) ?? (hasRoom ? undefined : this.#small.findLast(isLast));
     if (last) this.#pause(last);
   }
 
@@ -169,6 +177,10 @@ export class Lane<Repo> implements LineUser {
     return [...this.#running.values()].filter(({ sibling }) => sibling.size >= SMALL_BYTES);
   }
 
+  get #small(): Running<Repo>[] {
+    return [...this.#running.values()].filter(({ sibling }) => sibling.size < SMALL_BYTES);
+  }
+
   #pause(running: Running<Repo>): boolean {
     if (!running.begun.pause()) return false;
     this.#disconnected(running);
@@ -181,6 +193,7 @@ export class Lane<Repo> implements LineUser {
     if (this.#connectionsLeft <= 0) return false;
     const paused = this.#large.find(({ begun }) => begun.isPaused);
     if (paused) {
+      if (!this.#isAllowed(paused.sibling)) return false;
       if (hasConnection && !share.take(false)) return false;
       paused.hasConnection = hasConnection;
       paused.receivedBefore = paused.begun.received;
@@ -199,12 +212,16 @@ export class Lane<Repo> implements LineUser {
   #beginSmall(): void {
     const { share } = this.#options;
     for (;;) {
-      const running = [...this.#running.values()].filter(
-        ({ sibling }) => sibling.size < SMALL_BYTES,
-      );
+      const running = this.#small.filter(({ begun }) => !begun.isPaused);
       const bytes = running.reduce((sum, { sibling }) => sum + sibling.size, 0);
       if (running.length >= Math.min(MAX_SMALL, share.limit - share.running)) return;
       if (this.#connectionsLeft <= 0) return;
+      const paused = this.#small.find(({ begun }) => begun.isPaused);
+      if (paused && !this.#isAllowed(paused.sibling)) return;
+      if (paused) {
+        paused.begun.resume();
+        continue;
+      }
       const next = this.#next(({ size }) => size < SMALL_BYTES);
       if (!next || (running.length > 0 && bytes + next.size > MAX_SMALL_BYTES)) return;
       this.#begin(next, false);
@@ -221,7 +238,12 @@ export class Lane<Repo> implements LineUser {
   #next(matches: (sibling: Sibling<Repo>) => boolean): Sibling<Repo> | undefined {
     this.#dropLeft();
     const next = this.#waiting.find(matches);
-    return next && this.#options.isAllowed(next.size, next.repo) ? next : undefined;
+    return next && this.#isAllowed(next) ? next : undefined;
+  }
+
+  #isAllowed({ size, repo }: Sibling<Repo>): boolean {
+    if (this.#options.now() < this.#givesWayUntil) return false;
+    return this.#options.isAllowed(size, repo);
   }
 
   #begin(sibling: Sibling<Repo>, hasConnection: boolean): boolean {

@@ -66,7 +66,7 @@ async function world(options: WorldOptions = {}) {
     },
   });
   const configured = { ...settings(`http://reg.test:${server.port}`), ...options.settings };
-  const client = registry(server.port);
+  const client = registry(server.port, "", options.settings);
   const upstream = { settings: configured, registry: client };
   const repo = { upstream: configured.name, repository: repository("app") };
   const isStored = async (digest: Digest): Promise<boolean> =>
@@ -249,4 +249,57 @@ test("an upstream that refuses a layer is asked for no more of them, and says so
   const asking = pulls.cache.blobs.get(pulls.upstream, pulls.repo, three?.digest ?? image.digest);
   expect((await faultOf(asking)).kind).toBe("upstream-denied");
   expect(await pulls.get(four)).toBe("miss");
+});
+
+test("no request of a client waits for a sibling's connection, of whatever kind it is", async () => {
+  const bypass = GlobPattern.compile("bypassed");
+  if (typeof bypass === "string") throw new Error(bypass);
+  const large = contentOf("x".repeat(2 * 1024 * 1024), LAYER);
+  const manifest = contentOf(
+    {
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: descriptor(config),
+      layers: [one, large].flatMap((layer) => (layer ? [descriptor(layer)] : [])),
+    },
+    OCI_MANIFEST,
+  );
+  await using pulls = await world({
+    answer: ({ path }) => {
+      if (path.endsWith(`/manifests/${manifest.digest}`))
+        return new Response(manifest.bytes, { headers: { "content-type": OCI_MANIFEST } });
+      // It begins, and never ends.
+      if (path.endsWith(`/blobs/${large.digest}`))
+        return new Response(
+          new ReadableStream({ start: (stream) => stream.enqueue(large.bytes.subarray(0, 1000)) }),
+        );
+      return undefined;
+    },
+    settings: { maxConnections: 1, bypass: [bypass] },
+  });
+  const { cache, upstream, repo } = pulls;
+  await cache.manifests.get(upstream, repo, manifest.digest, new Accept(null));
+  await pulls.get(one);
+  const isHeld = (): boolean => !upstream.registry.hasRoom;
+  const sibling = { what: "the sibling has the only connection" };
+  await until(isHeld, sibling);
+  const wanted = two?.digest ?? image.digest;
+  const bypassed = await cache.blobs.get(
+    upstream,
+    { ...repo, repository: repository("bypassed") },
+    wanted,
+  );
+  expect(bypassed.cacheStatus.result).toBe("bypass");
+  if (bypassed.kind === "streaming")
+    await new Response(bypassed.body({ giveUp: () => {} })).bytes();
+  await until(isHeld, sibling);
+  const range = { kind: "from", first: 3 } as const;
+  const part = await cache.blobs.get(
+    upstream,
+    { ...repo, repository: repository("other") },
+    wanted,
+    range,
+  );
+  expect(part.cacheStatus.result).toBe("miss");
+  await cache.fills.drain(0);
 });

@@ -99,11 +99,11 @@ export class Siblings {
   asked({ upstream, repository }: RepositoryRef, digest: Digest): boolean {
     const side = this.#sides.get(upstream);
     if (!side) return false;
-    const isFirst = this.#usefulness.asked(upstream, digest);
+    if (!this.#usefulness.asked(upstream, digest)) return false;
     for (const [key, { pull }] of side.pulls) {
-      if (isFirst && key.startsWith(`${repository}@`)) pull.asked(undefined, this.#now());
+      if (key.startsWith(`${repository}@`)) pull.asked(undefined, this.#now());
     }
-    return isFirst;
+    return true;
   }
 
   /** A client asks for all of a blob that is not stored. Its fill is running. */
@@ -116,6 +116,11 @@ export class Siblings {
     void this.#plan(side, { upstream, repo }, digest, fill);
   }
 
+  /** A request of a client is about to ask the upstream for bytes: it waits for no sibling's connection. */
+  makeWay({ settings, registry }: Upstream): void {
+    if (!registry.hasRoom) this.#sides.get(settings.name)?.lane.makeWay(false);
+  }
+
   async #plan(side: Side, from: From, layer: Digest, fill: Fill | undefined): Promise<void> {
     const { repo } = from;
     const above = await this.#orders.above(repo, layer);
@@ -123,7 +128,7 @@ export class Siblings {
     const planned = this.#pullOf(side, `${repo.repository}@${above.manifest}`);
     planned.pull.asked(fill, this.#now());
     const { blobs } = above;
-    if (blobs.length <= planned.known || !this.#isAllowed(side, from, 0)) return;
+    if (blobs.length <= planned.known || !this.#isWelcome(side, from)) return;
     if (above.isCertain) planned.known = blobs.length;
     const missing: Sibling<From>[] = [];
     for (const [at, { digest, size }] of blobs.entries()) {
@@ -173,11 +178,15 @@ export class Siblings {
     return side;
   }
 
-  #isAllowed({ troubleUntil }: Side, { upstream }: From, size: number): boolean {
-    const { settings, registry } = upstream;
+  /** Whether anything of an upstream may be downloaded ahead, as soon as it has room. */
+  #isWelcome({ troubleUntil }: Side, { upstream: { settings, registry } }: From): boolean {
     if (settings.prefetch === "off" || this.#now() < troubleUntil) return false;
-    if (!this.#usefulness.isOn(settings.name)) return false;
-    if (!registry.isAtEase || !registry.hasRoom) return false;
+    return this.#usefulness.isOn(settings.name) && registry.isAtEase;
+  }
+
+  #isAllowed(side: Side, from: From, size: number): boolean {
+    const { settings, registry } = from.upstream;
+    if (!this.#isWelcome(side, from) || !registry.hasRoom) return false;
     return this.#options.hasRoomFor(settings.name, size);
   }
 

@@ -178,7 +178,11 @@ export function chunked(bytes: Uint8Array): Response {
 }
 
 /** The client for a registry on loopback, as the upstream reg.test. */
-export function registry(port: number, path = ""): Registry {
+export function registry(
+  port: number,
+  path = "",
+  overrides: Parameters<typeof settings>[1] = {},
+): Registry {
   const transport = openRegistryTransport({ resolver: loopbackResolver });
-  return new Registry(settings(`http://reg.test:${port}${path}`), transport);
+  return new Registry(settings(`http://reg.test:${port}${path}`, overrides), transport);
 }
