@@ -27,6 +27,16 @@ export class Pull {
     if (layer) this.#asked.set(layer, now);
   }
 
+  /** The download of a layer has ended: it is not kept, since it has bytes in memory. */
+  ended(layer: AskedLayer): void {
+    this.#asked.delete(layer);
+  }
+
+  /** How many layers are kept. */
+  get asking(): number {
+    return this.#asked.size;
+  }
+
   /** Whether a client may still ask for more: it reads what it has asked for, or has just read it. */
   isAlive(now: number): boolean {
     let hasRunning = false;

@@ -220,6 +220,17 @@ test("by the time that a layer has been sent, those above it are requested", asy
   expect(pulls.requested).toHaveLength(5);
 });
 
+test.each(["on", "off"] as const)(
+  "no download is kept in memory after its end, with prefetch: %s",
+  async (prefetch) => {
+    await using pulls = await world({ settings: { prefetch } });
+    await pulls.manifest();
+    await Promise.all(layers.map((layer) => pulls.get(layer)));
+    await until(() => pulls.cache.fills.count === 0, { what: "no fill is running" });
+    expect(pulls.cache.siblings.watched).toBe(0);
+  },
+);
+
 test("a repository that bypasses the cache has nothing downloaded ahead", async () => {
   const bypass = GlobPattern.compile("app");
   if (typeof bypass === "string") throw new Error(bypass);

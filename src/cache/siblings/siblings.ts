@@ -86,6 +86,12 @@ export class Siblings {
     return this.#usefulness.of(upstream);
   }
 
+  /** How many downloads are kept in memory to see whether clients still read them. */
+  get watched(): number {
+    const pulls = this.#sides.values().flatMap((side) => side.pulls.values());
+    return pulls.reduce((sum, { pull }) => sum + pull.asking, 0);
+  }
+
   /** Whether a pull is about to ask for the blob. */
   isPlanned(digest: Digest): boolean {
     return this.#sides.values().some(({ lane }) => lane.expects(digest));
@@ -127,6 +133,7 @@ export class Siblings {
     if (!above) return;
     const planned = this.#pullOf(side, `${repo.repository}@${above.manifest}`);
     planned.pull.asked(fill, this.#now());
+    if (fill) void fill.ended.then(() => planned.pull.ended(fill));
     const { blobs } = above;
     if (blobs.length <= planned.known || !this.#isWelcome(side, from)) return;
     if (above.isCertain) planned.known = blobs.length;
