@@ -7,9 +7,12 @@ import { until } from "../../../test/harness/waiting.ts";
 import { Fill } from "../fill/fill.ts";
 import type { Source } from "./source.ts";
 import { LineShare, type LineUser } from "./line-share.ts";
+import { Segments } from "./segments.ts";
+import { Versions } from "./versions.ts";
 
 const SIZES = { whole: 50_000, first: 40_000, min: 30_000, max: 60_000 };
 const { bytes, digest } = sampleBlob(900_001);
+const sample = new ScriptedSource(bytes);
 
 /** A share that has learned that so many further connections are worth it. */
 function shareOf(limit: number, later: () => number = () => 0): LineShare {
@@ -123,6 +126,61 @@ test("a segment that stalls is taken over by the fill", async () => {
   now += 3000;
   expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
   expect(source.sent).toBe(bytes.length);
+});
+
+/** Segments of a blob, whose source sends nothing: the body of each request ends once that is wanted. */
+async function idleSegments(limit: number, later?: () => number) {
+  const requests: { readonly offset: number; readonly end: () => void }[] = [];
+  const share = shareOf(limit, later);
+  const source: Source = {
+    upstream: sample.upstream,
+    name: sample.name,
+    open: async (start, signal, end = bytes.length) => {
+      const body = new TransformStream<Uint8Array, Uint8Array>();
+      const writer = body.writable.getWriter();
+      signal.addEventListener("abort", () => void writer.abort(signal.reason), { once: true });
+      requests.push({ offset: start, end: () => void writer.close() });
+      return { start, end, body: body.readable, reportCorrupt: () => false };
+    },
+  };
+  const segments = new Segments({
+    writer: await new MemoryBlobStore().writer(digest),
+    size: () => bytes.length,
+    signal: new AbortController().signal,
+    share,
+    versions: new Versions(),
+    onOpened: () => {},
+    onProgress: () => {},
+  });
+  segments.headTakes(SIZES.first, source);
+  share.join(segments);
+  return { segments, share, requests };
+}
+
+test("a connection that becomes free is for the client that waits for one", async () => {
+  const { segments, share, requests } = await idleSegments(9);
+  expect(segments.count).toBe(7);
+  const footer = bytes.length - 51;
+  expect(segments.demand(footer, bytes.length)).toBe("later");
+  requests[3]?.end();
+  await until(() => segments.count < 7, { what: "a connection to become free" });
+  expect(segments.demand(footer, bytes.length)).toBe("received");
+  expect(requests.at(-1)?.offset).toBe(footer);
+  share.leave(segments);
+  await segments.stop();
+});
+
+test("a part that stalls while a client waits for it is left to the client's own request", async () => {
+  let now = 0;
+  const { segments, share, requests } = await idleSegments(3, () => now);
+  const wanted = requests[1]?.offset ?? NaN;
+  expect(segments.demand(wanted, bytes.length)).toBe("received");
+  now += 3000;
+  segments.demand(wanted, bytes.length);
+  await until(() => !segments.covers(wanted), { what: "the stalled connection to be ended" });
+  expect(segments.demand(wanted, bytes.length)).toBe("refused");
+  share.leave(segments);
+  await segments.stop();
 });
 
 const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(

@@ -2,6 +2,7 @@ import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import { type Extent, ExtentMap } from "../../store/extents.ts";
 import { FAST_RATE, type LineShare, type LineUser } from "./line-share.ts";
+import { OwnRequest } from "./own-request.ts";
 import { receiveSegment } from "./segment.ts";
 import type { Source, Transfer } from "./source.ts";
 import { isTransient, toFault } from "./transient.ts";
@@ -14,15 +15,13 @@ const ROUND_TRIPS = 10;
 const MAX_CONNECTIONS = 8;
 /** More extents than that are no download, but many small reads: those are not kept. */
 const MAX_EXTENTS = 1024;
-/** What the fill itself is about to receive is near if it is no further away than this. */
-const NEAR_BYTES = 1024 * 1024;
-/** A client waits so long for what the fill itself is about to receive, in milliseconds. */
-const SOON_MS = 500;
-/** How long after a segment has failed none is tried for a client, in milliseconds. */
+/** How long a connection that becomes free is kept for a client that waits for one, in milliseconds. */
+const KEPT_MS = 500;
+/** How long after a segment has failed, or got no answer, none is tried, in milliseconds. */
 const PAUSE_MS = 10_000;
-/** How long a segment for which the fill waits may receive nothing, in milliseconds. */
+/** How long a segment may receive nothing for which the fill or a client waits, in milliseconds. */
 const STALLED_MS = 3000;
-/** A segment for which the fill waits is slow if it is so many times slower than the others. */
+/** Such a segment is slow if it is so many times slower than the others. */
 const SLOW_FACTOR = 4;
 
 export interface SegmentsOptions {
@@ -60,21 +59,23 @@ export class Segments implements LineUser {
   readonly #options: SegmentsOptions;
   readonly #running = new Set<Running>();
   readonly #work = new Set<Promise<void>>();
+  /** Of the fill. */
+  readonly #own: OwnRequest;
   #isStopped = false;
   #source: Source | undefined;
-  /** What the fill itself is receiving. */
-  #head = { first: 0, end: 0, since: 0, lastAt: 0 };
-  /** Up to where the fill has bytes, written or about to be. */
-  #headAt = 0;
   #hasNoRanges = false;
   #hasReaders = false;
   #failedAt = -Infinity;
+  /** When a client last got no connection. */
+  #lackedAt = -Infinity;
   #segmentBytes: number;
   #isFast = false;
 
   constructor(options: SegmentsOptions) {
     this.#options = options;
-    this.#segmentBytes = options.share.sizes.min;
+    const { now, sizes } = options.share;
+    this.#own = new OwnRequest(now, sizes.max);
+    this.#segmentBytes = sizes.min;
     options.signal.addEventListener("abort", () => this.#abort(options.signal.reason), {
       once: true,
     });
@@ -120,17 +121,14 @@ export class Segments implements LineUser {
   /** The fill receives the bytes up to `end`, from this source. */
   headTakes(end: number, source: Source): void {
     const { writer, share } = this.#options;
-    const since = share.now();
-    this.#head = { first: writer.length, end, since, lastAt: since };
+    this.#own.begin(writer.length, end);
     share.receives(this);
-    this.#headAt = writer.length;
     this.#source = source;
   }
 
   /** The fill has received the bytes up to `offset`. */
   headReached(offset: number): void {
-    this.#headAt = offset;
-    this.#head.lastAt = this.#options.share.now();
+    this.#own.reached(offset);
   }
 
   /** Where the next bytes after an offset begin that are being received. */
@@ -156,10 +154,11 @@ export class Segments implements LineUser {
   tryConnect(): boolean {
     const { size: sizeOf, isDiskSlow, yielding, writer, share } = this.#options;
     const size = sizeOf() ?? 0;
-    const from = Math.max(writer.length, this.#head.end);
+    const from = Math.max(writer.length, this.#own.end);
     const gap = this.#taken(from).gapFrom(from, size);
     if (!gap || this.#isFast || this.#isFull || isDiskSlow() || yielding?.isPaused) return false;
-    if (this.#source?.hasRoom === false || !share.take(false)) return false;
+    if (this.#source?.hasRoom === false || this.#isPausing) return false;
+    if (share.now() < this.#lackedAt + KEPT_MS || !share.take(false)) return false;
     // The last ones are shorter, so that all end at about the same time.
     const part = Math.ceil((size - from) / (this.#running.size + 2));
     const bytes = Math.min(this.#segmentBytes, Math.max(share.sizes.min / 4, part));
@@ -171,20 +170,24 @@ export class Segments implements LineUser {
   demand(first: number, end: number): Demand {
     const { writer, share, size } = this.#options;
     this.#hasReaders = true;
-    if (this.covers(first) || this.#isSoon(first)) return "received";
-    const isRefused = this.#hasNoRanges || share.now() < this.#failedAt + PAUSE_MS;
-    if (isRefused || share.limit === 0 || !this.#source) return "refused";
+    this.hurry(first);
+    if (this.covers(first) || this.#own.isSoonAt(first)) return "received";
+    if (this.#hasNoRanges || this.#isPausing) return "refused";
+    if (share.limit === 0 || !this.#source) return "refused";
     if (writer.ahead.length >= MAX_EXTENTS) return "refused";
     const limit = Math.min(end, size() ?? Infinity);
-    const gap = this.#taken(Math.max(writer.length, this.#headAt)).gapFrom(first, limit);
+    const gap = this.#taken(Math.max(writer.length, this.#own.at)).gapFrom(first, limit);
     // Bytes that are there, and not yet told.
     if (gap?.first !== first) return "later";
-    if (this.#isFull || !share.take(true)) return "later";
+    if (this.#isFull || !share.take(true)) {
+      this.#lackedAt = share.now();
+      return "later";
+    }
     this.#start({ first, end: Math.min(gap.end, first + share.sizes.max) });
     return "received";
   }
 
-  /** The fill waits for the byte at an offset: what receives it is ended if it is much slower than others. */
+  /** The fill or a client waits for the byte at an offset: what receives it is ended if it is much slower than others. */
   hurry(offset: number): void {
     const running = this.#at(offset);
     // The connection is not to blame for a limit.
@@ -196,6 +199,8 @@ export class Segments implements LineUser {
     const isOld = now - running.since >= STALLED_MS;
     const isStalled = now - running.lastAt >= STALLED_MS;
     if (isStalled || (isOld && isSlow && left >= this.#options.share.sizes.min / 4)) {
+      // The next one may have to wait as long for its first byte.
+      if (running.received === 0) this.#failedAt = now;
       running.abort.abort(new Fault({ kind: "cancelled", reason: "the connection is too slow" }));
     }
   }
@@ -220,18 +225,8 @@ export class Segments implements LineUser {
     return isStopped || this.#running.size + 1 >= MAX_CONNECTIONS;
   }
 
-  /** Whether the fill itself is about to receive a byte. */
-  #isSoon(offset: number): boolean {
-    const { share } = this.#options;
-    const { first, end, since, lastAt } = this.#head;
-    if (offset <= this.#headAt) return true;
-    const now = share.now();
-    if (offset >= end || now - lastAt >= SOON_MS) return false;
-    const left = offset - this.#headAt;
-    const soonBytes = ((this.#headAt - first) / Math.max(1, now - since)) * SOON_MS;
-    // A part is worth a wait: what is cut off of it was sent in vain.
-    if (end - first <= share.sizes.max) return now - since < SOON_MS || left < 2 * soonBytes;
-    return left < Math.max(NEAR_BYTES, soonBytes);
+  get #isPausing(): boolean {
+    return this.#options.share.now() < this.#failedAt + PAUSE_MS;
   }
 
   #at(offset: number): Running | undefined {
