@@ -194,7 +194,8 @@ export class FetchLoop {
       onStarted();
       const startedAt = performance.now();
       this.#division.accepted(transfer, source);
-      const append = (): Promise<boolean> => this.#append(reader, surplus, source, writer);
+      const append = (): Promise<boolean> =>
+        this.#append(reader, { ...transfer, surplus }, source, writer);
       const isTaken = await (yielding?.unlessPaused(reader, append) ?? append());
       const seconds = (performance.now() - startedAt) / 1000;
       this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
@@ -212,17 +213,17 @@ export class FetchLoop {
   /**
    * Appends a body, as far as nobody else has the bytes, or receives them.
    *
-   * @param surplus how many bytes at its beginning are there already
+   * @param body where it ends, if it is a part, and how many bytes at its beginning are there already
    * @returns whether it ended where others have the bytes
    */
   async #append(
     reader: ChunkReader,
-    surplus: number,
+    body: { readonly end?: number; readonly surplus: number },
     source: Source,
     writer: BlobWriter,
   ): Promise<boolean> {
     const { onChunk, backOff, share, digest } = this.#options;
-    let skipped = surplus;
+    let skipped = body.surplus;
     for (;;) {
       const { done, value } = await reader.read();
       if (done || !value) return false;
@@ -230,14 +231,15 @@ export class FetchLoop {
       const chunk = value.subarray(Math.min(skipped, value.byteLength));
       skipped -= value.byteLength - chunk.byteLength;
       if (chunk.byteLength === 0) continue;
-      if (this.#size !== undefined && writer.length + chunk.byteLength > this.#size) {
+      // What goes on beyond the part that was announced is nothing of the blob.
+      const end = Math.min(this.#division.endOfBody(writer), body.end ?? Infinity);
+      const missing = chunk.subarray(0, end - writer.length);
+      if (this.#size !== undefined && writer.length + missing.byteLength > this.#size) {
         throw this.#invalidResponse(
           `it sent more than the ${this.#size} bytes of ${digest}`,
           source,
         );
       }
-      const end = this.#division.endOfBody(writer);
-      const missing = chunk.subarray(0, end - writer.length);
       this.segments?.headReached(writer.length + missing.byteLength);
       onChunk(writer.length, missing);
       await this.#pace.write(missing.byteLength, () => writer.append(missing));

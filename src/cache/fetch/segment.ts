@@ -43,7 +43,7 @@ export async function receiveSegment(options: SegmentOptions): Promise<void> {
     }
     checkVersion(transfer);
     onOpened(transfer);
-    await receive(options, reader);
+    await receive(options, reader, Math.min(extent.end, transfer.end));
   } finally {
     await reader.cancel().catch(() => {});
   }
@@ -52,6 +52,7 @@ export async function receiveSegment(options: SegmentOptions): Promise<void> {
 async function receive(
   { writer, source, extent, onReceived, onWritten }: SegmentOptions,
   reader: ChunkReader,
+  end: number,
 ): Promise<void> {
   let position = extent.first;
   let chunks: Uint8Array[] = [];
@@ -85,8 +86,8 @@ async function receive(
       const { done, value } = await reader.read();
       if (done || !value) break;
       onReceived(value.byteLength);
-      if (position + gathered + value.byteLength > extent.end) {
-        throw invalidResponse(source, "it sent more than was requested");
+      if (position + gathered + value.byteLength > end) {
+        throw invalidResponse(source, "it sent more than it announced, or than was requested");
       }
       chunks.push(value);
       gathered += value.byteLength;

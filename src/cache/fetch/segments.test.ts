@@ -107,6 +107,28 @@ test("a download that is complete already, without a known size, is stored as it
   expect([opened, share.isDistrusted]).toEqual([[bytes.length], false]);
 });
 
+test("what a source sends beyond the parts that it announces is left out", async () => {
+  const source = new ScriptedSource(bytes);
+  const garbage = new Uint8Array(5000);
+  const talkative: Source = {
+    upstream: source.upstream,
+    name: source.name,
+    async open(offset, signal, end) {
+      const transfer = await source.open(offset, signal, end);
+      const flush = (body: TransformStreamDefaultController<Uint8Array>): void =>
+        body.enqueue(garbage);
+      const body = transfer.body.pipeThrough(
+        new TransformStream<Uint8Array, Uint8Array>({ flush }),
+      );
+      return transfer.end === undefined ? transfer : { ...transfer, body };
+    },
+  };
+  const share = shareOf(3);
+  const fill = new Fill(digest, new MemoryBlobStore(), talkative, { size: bytes.length, share });
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  expect([fill.attempt, source.corruptReports]).toEqual([0, []]);
+});
+
 test("a source that sends only wholes is asked once", async () => {
   const source = new ScriptedSource(bytes, [{ ignoresOffset: true }]);
   const fill = new Fill(digest, new MemoryBlobStore(), source, {
