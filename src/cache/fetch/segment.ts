@@ -59,7 +59,7 @@ async function receive(
   let gathered = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let writing = Promise.resolve();
-  /** One after the other. After a failure, nothing more is written. */
+  /** One after the other: a slow disk has the sender wait. After a failure, nothing more is written. */
   const write = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
@@ -92,7 +92,7 @@ async function receive(
       chunks.push(value);
       gathered += value.byteLength;
       if (gathered >= WRITE_BYTES) await write();
-      else timer ??= setTimeout(() => void write().catch(() => {}), WRITE_DELAY_MS);
+      else timer ??= setTimeout(() => void writing.then(write).catch(() => {}), WRITE_DELAY_MS);
     }
   } finally {
     await write();
