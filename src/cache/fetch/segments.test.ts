@@ -136,7 +136,10 @@ test("an empty blob of unknown size has no parts, and others of its source are s
   const fault = new Fault({ kind: "invalid-range", reason: "it has 0 bytes", size: 0 });
   const source = new ScriptedSource(empty.bytes, [{ fault }]);
   const share = shareOf(3);
-  const fill = new Fill(empty.digest, new MemoryBlobStore(), source, { share, isForPart: true });
+  const fill = new Fill(empty.digest, new MemoryBlobStore(), source, {
+    share,
+    part: { first: 0, end: 1 },
+  });
   expect((await fill.stored).size).toBe(0);
   expect([source.offsets, share.isDistrusted]).toEqual([[0, 0], false]);
 });
