@@ -64,9 +64,9 @@ upstreams:
 @:12:17: upstreams.a.test.maxRate[7].from: must be a string, such as "08:00"
 @:12:26: upstreams.a.test.maxRate[7].to: is missing: write to, such as "08:00"
 @:12:38: upstreams.a.test.maxRate[7].rate: must be a string, such as 20MiB
-@:13:13: upstreams.b.test.maxRate: must be a string or a number or a list, not empty
+@:13:13: upstreams.b.test.maxRate: must be a rate, such as 20MiB, or a list, such as [{ from: "08:00", to: "18:00", rate: 20MiB }]. Omit it for no limit
 @:14:22: upstreams.c.test.maxRate: "20" has no unit: write bytes per second with a unit, such as 20MiB
-@:15:22: upstreams.d.test.maxRate: must be a string or a number or a list, not a mapping`.replaceAll(
+@:15:22: upstreams.d.test.maxRate: must be a rate, such as 20MiB, or a list, such as [{ from: "08:00", to: "18:00", rate: 20MiB }]. Omit it for no limit`.replaceAll(
       "@",
       "/etc/e.yaml",
     ),

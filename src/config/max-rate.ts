@@ -36,7 +36,7 @@ type Report = (message: string, ...at: (string | number)[]) => void;
 
 /** A rate, or rates by the time of day. */
 export const maxRate = z
-  .union([z.string(), z.number(), z.array(z.unknown())])
+  .unknown()
   .transform((value, context): RateSchedule => {
     let isValid = true;
     const report: Report = (message, ...path) => {
@@ -53,7 +53,11 @@ export const maxRate = z
     ],
   });
 
-function readRate(value: string | number, report: Report): RateSchedule | undefined {
+function readRate(value: unknown, report: Report): RateSchedule | undefined {
+  if (typeof value !== "string" && typeof value !== "number") {
+    report(`must be a rate, such as 20MiB, or a list, such as [${EXAMPLE}]. Omit it for no limit`);
+    return undefined;
+  }
   const rate = parseRate(String(value));
   if (typeof rate === "number") return RateSchedule.always(rate);
   report(rate);

@@ -73,6 +73,8 @@ test.each([
   ],
   ["99999999TiB", '"99999999TiB" is more than any line carries: omit it'],
   ["fast", '"fast" is not a valid rate: write bytes per second with a unit, such as 20MiB'],
+  ["unlimited", '"unlimited" is not a valid rate: omit it for no limit'],
+  ["Off", '"Off" is not a valid rate: omit it for no limit'],
   ["", '"" is not a valid rate: write bytes per second with a unit, such as 20MiB'],
   [
     `9${" ".repeat(90_000)}s`,

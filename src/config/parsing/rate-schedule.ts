@@ -97,6 +97,8 @@ export function parseRate(text: string): number | string {
   const trimmed = text.trim();
   if (trimmed.length > MAX_LENGTH) return `${shown} is not a valid rate: ${ADVICE}`;
   if (/^[\d.]+$/.test(trimmed) && Number(trimmed) > 0) return `${shown} has no unit: ${ADVICE}`;
+  if (/^(?:unlimited|infinity|none|off|no)$/i.test(trimmed))
+    return `${shown} is not a valid rate: omit it for no limit`;
   if (/^-[\d.]/.test(trimmed)) return `${shown} is negative: ${ADVICE}`;
   const perSecond = /^(.*\S)\s*(?:\/s(?:ec)?|ps)$/i.exec(trimmed)?.[1];
   if (perSecond !== undefined && parseSize(perSecond) !== undefined)
