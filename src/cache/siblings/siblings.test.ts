@@ -23,15 +23,18 @@ const LAYER = "application/vnd.oci.image.layer.v1.tar";
 const config = contentOf("{}", "application/vnd.oci.image.config.v1+json");
 const layers = ["one", "two", "three", "four"].map((name) => contentOf(`layer ${name}`, LAYER));
 const [one, two, three, four] = layers;
-const image = contentOf(
-  {
-    schemaVersion: 2,
-    mediaType: OCI_MANIFEST,
-    config: descriptor(config),
-    layers: layers.map(descriptor),
-  },
-  OCI_MANIFEST,
-);
+const image = imageOf(layers);
+
+function imageOf(those: readonly SmallContent[]): SmallContent {
+  const blobs = { config: descriptor(config), layers: those.map(descriptor) };
+  return contentOf({ schemaVersion: 2, mediaType: OCI_MANIFEST, ...blobs }, OCI_MANIFEST);
+}
+
+function glob(text: string): GlobPattern {
+  const pattern = GlobPattern.compile(text);
+  if (typeof pattern === "string") throw new Error(pattern);
+  return pattern;
+}
 
 interface WorldOptions {
   readonly settings?: Partial<UpstreamSettings>;
@@ -232,9 +235,7 @@ test.each(["on", "off"] as const)(
 );
 
 test("a repository that bypasses the cache has nothing downloaded ahead", async () => {
-  const bypass = GlobPattern.compile("app");
-  if (typeof bypass === "string") throw new Error(bypass);
-  await using pulls = await world({ settings: { bypass: [bypass] } });
+  await using pulls = await world({ settings: { bypass: [glob("app")] } });
   await pulls.manifest();
   const result = await pulls.cache.blobs.get(
     pulls.upstream,
@@ -263,54 +264,32 @@ test("an upstream that refuses a layer is asked for no more of them, and says so
 });
 
 test("no request of a client waits for a sibling's connection, of whatever kind it is", async () => {
-  const bypass = GlobPattern.compile("bypassed");
-  if (typeof bypass === "string") throw new Error(bypass);
   const large = contentOf("x".repeat(2 * 1024 * 1024), LAYER);
-  const manifest = contentOf(
-    {
-      schemaVersion: 2,
-      mediaType: OCI_MANIFEST,
-      config: descriptor(config),
-      layers: [one, large].flatMap((layer) => (layer ? [descriptor(layer)] : [])),
-    },
-    OCI_MANIFEST,
-  );
+  const manifest = imageOf([...layers.slice(0, 1), large]);
   await using pulls = await world({
     answer: ({ path }) => {
       if (path.endsWith(`/manifests/${manifest.digest}`))
         return new Response(manifest.bytes, { headers: { "content-type": OCI_MANIFEST } });
+      if (!path.endsWith(`/blobs/${large.digest}`)) return undefined;
       // It begins, and never ends.
-      if (path.endsWith(`/blobs/${large.digest}`))
-        return new Response(
-          new ReadableStream({ start: (stream) => stream.enqueue(large.bytes.subarray(0, 1000)) }),
-        );
-      return undefined;
+      const start = (stream: ReadableStreamDefaultController): void =>
+        stream.enqueue(large.bytes.subarray(0, 1000));
+      return new Response(new ReadableStream({ start }));
     },
-    settings: { maxConnections: 1, bypass: [bypass] },
+    settings: { maxConnections: 1, bypass: [glob("bypassed")] },
   });
   const { cache, upstream, repo } = pulls;
   await cache.manifests.get(upstream, repo, manifest.digest, new Accept(null));
   await pulls.get(one);
-  const isHeld = (): boolean => !upstream.registry.hasRoom;
-  const sibling = { what: "the sibling has the only connection" };
-  await until(isHeld, sibling);
-  const wanted = two?.digest ?? image.digest;
-  const bypassed = await cache.blobs.get(
-    upstream,
-    { ...repo, repository: repository("bypassed") },
-    wanted,
-  );
-  expect(bypassed.cacheStatus.result).toBe("bypass");
-  if (bypassed.kind === "streaming")
-    await new Response(bypassed.body({ giveUp: () => {} })).bytes();
-  await until(isHeld, sibling);
-  const range = { kind: "from", first: 3 } as const;
-  const part = await cache.blobs.get(
-    upstream,
-    { ...repo, repository: repository("other") },
-    wanted,
-    range,
-  );
-  expect(part.cacheStatus.result).toBe("miss");
+  const results: string[] = [];
+  for (const name of ["bypassed", "other"]) {
+    await until(() => !upstream.registry.hasRoom, { what: "the sibling has the only connection" });
+    const from = { ...repo, repository: repository(name) };
+    const range = { kind: "from", first: 3 } as const;
+    const result = await cache.blobs.get(upstream, from, two?.digest ?? image.digest, range);
+    if (result.kind === "streaming") await new Response(result.body({ giveUp: () => {} })).bytes();
+    results.push(result.cacheStatus.result);
+  }
+  expect(results).toEqual(["bypass", "miss"]);
   await cache.fills.drain(0);
 });
