@@ -8,10 +8,9 @@ import { loopbackResolver, serve, settings } from "./upstreamtest/test-servers.t
 
 test("a signed URL is used again until it is refused or breaks, and then renewed", async () => {
   let valid = "";
+  let refusal = (): Response => new Response("expired", { status: 403 });
   const cdn = serve(({ path }) =>
-    path === `/blob?sig=${valid}`
-      ? new Response(`bytes of ${valid}`)
-      : new Response("expired", { status: 403 }),
+    path === `/blob?sig=${valid}` ? new Response(`bytes of ${valid}`) : refusal(),
   );
   let signatures = 0;
   let location = (): string => `http://cdn.example:${cdn.port}/blob?sig=${valid}`;
@@ -45,6 +44,9 @@ test("a signed URL is used again until it is refused or breaks, and then renewed
   expect([server.requests.length, cdn.requests.length]).toEqual([2, 6]);
   // What was redirected is one URL, and no other.
   expect(await get("y")).toBe("bytes of s3");
+  refusal = () => new Response("expired", { headers: { "content-type": "text/html" } });
+  valid = "another";
+  expect(await get("y")).toBe("bytes of s4");
   // The storage is gone, and the registry knows another one.
   using other = serve(() => new Response("elsewhere"));
   location = () => `http://other.example:${other.port}/blob?sig=${valid}`;

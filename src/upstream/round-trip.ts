@@ -1,5 +1,6 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import { Fault } from "../oci/fault.ts";
+import { bareMediaType } from "../oci/media-types.ts";
 import { type HopRequest, sendWithCredentials } from "./authorized-request.ts";
 import type { HeldPermit } from "./transport/held-permit.ts";
 import type { KnownRedirect } from "./known-redirect.ts";
@@ -94,7 +95,7 @@ async function sendRenewingSignature(
   if (redirect && known && known.href !== request.url.href) {
     // Whatever goes wrong there: the registry knows a better place, or says what is wrong.
     const response = await sendTo(known).catch(() => undefined);
-    if (response && response.status < 300) return response;
+    if (response && response.status < 300 && !isWebPage(response)) return response;
     redirect.forget();
     request.signal?.throwIfAborted();
     if (response) await discard(response.body);
@@ -117,6 +118,11 @@ async function sendRenewingSignature(
     request.onHop?.(url, { isRedirect: false });
     return sendWithCredentials(settings, transport, request, url);
   }
+}
+
+/** Some storages refuse a URL with a page that says so, and with status 200. */
+function isWebPage({ headers }: DialResponse): boolean {
+  return bareMediaType(headers.get("content-type")) === QUIRKS.webPageMediaType;
 }
 
 function isRefusedSignature(request: RegistryRequest, url: URL, { status }: DialResponse): boolean {
