@@ -67,6 +67,8 @@ export interface BodyEvents {
   readonly giveUp: (fault: Fault) => void;
   /** The client left or has received everything; called with the number of bytes that it received. */
   readonly ended?: (bytes: number) => void;
+  /** Whether each chunk is copied before the next one is asked for, as Bun's server does. */
+  readonly copiesChunks?: boolean;
 }
 
 export interface BlobHeadResult {

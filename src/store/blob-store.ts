@@ -174,6 +174,8 @@ export interface BlobWriter {
    * @throws Fault of kind `no-space` or `storage`
    */
   commit(): Promise<StoredBlob>;
+  /** The length of `prefix`. */
+  readonly resumable: number;
   /**
    * How many bytes, from the first one on, were written successfully and stay readable while the
    * writer is open, and the hash state of exactly those bytes. It is the resume point of a reader

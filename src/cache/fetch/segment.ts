@@ -1,3 +1,4 @@
+import { BufferPool } from "../../process/buffer-pool.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import { Fault } from "../../oci/fault.ts";
@@ -7,6 +8,9 @@ import type { ChunkReader, Source, Transfer } from "./source.ts";
 const WRITE_BYTES = 128 * 1024;
 /** How long bytes wait for others to be written with, in milliseconds: a client may want them. */
 const WRITE_DELAY_MS = 20;
+
+/** What is received is only lent until the next read. */
+const BUFFERS = new BufferPool(WRITE_BYTES);
 
 export interface SegmentOptions {
   readonly writer: BlobWriter;
@@ -55,7 +59,7 @@ async function receive(
   end: number,
 ): Promise<void> {
   let position = extent.first;
-  let chunks: Uint8Array[] = [];
+  let buffer: Buffer | undefined;
   let gathered = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let writing = Promise.resolve();
@@ -63,23 +67,27 @@ async function receive(
   const write = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    if (gathered === 0) return writing;
-    const [first, bytes, written] = [position, gathered, chunks];
+    if (!buffer) return writing;
+    const [first, full, bytes] = [position, buffer, gathered];
     position += bytes;
-    [chunks, gathered] = [[], 0];
-    writing = writeAfter(writing, first, written, bytes);
+    [buffer, gathered] = [undefined, 0];
+    writing = writeAfter(writing, first, full, bytes);
     writing.catch(() => {});
     return writing;
   };
   async function writeAfter(
     before: Promise<void>,
     first: number,
-    written: readonly Uint8Array[],
+    from: Buffer,
     bytes: number,
   ): Promise<void> {
-    await before;
-    await writer.writeAhead(first, written);
-    onWritten(bytes);
+    try {
+      await before;
+      await writer.writeAhead(first, [from.subarray(0, bytes)]);
+      onWritten(bytes);
+    } finally {
+      BUFFERS.give(from);
+    }
   }
   try {
     for (;;) {
@@ -89,10 +97,17 @@ async function receive(
       if (position + gathered + value.byteLength > end) {
         throw invalidResponse(source, "it sent more than it announced, or than was requested");
       }
-      chunks.push(value);
-      gathered += value.byteLength;
-      if (gathered >= WRITE_BYTES) await write();
-      else timer ??= setTimeout(() => void writing.then(write).catch(() => {}), WRITE_DELAY_MS);
+      for (let copied = 0; copied < value.byteLength;) {
+        buffer ??= BUFFERS.take();
+        const part = value.subarray(copied, copied + WRITE_BYTES - gathered);
+        buffer.set(part, gathered);
+        gathered += part.byteLength;
+        copied += part.byteLength;
+        if (gathered === WRITE_BYTES) await write();
+      }
+      if (gathered > 0) {
+        timer ??= setTimeout(() => void writing.then(write).catch(() => {}), WRITE_DELAY_MS);
+      }
     }
   } finally {
     await write();

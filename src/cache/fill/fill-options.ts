@@ -3,14 +3,14 @@ import type { Extent } from "../../store/extents.ts";
 import type { BackOffOptions } from "../fetch/back-off.ts";
 import type { LineShare } from "../fetch/line-share.ts";
 import type { Yielding } from "../fetch/yielding.ts";
-import type { RecentBlocks } from "./read-cache.ts";
+import type { FillMemory } from "./fill-memory.ts";
 
 export interface FillOptions {
   /** Of the blob in bytes, if a manifest names it. */
   readonly size?: number | undefined;
   readonly backOff?: BackOffOptions;
   /** Of all fills; by default, its own. */
-  readonly recentBlocks?: RecentBlocks;
+  readonly memory?: FillMemory;
   /** By which large blobs are downloaded over several connections. */
   readonly share?: LineShare;
   /** What the client wants for which it begins, if that is a part. */

@@ -31,8 +31,7 @@ const MAX_RESTARTS = 9;
  * Failures:
  * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the partial file
  *   was a resumed one; followers that have received bytes give up.
- * - A fill from another upstream stores the blob first (`adopt`): end the download, and go on from the stored blob.
- *   Followers that have received other bytes than its own give up.
+ * - A fill from another upstream stores the blob first (`adopt`): go on from that. Followers of other bytes give up.
  * - The sources fail for good, or the cache shuts down: suspend the partial file for a later fill.
  * - The disk is full or fails, or the cache has a defect: each follower goes on from the resume point by itself.
  */
@@ -74,12 +73,12 @@ export class Fill {
     source: Source,
     options: FillOptions = {},
   ) {
-    const { size, backOff = {}, recentBlocks, commit, ...division } = options;
+    const { size, backOff = {}, memory, commit, ...division } = options;
     this.upstream = source.upstream;
     this.expectedSize = size;
     this.#store = store;
     this.#commit = commit ?? ((writer) => writer.commit());
-    this.#bytes = new ReadableBytes((first, end) => this.#readFile(first, end), recentBlocks);
+    this.#bytes = new ReadableBytes((first, end) => this.#readFile(first, end), memory);
     this.ahead = new BytesAhead({
       available: () => this.available,
       extents: () => this.#writer?.ahead ?? [],
@@ -95,7 +94,7 @@ export class Fill {
       signal: this.#abort.signal,
       ...division,
       onStarted: () => this.#milestones.start(),
-      onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk),
+      onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk, this.#writer?.resumable),
       onProgress: () => this.#progress.grew(),
     });
     void this.#run();
@@ -122,7 +121,7 @@ export class Fill {
     return this.#result?.size ?? this.#writer?.written ?? 0;
   }
 
-  /** The part of `received` that was resumed from the partial file of an earlier fill. */
+  /** The part of `received` that an earlier fill has left. */
   get resumedBytes(): number {
     return this.#resumedBytes;
   }
@@ -155,7 +154,7 @@ export class Fill {
     return this.#fault;
   }
 
-  /** How often it restarted because its bytes were wrong: none from after continue those from before. */
+  /** How often it restarted because its bytes were wrong. */
   get attempt(): number {
     return this.#bytes.attempt;
   }
@@ -176,9 +175,9 @@ export class Fill {
     return this.#progress.next;
   }
 
-  /** Available bytes from `position` on: at least one, at most a chunk or a block. */
-  read(position: number): Promise<Uint8Array> {
-    return this.#bytes.read(position, this.available);
+  /** Available bytes from `position` on: at least one, at most a block. `into` gives memory that is free by now. */
+  read(position: number, into?: () => Uint8Array): Promise<Uint8Array> {
+    return this.#bytes.read(position, this.available, into);
   }
 
   /** The verified blob, if all of it is in memory. */
@@ -215,6 +214,7 @@ export class Fill {
     }
     this.#progress.wake();
     this.#milestones.end();
+    this.#bytes.clearTail();
   }
 
   async #download(): Promise<StoredBlob> {
@@ -291,7 +291,7 @@ export class Fill {
 
   /** Waits until the followers have read what can be read; then the file may be deleted. */
   async #handOver(writer: BlobWriter): Promise<void> {
-    this.#bytes.limitFile(writer.prefix().length);
+    this.#bytes.limitFile(writer.resumable);
     this.#resumePoint = resumePointOf(writer, this.#bytes.tail);
     if (this.#fault) this.#milestones.fail(this.#fault);
     this.#progress.wake();

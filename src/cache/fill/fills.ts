@@ -8,8 +8,8 @@ import { Commits } from "./commits.ts";
 import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
 import type { FillOptions } from "./fill-options.ts";
+import { FillMemory } from "./fill-memory.ts";
 import { FillTable } from "./fill-table.ts";
-import { RecentBlocks } from "./read-cache.ts";
 import { LineShare } from "../fetch/line-share.ts";
 import type { Source } from "../fetch/source.ts";
 import type { Yielding } from "../fetch/yielding.ts";
@@ -53,7 +53,7 @@ export class Fills {
   readonly #yielding = new WeakMap<Fill, Yielding>();
   readonly #commits: Commits;
   readonly detours: Detours;
-  readonly #recentBlocks = new RecentBlocks();
+  readonly #memory = new FillMemory();
   /** By upstream: how its large blobs share its line. */
   readonly #shares = new Map<UpstreamName, LineShare>();
   readonly #furtherConnections: number;
@@ -167,7 +167,7 @@ export class Fills {
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
     const fill = new Fill(digest, this.#commits, source, {
       ...options,
-      recentBlocks: this.#recentBlocks,
+      memory: this.#memory,
       share: this.shareOf(source),
       commit: (writer) => this.#commits.commit(writer),
     });

@@ -1,10 +1,12 @@
 import { Fault } from "../../oci/fault.ts";
+import { freeBytes } from "../../process/free-bytes.ts";
 import type { BodyEvents } from "../results.ts";
 import type { Fill } from "./fill.ts";
 import { type ResumePoint, withheldFrom } from "./resume-point.ts";
 import type { Detours } from "./detours.ts";
 import { toFault } from "../fetch/transient.ts";
 import { withTimeout } from "../with-timeout.ts";
+import { TAIL_BLOCK_BYTES } from "./tail-buffer.ts";
 import { VerifyingStream } from "./verifying-stream.ts";
 import type { ChunkReader, Transfer } from "../fetch/source.ts";
 
@@ -61,6 +63,9 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   let isFillUnreadable = false;
   let uncached: VerifyingStream | undefined;
   let detour: (() => void) | undefined;
+  /** Used again for each chunk, which would be garbage otherwise. */
+  let sent: Uint8Array | undefined;
+  const reused = (): Uint8Array => (sent ??= new Uint8Array(TAIL_BLOCK_BYTES));
   fill.followers.add();
 
   async function next(): Promise<Uint8Array | undefined> {
@@ -79,7 +84,9 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
       if (fill.fault && !fill.resumePoint) return stall(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();
-        const chunk = await fill.read(position).catch(onReadError);
+        const chunk = await fill
+          .read(position, options.copiesChunks ? reused : undefined)
+          .catch(onReadError);
         if (chunk && fill.attempt === attempt)
           return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
@@ -203,6 +210,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
         if (isCancelled) return;
         if (!chunk) {
           finish();
+          if (sent) freeBytes(sent);
           controller.close();
           return;
         }

@@ -1,7 +1,8 @@
 import { freeBytes } from "../../process/free-bytes.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { ExtentMap } from "../../store/extents.ts";
-import { BLOCK_BYTES, ReadCache, RecentBlocks } from "./read-cache.ts";
+import { FillMemory } from "./fill-memory.ts";
+import { BLOCK_BYTES, ReadCache } from "./read-cache.ts";
 import { TailBuffer } from "./tail-buffer.ts";
 
 /** How much is compared at a time, in bytes. */
@@ -31,8 +32,8 @@ export async function readStored(
 /** What followers can read of a fill: its latest bytes from memory, and the others from its file. */
 export class ReadableBytes {
   readonly #readFile: (first: number, end: number) => Promise<Uint8Array>;
-  readonly #recentBlocks: RecentBlocks;
-  #tail = new TailBuffer();
+  readonly #memory: FillMemory;
+  readonly #tail: TailBuffer;
   #cache: ReadCache;
   /** Bytes that can be read from the file. Finite only after a failed write; the rest is buffered. */
   #writtenBytes = Infinity;
@@ -43,15 +44,16 @@ export class ReadableBytes {
 
   /**
    * @param readFile reads bytes of the file: `first` inclusive, `end` exclusive
-   * @param recentBlocks those of all fills
+   * @param memory that of all fills
    */
   constructor(
     readFile: (first: number, end: number) => Promise<Uint8Array>,
-    recentBlocks: RecentBlocks = new RecentBlocks(),
+    memory: FillMemory = new FillMemory(),
   ) {
     this.#readFile = readFile;
-    this.#recentBlocks = recentBlocks;
-    this.#cache = new ReadCache(readFile, recentBlocks);
+    this.#memory = memory;
+    this.#tail = new TailBuffer(memory.tails);
+    this.#cache = new ReadCache(readFile, memory.recentBlocks);
   }
 
   /** How often the bytes turned out to be wrong. */
@@ -96,8 +98,8 @@ export class ReadableBytes {
   #forget(): void {
     this.#handed = 0;
     this.#handedAhead = new ExtentMap();
-    this.#tail = new TailBuffer();
-    this.#cache = new ReadCache(this.#readFile, this.#recentBlocks);
+    this.#tail.clear();
+    this.#cache = new ReadCache(this.#readFile, this.#memory.recentBlocks);
   }
 
   /** Whether what followers may have received of a writer's bytes are the first ones of a stored blob. */
@@ -122,12 +124,25 @@ export class ReadableBytes {
     return this.#readFile(position, blockEnd);
   }
 
-  /** At least one byte from `position` on, and at most a chunk or a block. */
-  async read(position: number, available: number): Promise<Uint8Array> {
+  /**
+   * At least one byte from `position` on, and at most a block.
+   *
+   * @param into gives memory for them that nobody uses any more
+   */
+  async read(position: number, available: number, into?: () => Uint8Array): Promise<Uint8Array> {
     const buffered = this.#tail.read(position, available);
     const end = Math.min(available, position + (buffered?.byteLength ?? BLOCK_BYTES));
     this.#handed = Math.max(this.#handed, end);
-    return buffered ?? this.#cache.read(position, Math.min(available, this.#writtenBytes));
+    if (!buffered) return this.#cache.read(position, Math.min(available, this.#writtenBytes));
+    if (!into) return new Uint8Array(buffered);
+    const memory = into();
+    memory.set(buffered);
+    return memory.subarray(0, buffered.byteLength);
+  }
+
+  /** The latest bytes are in the file as well, or are not wanted any more. */
+  clearTail(): void {
+    this.#tail.clear();
   }
 }
 

@@ -4,7 +4,7 @@ import { tempDir } from "../../../test/harness/temp-dir.ts";
 import type { Fault } from "../../oci/fault.ts";
 import { DiskTimes } from "../../store/disk-times.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
-import { BufferPool } from "../../store/disk/buffer-pool.ts";
+import { BufferPool } from "../../process/buffer-pool.ts";
 import { BUFFER_BYTES } from "../../store/disk/appended-bytes.ts";
 import { DiskBlobWriter } from "../../store/disk/disk-blob-writer.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";

@@ -187,7 +187,7 @@ export class VerifyingStream {
     );
     if (wanted.byteLength > 0) {
       // Copied, since the chunk's memory may be reused after the next read.
-      this.#withheld.push(wanted.slice());
+      this.#withheld.push(new Uint8Array(wanted));
       this.#withheldBytes += wanted.byteLength;
     }
     // A range that ends before the withheld tail needs no bytes after its end.

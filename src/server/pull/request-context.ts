@@ -82,6 +82,7 @@ export class RequestContext {
     this.isStreamed = true;
     this.#setIdleTimeout(FILL_IDLE_TIMEOUT);
     return {
+      copiesChunks: true,
       ended: (bytes) => {
         this.#bytes = bytes;
         resolve(bytes);

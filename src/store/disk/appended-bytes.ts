@@ -3,7 +3,7 @@ import type { Fault } from "../../oci/fault.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DiskTimes } from "../disk-times.ts";
 import { storageFault } from "../storage-fault.ts";
-import type { BufferPool } from "./buffer-pool.ts";
+import type { BufferPool } from "../../process/buffer-pool.ts";
 
 /**
  * The size of each of two buffers that take turns: one is hashed and filled while the other is
@@ -101,6 +101,11 @@ export class AppendedBytes {
       buffers.give(buffer);
     }
     this.#prefix = { length: this.#length, hasher: this.#hasher.copy() };
+  }
+
+  /** See `BlobWriter`. */
+  get resumable(): number {
+    return this.#prefix.length;
   }
 
   /** See `BlobWriter`. */

@@ -112,6 +112,10 @@ export class BoundedBlobWriter implements BlobWriter {
     return this.#writer.read(first, end);
   }
 
+  get resumable(): number {
+    return this.#writer.resumable;
+  }
+
   prefix(): { length: number; hasher: Bun.CryptoHasher } {
     return this.#writer.prefix();
   }

@@ -7,7 +7,7 @@ import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { blobFile } from "./blob-file.ts";
 import { BUFFER_BYTES } from "./appended-bytes.ts";
-import { BufferPool } from "./buffer-pool.ts";
+import { BufferPool } from "../../process/buffer-pool.ts";
 import { ExtentJournal } from "./extent-journal.ts";
 import { fileNames, fileSize, makeFolder } from "./file-facts.ts";
 import { listPartials } from "./list-partials.ts";

@@ -9,8 +9,8 @@ import { removeFile } from "../remove-file.ts";
 import { storageFault } from "../storage-fault.ts";
 import { AheadBytes } from "./ahead-bytes.ts";
 import { AppendedBytes } from "./appended-bytes.ts";
-import type { BufferPool } from "./buffer-pool.ts";
 import type { ExtentJournal } from "./extent-journal.ts";
+import type { BufferPool } from "../../process/buffer-pool.ts";
 import { hashPrefix } from "./hash-prefix.ts";
 import { readFully } from "./read-fully.ts";
 import { resumePartial } from "./resumed-partial.ts";
@@ -169,6 +169,10 @@ export class DiskBlobWriter implements BlobWriter {
       this.#activeReads -= 1;
       if (this.#activeReads === 0) this.#onLastReadDone?.();
     }
+  }
+
+  get resumable(): number {
+    return this.#appended.resumable;
   }
 
   prefix(): { length: number; hasher: Bun.CryptoHasher } {

@@ -1,6 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { type Digest, newHasher } from "../../oci/digest.ts";
-import type { BufferPool } from "./buffer-pool.ts";
+import type { BufferPool } from "../../process/buffer-pool.ts";
 
 /** Hashes the beginning of a file, up to `end` or where the file ends before. */
 export async function hashPrefix(

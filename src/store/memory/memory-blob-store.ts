@@ -149,6 +149,10 @@ class MemoryBlobWriter implements BlobWriter {
     return this.#isVerified;
   }
 
+  get resumable(): number {
+    return this.length;
+  }
+
   prefix(): { length: number; hasher: Bun.CryptoHasher } {
     return { length: this.length, hasher: newHasher(this.digest).update(this.#bytes) };
   }
