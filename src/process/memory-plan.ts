@@ -42,6 +42,11 @@ export function memoryPlan(limit: number): MemoryPlan {
   };
 }
 
+/** Whether downloads may have a thread of their own, which takes 5 to 10 MiB. */
+export function hasRoomForThread(limit: number): boolean {
+  return limit >= 192 * MIB;
+}
+
 function between(least: number, value: number, most: number): number {
   return Math.floor(Math.min(most, Math.max(least, value)));
 }

@@ -31,6 +31,8 @@ export interface HopRequest {
   readonly signal?: AbortSignal | undefined;
   /** See `DialRequest`. */
   readonly turns?: Turns | undefined;
+  /** See `OutgoingRequest`. */
+  readonly lends?: boolean | undefined;
 }
 
 /** One host's response. Refused credentials are replaced by newer ones, or left out. */
@@ -86,6 +88,7 @@ async function sendAuthorized(
       headers: { ...request.headers, ...(header === undefined ? {} : { authorization: header }) },
       signal: request.signal,
       turns: request.turns,
+      lends: request.lends,
       ca: settings.ca,
       client: subject.client,
       proxy: settings.proxy,

@@ -37,6 +37,8 @@ export interface BlobOptions extends RequestOptions {
   readonly place?: HeldPermit;
   /** See `HostRequest`. */
   readonly isExtra?: boolean;
+  /** Whether each chunk of the body is only used until the next one is read. By default, it is the reader's. */
+  readonly lends?: boolean;
   /** See `DownloadOptions`. */
   readonly isBackground?: (() => boolean) | undefined;
 }

@@ -94,6 +94,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       http1: [],
       // How fast upstreams may send.
       rates: ["http1"],
+      // Its program runs http1 in a thread of its own.
+      "download-thread": ["http1"],
       transport: [".", "http1", "rates"],
       auth: [".", "transport"],
       health: ["."],

@@ -19,10 +19,7 @@ export interface FetchLoopOptions extends Partial<FillDivision> {
   readonly signal: AbortSignal;
   /** Called when a source's response was found usable. */
   readonly onStarted: () => void;
-  /**
-   * Called with each chunk before it is written, and its offset in the blob. The chunk is not
-   * written to again.
-   */
+  /** Called with each chunk before it is written, and its offset in the blob. The chunk is only lent. */
   readonly onChunk: (start: number, chunk: Uint8Array) => void;
   /** Called after bytes were written, also ahead, and when the disk turns out to be slow. */
   readonly onProgress: () => void;

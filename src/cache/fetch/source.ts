@@ -1,10 +1,7 @@
 import type { UpstreamName } from "../../oci/names.ts";
 import type { Fault } from "../../oci/fault.ts";
 
-/**
- * A transfer of a blob's bytes. Cancelling `body` ends it at the sender. A chunk belongs to its
- * reader: the sender never writes to it again.
- */
+/** A transfer of a blob's bytes. Cancelling `body` ends it at the sender. */
 export interface Transfer {
   /** The offset in the blob of the body's first byte. */
   readonly start: number;
@@ -55,7 +52,8 @@ export interface Source {
   readonly hasRoom?: boolean;
   /**
    * Opens the blob at an offset in bytes. A sender without support for ranges may send from the
-   * first byte, which `start` then says.
+   * first byte, which `start` then says. A chunk may be used until the next one is read, or the body is
+   * cancelled.
    *
    * @param end exclusive; without it, to the blob's end. A sender may send less
    * @throws Fault

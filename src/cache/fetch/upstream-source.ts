@@ -66,6 +66,7 @@ export class UpstreamSource implements Source {
       isBackground: this.#isBackground,
       avoided: this.#avoided,
       redirect: this.#redirect,
+      lends: true,
       ...(use === "own" ? { place: this.#place } : {}),
       ...(end === undefined ? {} : { end }),
     };
@@ -76,7 +77,9 @@ export class UpstreamSource implements Source {
     this.#place.release();
   }
 
-  /** Opens a transfer of a byte range alone, beside a fill, which has those bytes later. */
+  /**
+   * Opens a transfer of a byte range alone, beside a fill, which has those bytes later. A chunk belongs to its reader.
+   */
   range({ first, last }: ByteRange): Promise<Transfer> {
     const { registry } = this.#upstream;
     const options = { end: last + 1, avoided: this.#avoided, isExtra: true };

@@ -14,7 +14,10 @@ export function connectUpstreams(
   settings: Settings,
   reporter: RequestReporter,
   reread: RegistryTransportOptions["reread"],
-  limits: Pick<RegistryTransportOptions, "budget" | "concurrency" | "descriptors" | "rates">,
+  limits: Pick<
+    RegistryTransportOptions,
+    "budget" | "concurrency" | "descriptors" | "downloads" | "rates"
+  >,
 ): Upstreams {
   const transport = openRegistryTransport({
     observe: (event) => reporter.upstream(event),

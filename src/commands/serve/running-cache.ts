@@ -10,7 +10,7 @@ import type { Fault } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { memoryLimit } from "../../process/memory-limit.ts";
-import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
+import { hasRoomForThread, type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
@@ -25,6 +25,7 @@ import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
+import { DownloadThread } from "../../upstream/download-thread/download-thread.ts";
 import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
 import { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import { version } from "../../version.ts";
@@ -155,9 +156,13 @@ async function start(
   });
   const rates = new DownloadRates();
   rates.configure(settings);
+  const thread = hasRoomForThread(memory.limit)
+    ? closing.use(new DownloadThread({ limit: memory.received, budget: received }))
+    : undefined;
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
     budget: received,
+    ...(thread ? { downloads: (tls) => thread.downloads(tls) } : {}),
     descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });

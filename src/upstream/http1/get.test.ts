@@ -3,21 +3,28 @@ import type { Socket } from "node:net";
 import { until } from "../../../test/harness/waiting.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { certificate, serve, serveRaw } from "../upstreamtest/test-servers.ts";
-import { type BodyReader, get, type GetOptions } from "./get.ts";
-import { IdleConnections } from "./idle-connections.ts";
+import { LocalDownloads } from "./downloads.ts";
+import type { BodyReader, GetRequest } from "./get.ts";
 
 const MIB = 1024 * 1024;
 
-function client(port: number, options: Partial<GetOptions> = {}) {
+interface ClientOptions extends Partial<GetRequest> {
+  readonly budget?: ByteBudget;
+  readonly tls?: Bun.TLSOptions;
+}
+
+function client(
+  port: number,
+  { budget = new ByteBudget(8 * MIB), tls, ...rest }: ClientOptions = {},
+) {
   const shared = {
     endpoint: { ip: "127.0.0.1", port, host: "127.0.0.1" },
     headers: { host: "reg.test" },
-    idle: new IdleConnections(),
-    budget: new ByteBudget(8 * MIB),
     signal: new AbortController().signal,
   };
+  const downloads = new LocalDownloads(budget, tls);
   return (path = "/") =>
-    get({ ...shared, ...options, url: new URL(`http://127.0.0.1:${port}${path}`) });
+    downloads.get({ ...shared, ...rest, url: new URL(`http://127.0.0.1:${port}${path}`) });
 }
 
 async function readAll(body: BodyReader): Promise<Buffer> {

@@ -18,13 +18,21 @@ export interface GetResponse {
   readonly body: BodyReader;
 }
 
-export interface GetOptions {
-  readonly endpoint: Endpoint;
+export interface GetRequest {
+  readonly endpoint: Omit<Endpoint, "tls">;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  /** Whether each chunk is only used until the next one is read. By default, it is the reader's. */
+  readonly lends?: boolean | undefined;
+}
+
+/** What a GET is sent over. */
+export interface GetConnections {
   readonly idle: IdleConnections;
   readonly budget: ByteBudget;
-  readonly signal: AbortSignal;
+  /** Set for HTTPS. */
+  readonly tls: Bun.TLSOptions | undefined;
 }
 
 /**
@@ -33,26 +41,31 @@ export interface GetOptions {
  *
  * @throws HttpSyntaxError; Error with the code of a socket or of TLS; the signal's reason if it is aborted
  */
-export async function get(options: GetOptions): Promise<GetResponse> {
-  const { endpoint, idle, budget, signal } = options;
-  const lines = requestLines(options);
+export async function get(
+  request: GetRequest,
+  { idle, budget, tls }: GetConnections,
+): Promise<GetResponse> {
+  const { signal } = request;
+  const endpoint = { ...request.endpoint, ...(tls ? { tls } : {}) };
+  const lines = requestLines(request);
   const reused = idle.take(endpoint.ip);
   if (reused) {
     try {
-      return await exchange(reused, lines, options);
+      return await exchange(reused, lines, request, idle);
     } catch (error) {
       // The server may have closed an idle connection just now. A GET may be sent twice (RFC 9110
       // section 9.2.2).
       if (signal.aborted || reused.hasAnswered) throw error;
     }
   }
-  return exchange(await Connection.open(endpoint, budget, signal), lines, options);
+  return exchange(await Connection.open(endpoint, budget, signal), lines, request, idle);
 }
 
 async function exchange(
   connection: Connection,
   lines: Buffer,
-  { endpoint, idle, signal }: GetOptions,
+  { endpoint, signal }: GetRequest,
+  idle: IdleConnections,
 ): Promise<GetResponse> {
   const onAbort = (): void => connection.destroy(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -94,7 +107,7 @@ async function exchange(
 }
 
 /** @throws TypeError if a header cannot be sent, such as one with a line break */
-function requestLines({ url, headers }: GetOptions): Buffer {
+function requestLines({ url, headers }: GetRequest): Buffer {
   const lines = [`GET ${url.pathname}${url.search} HTTP/1.1`];
   for (const [name, value] of new Headers(headers)) lines.push(`${name}: ${value}`);
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1");

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
 import type { Identity } from "../../config/settings.ts";
-import { IdleConnections } from "../http1/idle-connections.ts";
+import type { Downloads } from "../http1/downloads.ts";
 import { isIpLiteral } from "./address.ts";
 import { tlsOptions } from "./tls-options.ts";
 
@@ -27,13 +27,14 @@ export interface ConnectionTarget {
 /** The connections of one upstream to one host. */
 export interface ConnectionPool {
   readonly session: Bun.FetchSession;
-  /** What secures connections that are not the session's. */
-  readonly tls: Bun.TLSOptions;
-  /** The connections of downloads. */
-  readonly idle: IdleConnections;
+  /** Blobs are read by these, at the pace at which they are written. */
+  readonly downloads: Downloads;
   /** The address that responded last. It is tried first while DNS still returns it. */
   lastGood?: string | undefined;
 }
+
+/** Opens the downloads of one host. The TLS options are set for HTTPS. */
+export type OpenDownloads = (tls: Bun.TLSOptions | undefined) => Downloads;
 
 /**
  * A connection pool for each upstream, origin and set of TLS options. With fewer pools, Bun would reuse a
@@ -41,17 +42,19 @@ export interface ConnectionPool {
  */
 export class ConnectionPools {
   readonly #defaultCa: string | undefined;
+  readonly #downloads: OpenDownloads;
   readonly #pools = new LRUCache<string, ConnectionPool>({
     max: MAX_POOLS,
     dispose: (pool) => {
       pool.session.close();
-      pool.idle.close();
+      pool.downloads.close();
     },
   });
 
   /** @param defaultCa CA certificates for targets that set none of their own, in PEM */
-  constructor(defaultCa: string | undefined) {
+  constructor(defaultCa: string | undefined, downloads: OpenDownloads) {
     this.#defaultCa = defaultCa;
+    this.#downloads = downloads;
   }
 
   get({ upstream, url, ca = this.#defaultCa, client, proxy }: ConnectionTarget): ConnectionPool {
@@ -61,11 +64,11 @@ export class ConnectionPools {
     const key = `${upstream} ${url.origin} ${fingerprint}`;
     const existing = this.#pools.get(key);
     if (existing) return existing;
+    const options = { ...name, ...tls };
     const pool: ConnectionPool = {
-      tls: { ...name, ...tls },
-      idle: new IdleConnections(),
+      downloads: this.#downloads(url.protocol === "https:" ? options : undefined),
       session: new Bun.FetchSession({
-        tls: { ...name, ...tls },
+        tls: options,
         keepAlive: { idleTimeout: IDLE_TIMEOUT },
       }),
     };

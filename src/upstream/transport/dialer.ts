@@ -3,6 +3,7 @@ import { Fault, isForAllHosts, isUnsent } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { SlowTimes } from "../../process/slow-times.ts";
+import { LocalDownloads } from "../http1/downloads.ts";
 import { abortable } from "./abortable.ts";
 import {
   type CheckedAddress,
@@ -22,7 +23,7 @@ import type { DownloadRates } from "../rates/download-rates.ts";
 import { PacedReader } from "../rates/paced-reader.ts";
 import type { Turns } from "../rates/turns.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts } from "./timeouts.ts";
-import { type ConnectionPool, ConnectionPools } from "./connection-pools.ts";
+import { type ConnectionPool, ConnectionPools, type OpenDownloads } from "./connection-pools.ts";
 import {
   type OutgoingRequest,
   type RawResponse,
@@ -39,6 +40,8 @@ export interface DialerOptions {
   readonly observe?: UpstreamObserver;
   /** For the bytes of blobs that were received and are not written yet. */
   readonly budget?: ByteBudget;
+  /** Downloads blobs; by default, this thread does. */
+  readonly downloads?: OpenDownloads;
   readonly descriptors?: DescriptorBudget;
   /** What bodies that take no turns are counted in. */
   readonly rates?: DownloadRates;
@@ -72,7 +75,6 @@ export class Dialer {
   readonly #timeouts: Timeouts;
   readonly #observe: UpstreamObserver | undefined;
   readonly #pools: ConnectionPools;
-  readonly #budget: ByteBudget;
   readonly #descriptors: DescriptorBudget | undefined;
   readonly #rates: DownloadRates | undefined;
   readonly #waits = new Map<string, SlowTimes>();
@@ -80,11 +82,12 @@ export class Dialer {
   constructor(options: DialerOptions = {}) {
     this.#resolver = options.resolver ?? systemResolver();
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-    this.#pools = new ConnectionPools(options.ca);
+    const { ca, budget = new ByteBudget(Infinity) } = options;
+    const { downloads = (tls) => new LocalDownloads(budget, tls) } = options;
+    this.#pools = new ConnectionPools(ca, downloads);
     this.#observe = options.observe;
     this.#descriptors = options.descriptors;
     this.#rates = options.rates;
-    this.#budget = options.budget ?? new ByteBudget(Infinity);
   }
 
   /**
@@ -218,8 +221,10 @@ export class Dialer {
     request: DialRequest,
     { isOnly, signal }: { readonly isOnly: boolean; readonly signal: AbortSignal },
   ): Promise<RawResponse> {
+    // What waits for its turn must not be in memory that all share.
+    const lends = request.lends === true && request.turns?.isUnlimited !== false;
     const send = (ended: AbortSignal): Promise<RawResponse> =>
-      sendTo(address, pool, request, this.#budget, ended);
+      sendTo(address, pool, { ...request, lends }, ended);
     if (!isOnly || address.ip === pool.lastGood) return send(signal);
     const { connect } = this.#timeouts;
     const port = portOf(request.url);

@@ -1,5 +1,6 @@
 import { Fault } from "../../oci/fault.ts";
 import type { SlowTimes } from "../../process/slow-times.ts";
+import { ConnectionsLost } from "../http1/downloads.ts";
 import type { BodyReader } from "../http1/get.ts";
 
 /**
@@ -137,7 +138,7 @@ export function watchBody(
           noteUnread();
           const fault = await options.toFault(error);
           if (controller.signal.aborted) throw controller.signal.reason;
-          end("broken", wasUnread ? undefined : fault);
+          end("broken", wasUnread || error instanceof ConnectionsLost ? undefined : fault);
           controller.abort(fault);
           throw fault;
         } finally {

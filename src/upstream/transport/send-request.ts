@@ -1,5 +1,4 @@
-import type { ByteBudget } from "../../process/byte-budget.ts";
-import { type BodyReader, get } from "../http1/get.ts";
+import type { BodyReader } from "../http1/get.ts";
 import type { DialMethod, RequestKind } from "../observer.ts";
 import { QUIRKS } from "../quirks.ts";
 import { type CheckedAddress, isIpLiteral, withAddress } from "./address.ts";
@@ -16,6 +15,8 @@ export interface OutgoingRequest extends ConnectionTarget {
   readonly method: DialMethod;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Whether each chunk of a blob is only used until the next one is read. By default, it is the reader's. */
+  readonly lends?: boolean | undefined;
 }
 
 /** A response as it arrives. */
@@ -37,23 +38,20 @@ export async function sendTo(
   address: CheckedAddress,
   pool: ConnectionPool,
   request: OutgoingRequest,
-  budget: ByteBudget,
   signal: AbortSignal,
 ): Promise<RawResponse> {
-  const { url, kind, method } = request;
+  const { url, kind, method, lends } = request;
   if (kind !== "blob" || method !== "GET") {
     const options = { ...fetchOptions(request, signal), proxy: false } as const;
     return rawResponse(await pool.session.fetch(withAddress(url, address), options));
   }
-  const isTls = url.protocol === "https:";
   const endpoint = {
     ip: address.ip,
     port: portOf(url),
     host: isIpLiteral(url.hostname) ? address.ip : url.hostname,
-    ...(isTls ? { tls: pool.tls } : {}),
   };
   const headers = headersOf(request);
-  return get({ endpoint, url, headers, idle: pool.idle, budget, signal });
+  return pool.downloads.get({ endpoint, url, headers, signal, lends });
 }
 
 /**
