@@ -11,18 +11,26 @@ export class BufferPool {
   /** Of each buffer, in bytes. */
   readonly size: number;
   readonly #kept: Buffer[] = [];
+  #taken = 0;
 
   /** @param size of each buffer, in bytes */
   constructor(size: number) {
     this.size = size;
   }
 
+  /** How many are in use. */
+  get taken(): number {
+    return this.#taken;
+  }
+
   take(): Buffer {
+    this.#taken += 1;
     return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.size);
   }
 
   /** The caller must not use the buffer any more. */
   give(buffer: Buffer): void {
+    this.#taken -= 1;
     if (this.#kept.length < MAX_KEPT) this.#kept.push(buffer);
     else freeBytes(buffer);
   }

@@ -20,8 +20,25 @@ test("bytes are read by their offset, up to the given end", () => {
   expect(buffer.read(105, 200)).toBeUndefined();
 });
 
-test("the last chunk and 256 KiB before it are buffered", () => {
+/** A pool of which so much is in use already that fills have to do with little. */
+function scarce(): BufferPool {
+  const pool = new BufferPool(TAIL_BLOCK_BYTES);
+  for (let taken = 0; taken < 64; taken += 1) pool.take();
+  return pool;
+}
+
+test("as long as little is in use, the last chunk and 1 MiB before it are buffered", () => {
   const buffer = new TailBuffer();
+  for (let index = 0; index < 32; index += 1) {
+    buffer.add(index * 64 * KIB, chunk(64, index), index * 64 * KIB);
+  }
+  const end = 32 * 64 * KIB;
+  expect(buffer.read(end - 1088 * KIB, end)?.[0]).toBe(15);
+  expect(buffer.read(end - 1088 * KIB - 1, end)).toBeUndefined();
+});
+
+test("the last chunk and 256 KiB before it are buffered", () => {
+  const buffer = new TailBuffer(scarce());
   for (let index = 0; index < 32; index += 1) buffer.add(index * 64 * KIB, chunk(64, index));
   const end = 32 * 64 * KIB;
   expect(buffer.read(end - 256 * KIB - 64 * KIB, end)?.[0]).toBe(27);
@@ -29,7 +46,7 @@ test("the last chunk and 256 KiB before it are buffered", () => {
 });
 
 test("what is written to the file leaves the buffer, but for a little", () => {
-  const buffer = new TailBuffer();
+  const buffer = new TailBuffer(scarce());
   for (let index = 0; index < 32; index += 1) {
     buffer.add(index * 64 * KIB, chunk(64, index), (index - 1) * 64 * KIB);
   }
@@ -41,7 +58,7 @@ test("what is written to the file leaves the buffer, but for a little", () => {
 });
 
 test("a small blob is buffered as a whole, also when it is written", async () => {
-  const buffer = new TailBuffer();
+  const buffer = new TailBuffer(scarce());
   for (let index = 0; index < 4; index += 1) {
     buffer.add(index * 64 * KIB, chunk(64, index), index * 64 * KIB);
   }
@@ -49,7 +66,7 @@ test("a small blob is buffered as a whole, also when it is written", async () =>
 });
 
 test("a chunk larger than the capacity is buffered as a whole, until the next but one has come", () => {
-  const buffer = new TailBuffer();
+  const buffer = new TailBuffer(scarce());
   buffer.add(0, chunk(64, 1));
   buffer.add(64 * KIB, chunk(2048, 2));
   expect(buffer.read(0, Infinity)?.byteLength).toBe(64 * KIB);
@@ -67,7 +84,7 @@ test("a chunk that does not follow on the last one empties the buffer first", ()
 });
 
 test("memory is used again", () => {
-  const pool = new BufferPool(TAIL_BLOCK_BYTES);
+  const pool = scarce();
   const used = new Set<ArrayBufferLike>();
   for (let round = 0; round < 2; round += 1) {
     const buffer = new TailBuffer(pool);

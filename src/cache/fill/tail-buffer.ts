@@ -1,13 +1,18 @@
 import { BufferPool } from "../../process/buffer-pool.ts";
 
 /**
- * Bytes that are buffered at most, besides the last chunk and a block: as many as a writer may not have written to the
- * file yet, so that what a failed write loses is still in memory. A blob of this size is buffered as a whole.
+ * Bytes that are buffered at least, besides the last chunk, if they are not written: as many as a writer may not have
+ * written to the file yet, so that what a failed write loses is still in memory. A blob of this size is buffered as a
+ * whole.
  */
 const CAPACITY_BYTES = 256 * 1024;
 
-/** Bytes that are buffered at least, besides the last chunk: for followers that are close behind. */
+/** Bytes that are buffered besides the last chunk, for followers that are close behind. */
 const RECENT_BYTES = 64 * 1024;
+/** The same while all fills together have few: what is read from the file is garbage. */
+const MORE_RECENT_BYTES = 1024 * 1024;
+/** How many blocks are few. */
+const FEW_BLOCKS = 64;
 
 /** The size of a block, in bytes. */
 export const TAIL_BLOCK_BYTES: number = 64 * 1024;
@@ -53,8 +58,9 @@ export class TailBuffer {
       const [oldest] = this.#blocks;
       if (!oldest || this.#end <= CAPACITY_BYTES) return;
       const isWritten = this.#start + oldest.length <= written;
+      const recent = this.#buffers.taken > FEW_BLOCKS ? RECENT_BYTES : MORE_RECENT_BYTES;
       const kept = start - this.#start - oldest.length;
-      if (kept < (isWritten ? RECENT_BYTES : CAPACITY_BYTES)) return;
+      if (kept < (isWritten ? recent : Math.max(recent, CAPACITY_BYTES))) return;
       this.#blocks.shift();
       this.#start += oldest.length;
       this.#buffers.give(oldest.bytes);
