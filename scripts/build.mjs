@@ -35,8 +35,10 @@ export function build(arch, folder = path.join(root, "dist")) {
   // Request headers of 64 KiB, as in bin/entrepot.
   const limits = ["--compile-exec-argv=--max-http-header-size=65536"];
   const flags = ["--compile", `--target=${runtime.target}`, ...base, ...isolation, ...limits];
-  // The second is what workers run (src/server/threads/program-file.ts).
-  const programs = ["src/main.ts", "src/hit-worker.ts"].map((file) => path.join(root, file));
+  // The others are what threads run (src/process/program-file.ts).
+  const programs = ["main", "hit-worker", "download-worker"].map((name) =>
+    path.join(root, `src/${name}.ts`),
+  );
   const args = ["build", ...flags, ...bytecode, `--outfile=${outfile}`, ...programs];
   const result = spawnSync(bun, args, {
     cwd: root,

@@ -26,7 +26,7 @@ const SETTLED_MS = 2000;
 const LEFTOVER_AGE_MS = 600_000;
 
 /** What is bundled, of src/. */
-const PROGRAMS = ["serve", "hit-worker"];
+const PROGRAMS = ["serve", "hit-worker", "download-worker"];
 
 /** Files that affect the bundle without being bundled. */
 const BUILD_INPUTS = [

@@ -3,6 +3,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "main.ts": 6,
   "serve.ts": 6,
   "hit-worker.ts": 6,
+  "download-worker.ts": 6,
   commands: 6,
   server: 5,
   node: 5,

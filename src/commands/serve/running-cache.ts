@@ -10,7 +10,7 @@ import type { Fault } from "../../oci/fault.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { memoryLimit } from "../../process/memory-limit.ts";
-import { hasRoomForThread, type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
+import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
@@ -25,12 +25,11 @@ import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
-import { DownloadThread } from "../../upstream/download-thread/download-thread.ts";
 import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
 import { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
-import { connectUpstreams, createCache } from "./cache-parts.ts";
+import { connectUpstreams, createCache, openDownloadThread } from "./cache-parts.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { Emitter } from "./emitter.ts";
 import { LimitsWatch } from "./limits-watch.ts";
@@ -156,9 +155,7 @@ async function start(
   });
   const rates = new DownloadRates();
   rates.configure(settings);
-  const thread = hasRoomForThread(memory.limit)
-    ? closing.use(new DownloadThread({ limit: memory.received, budget: received }))
-    : undefined;
+  const thread = closing.use(openDownloadThread(memory, received, log));
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
     budget: received,

@@ -12,7 +12,7 @@ import type { RequestRecord } from "../../server/pull/request-record.ts";
 import type { ResponseCache } from "../../server/pull/response-cache.ts";
 import { HitWorkers } from "../../server/threads/hit-workers.ts";
 import type { Hits } from "../../server/threads/messages.ts";
-import { workerProgramFile } from "../../server/threads/program-file.ts";
+import { programFile } from "../../process/program-file.ts";
 import { SharedRemovalLog, RevisionMemory } from "../../server/threads/revision-memory.ts";
 import type { SmallBlobCacheOptions } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -82,7 +82,7 @@ export class ServingThreads {
     storage.metadata.onRevision(() => this.publish());
     const workers = new HitWorkers({
       count: this.#count,
-      program: workerProgramFile(),
+      program: programFile("hit-worker"),
       shared: this.#shared,
       onHits: (hits) => recordHits(hits, cache, record),
       unreadable,

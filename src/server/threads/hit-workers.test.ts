@@ -9,7 +9,7 @@ import { NodePort } from "../listen/node-port.ts";
 import type { IncomingRequest } from "../pull/pull-api.ts";
 import { HitWorkers, type HitWorkersOptions } from "./hit-workers.ts";
 import type { Hits } from "./messages.ts";
-import { workerProgramFile } from "./program-file.ts";
+import { programFile } from "../../process/program-file.ts";
 import { SharedRemovalLog, RevisionMemory } from "./revision-memory.ts";
 
 const BYTES = new TextEncoder().encode("0123456789");
@@ -55,7 +55,7 @@ async function setUp(responses: Responses, options: Partial<HitWorkersOptions> =
   const unreadable: Error[] = [];
   const workers = new HitWorkers({
     count: 1,
-    program: workerProgramFile(),
+    program: programFile("hit-worker"),
     shared,
     onHits: (more) => hits.push(...more),
     unreadable: (error) => unreadable.push(error),
@@ -265,7 +265,7 @@ test("the connections of a worker that ends break, and another one takes its pla
   const program = dir.file("dies.ts");
   await writeFile(
     program,
-    `import "${workerProgramFile()}";
+    `import "${programFile("hit-worker")}";
      self.addEventListener("message", ({ data }) => { if (data.status === 418) throw new Error("boom"); });`,
   );
   await using at = await setUp(

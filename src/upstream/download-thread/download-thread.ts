@@ -1,8 +1,12 @@
 import type { ByteBudget } from "../../process/byte-budget.ts";
+import { programFile } from "../../process/program-file.ts";
 import { ConnectionsLost, type Downloads, LocalDownloads } from "../http1/downloads.ts";
 import type { GetRequest, GetResponse } from "../http1/get.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { RemoteDownload } from "./remote-download.ts";
+
+/** Starts the program of the thread. */
+export const startWorker = (): Worker => new Worker(programFile("download-worker"));
 
 /** A thread that has failed so often is not started again. */
 const MAX_LOSSES = 3;
@@ -13,6 +17,8 @@ export interface DownloadThreadOptions {
   /** For downloads while there is no thread. */
   readonly budget: ByteBudget;
   readonly start?: () => Worker;
+  /** Called when the thread has failed, or could not be started. */
+  readonly onLost?: (lost: { readonly reason: string; readonly isLast: boolean }) => void;
 }
 
 /**
@@ -52,16 +58,18 @@ export class DownloadThread implements Disposable {
 
   #start(): void {
     const { limit, start = startWorker } = this.#options;
-    const onLost = (): void => {
-      this.#losses += 1;
-      this.#running = undefined;
-    };
     try {
-      this.#running = new RunningThread(start(), limit, onLost);
-    } catch {
+      this.#running = new RunningThread(start(), limit, (reason) => this.#lost(reason, 1));
+    } catch (cause) {
       // No memory is left for it, or no thread.
-      this.#losses = MAX_LOSSES;
+      this.#lost(cause instanceof Error ? cause.message : String(cause), MAX_LOSSES);
     }
+  }
+
+  #lost(reason: string, losses: number): void {
+    this.#losses += losses;
+    this.#running = undefined;
+    if (!this.#isClosed) this.#options.onLost?.({ reason, isLast: this.#losses >= MAX_LOSSES });
   }
 }
 
@@ -115,19 +123,22 @@ export class RunningThread {
   readonly #worker: Worker;
   readonly #shared: SharedArrayBuffer;
   readonly #downloads = new Map<number, RemoteDownload>();
-  readonly #onLost: () => void;
+  readonly #onLost: (reason: string) => void;
   readonly #ready = Promise.withResolvers<boolean>();
   #ids = 0;
   #isOver = false;
 
-  constructor(worker: Worker, limit: number, onLost: () => void) {
+  constructor(worker: Worker, limit: number, onLost: (reason: string) => void) {
     this.#worker = worker;
     this.#shared = new SharedArrayBuffer(limit);
     this.#onLost = onLost;
     worker.unref();
     worker.addEventListener("message", ({ data }: MessageEvent<FromThread>) => this.#receive(data));
-    worker.addEventListener("error", () => this.#lost());
-    worker.addEventListener("close", () => this.#lost());
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      this.#lost(event.message);
+    });
+    worker.addEventListener("close", () => this.#lost("it ended"));
     this.post({ kind: "begin", shared: this.#shared, limit });
   }
 
@@ -162,7 +173,7 @@ export class RunningThread {
   }
 
   end(): void {
-    this.#lost();
+    this.#lost("it was closed");
   }
 
   #receive(message: FromThread): void {
@@ -190,24 +201,12 @@ export class RunningThread {
     }
   }
 
-  #lost(): void {
+  #lost(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#ready.resolve(false);
     this.#worker.terminate();
-    this.#onLost();
+    this.#onLost(reason);
     for (const download of this.#downloads.values()) download.onLost();
   }
-}
-
-/** Starts the program of the thread. */
-export function startWorker(): Worker {
-  return new Worker(programUrl());
-}
-
-/** The program is a file of its own, which `scripts/build.mjs` puts into the executable too. */
-function programUrl(): URL {
-  const isExecutable = import.meta.url.startsWith("file:///$bunfs/");
-  const path = isExecutable ? "./upstream/download-thread/thread.js" : "./thread.ts";
-  return new URL(path, import.meta.url);
 }

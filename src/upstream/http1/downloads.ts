@@ -1,4 +1,4 @@
-import type { ByteBudget } from "../../process/byte-budget.ts";
+import { ByteBudget } from "../../process/byte-budget.ts";
 import { get, type GetRequest, type GetResponse } from "./get.ts";
 import { IdleConnections } from "./idle-connections.ts";
 
@@ -13,6 +13,9 @@ export interface Downloads {
   /** Closes idle connections. Requests in flight finish. */
   close(): void;
 }
+
+/** Opens the downloads of one host. The TLS options are set for HTTPS. */
+export type OpenDownloads = (tls: Bun.TLSOptions | undefined) => Downloads;
 
 /** Connections have ended with the thread that had them: no server is to blame. */
 export class ConnectionsLost extends Error {
@@ -38,4 +41,9 @@ export class LocalDownloads implements Downloads {
   close(): void {
     this.#idle.close();
   }
+}
+
+/** Downloads by this thread, of all hosts together within a budget. */
+export function localDownloads(budget: ByteBudget = new ByteBudget(Infinity)): OpenDownloads {
+  return (tls) => new LocalDownloads(budget, tls);
 }

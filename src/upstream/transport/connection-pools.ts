@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
 import type { Identity } from "../../config/settings.ts";
-import type { Downloads } from "../http1/downloads.ts";
+import type { Downloads, OpenDownloads } from "../http1/downloads.ts";
 import { isIpLiteral } from "./address.ts";
 import { tlsOptions } from "./tls-options.ts";
 
@@ -32,9 +32,6 @@ export interface ConnectionPool {
   /** The address that responded last. It is tried first while DNS still returns it. */
   lastGood?: string | undefined;
 }
-
-/** Opens the downloads of one host. The TLS options are set for HTTPS. */
-export type OpenDownloads = (tls: Bun.TLSOptions | undefined) => Downloads;
 
 /**
  * A connection pool for each upstream, origin and set of TLS options. With fewer pools, Bun would reuse a

@@ -1,9 +1,9 @@
 import { proxyFor } from "../../config/parsing/proxy.ts";
 import { Fault, isForAllHosts, isUnsent } from "../../oci/fault.ts";
-import { ByteBudget } from "../../process/byte-budget.ts";
+import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { SlowTimes } from "../../process/slow-times.ts";
-import { LocalDownloads } from "../http1/downloads.ts";
+import { localDownloads, type OpenDownloads } from "../http1/downloads.ts";
 import { abortable } from "./abortable.ts";
 import {
   type CheckedAddress,
@@ -23,7 +23,7 @@ import type { DownloadRates } from "../rates/download-rates.ts";
 import { PacedReader } from "../rates/paced-reader.ts";
 import type { Turns } from "../rates/turns.ts";
 import { DEFAULT_TIMEOUTS, type Timeouts } from "./timeouts.ts";
-import { type ConnectionPool, ConnectionPools, type OpenDownloads } from "./connection-pools.ts";
+import { type ConnectionPool, ConnectionPools } from "./connection-pools.ts";
 import {
   type OutgoingRequest,
   type RawResponse,
@@ -82,8 +82,7 @@ export class Dialer {
   constructor(options: DialerOptions = {}) {
     this.#resolver = options.resolver ?? systemResolver();
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-    const { ca, budget = new ByteBudget(Infinity) } = options;
-    const { downloads = (tls) => new LocalDownloads(budget, tls) } = options;
+    const { ca, downloads = localDownloads(options.budget) } = options;
     this.#pools = new ConnectionPools(ca, downloads);
     this.#observe = options.observe;
     this.#descriptors = options.descriptors;

@@ -1,5 +1,3 @@
-// The program of the download thread: it owns the connections of downloads, and whatever garbage receiving
-// makes. What is requested, from whom, and what becomes of the bytes is the main thread's concern.
 import { ByteBudget, type ReleaseBytes } from "../../process/byte-budget.ts";
 import { freeBytes } from "../../process/free-bytes.ts";
 import { LocalDownloads } from "../http1/downloads.ts";
@@ -9,8 +7,6 @@ import { PartMemory } from "./part-memory.ts";
 
 /** How often the main thread learns that the byte budget holds up a read, in milliseconds. */
 const HELD_BACK_MS = 250;
-
-declare const self: Worker;
 
 /** A download, until its end was told, or nobody wants it any more. */
 interface Download {
@@ -28,7 +24,12 @@ function heldBack({ body, waited, waitsSince }: Download): number {
   return (body?.heldBack ?? 0) + waited + waits;
 }
 
-class DownloadProgram {
+/**
+ * The part of downloads that runs in the thread: it owns their connections, and whatever garbage receiving makes. What
+ * is requested, from whom, and what becomes of the bytes is the main thread's concern.
+ */
+export class DownloadProgram {
+  readonly #post: (message: FromThread) => void;
   readonly #memory: PartMemory;
   readonly #budget: ByteBudget;
   readonly #pools = new Map<number, LocalDownloads>();
@@ -36,10 +37,15 @@ class DownloadProgram {
   /** Of the bytes that the main thread has, by their place. */
   readonly #handedOver = new Map<number, ReleaseBytes>();
 
-  constructor({ shared, limit }: Extract<ToThread, { kind: "begin" }>) {
+  constructor(
+    { shared, limit }: Extract<ToThread, { kind: "begin" }>,
+    post: (message: FromThread) => void,
+  ) {
+    this.#post = post;
     this.#memory = new PartMemory(shared);
     this.#budget = new ByteBudget(limit);
     setInterval(() => this.#tellHeldBack(), HELD_BACK_MS);
+    post({ kind: "ready" });
   }
 
   receive(message: Exclude<ToThread, { kind: "begin" }>): void {
@@ -82,7 +88,7 @@ class DownloadProgram {
       const url = new URL(request.url);
       const { status, headers, body } = await downloads.get({ ...request, url, signal });
       download.body = body;
-      if (this.#downloads.has(id)) post({ kind: "head", id, status, headers: [...headers] });
+      if (this.#downloads.has(id)) this.#post({ kind: "head", id, status, headers: [...headers] });
       else await body.cancel();
     } catch (error) {
       this.#fail(id, error);
@@ -97,7 +103,7 @@ class DownloadProgram {
     try {
       const next = await body.read();
       if (next.done) {
-        if (this.#downloads.delete(id)) post({ kind: "end", id });
+        if (this.#downloads.delete(id)) this.#post({ kind: "end", id });
         return;
       }
       const { value } = next;
@@ -109,7 +115,7 @@ class DownloadProgram {
       freeBytes(value);
       this.#handedOver.set(part.at, release);
       if (this.#downloads.has(id)) {
-        post({ kind: "bytes", id, part, heldBack: heldBack(download) });
+        this.#post({ kind: "bytes", id, part, heldBack: heldBack(download) });
       } else {
         this.#free(part.at);
       }
@@ -139,30 +145,14 @@ class DownloadProgram {
     if (!this.#downloads.delete(id)) return;
     const { message } = error instanceof Error ? error : { message: String(error) };
     const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-    post({ kind: "failed", id, message, code });
+    this.#post({ kind: "failed", id, message, code });
   }
 
   #tellHeldBack(): void {
     for (const [id, download] of this.#downloads) {
       const milliseconds = heldBack(download);
       if (download.isReading && milliseconds >= HELD_BACK_MS)
-        post({ kind: "held-back", id, milliseconds });
+        this.#post({ kind: "held-back", id, milliseconds });
     }
   }
 }
-
-function post(message: FromThread): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has none, a window has
-  self.postMessage(message);
-}
-
-let program: DownloadProgram | undefined;
-
-self.addEventListener("message", ({ data }: MessageEvent<ToThread>) => {
-  if (data.kind === "begin") {
-    program = new DownloadProgram(data);
-    post({ kind: "ready" });
-  } else {
-    program?.receive(data);
-  }
-});
