@@ -191,9 +191,9 @@ export class FetchLoop {
       onStarted();
       const startedAt = performance.now();
       this.#division.accepted(transfer, source);
-      const append = (): Promise<boolean> =>
-        this.#append(reader, { ...transfer, surplus }, source, writer);
-      const isTaken = await (yielding?.unlessPaused(reader, append) ?? append());
+      const append = (body: ChunkReader): Promise<boolean> =>
+        this.#append(body, { ...transfer, surplus }, source, writer);
+      const isTaken = await (yielding?.unlessPaused(reader, append) ?? append(reader));
       const seconds = (performance.now() - startedAt) / 1000;
       this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
       if (isTaken || yielding?.isPaused || this.#size === undefined) return;

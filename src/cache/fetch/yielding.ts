@@ -71,15 +71,36 @@ export class Yielding {
     }
   }
 
-  /** Runs a transfer, whose body ends when it is paused. */
+  /**
+   * Runs a transfer, whose body ends when it is paused: at once if bytes are waited for, and otherwise with the
+   * next read. A chunk that is being used may be lent, and must not be given back yet.
+   */
   async unlessPaused<Value>(
-    body: Pick<ChunkReader, "cancel">,
-    transfer: () => Promise<Value>,
+    body: ChunkReader,
+    transfer: (body: ChunkReader) => Promise<Value>,
   ): Promise<Value> {
-    this.#onPause = () => void body.cancel().catch(() => {});
-    if (this.#isPaused) this.#onPause();
+    let isReading = false;
+    let isOver = this.#isPaused;
+    this.#onPause = () => {
+      isOver = true;
+      if (isReading) void body.cancel().catch(() => {});
+    };
+    const pausable: ChunkReader = {
+      async read() {
+        if (isOver) return { done: true };
+        isReading = true;
+        try {
+          const next = await body.read();
+          // It may have been given back since it arrived.
+          return isOver ? { done: true } : next;
+        } finally {
+          isReading = false;
+        }
+      },
+      cancel: () => body.cancel(),
+    };
     try {
-      return await transfer();
+      return await transfer(pausable);
     } finally {
       this.#onPause = () => {};
     }
