@@ -134,6 +134,8 @@ export function watchBody(
             stream.enqueue(next.value);
           }
         } catch (error) {
+          // Whoever reads the stream cannot: it has failed. Bytes that are lent have to be given back.
+          void reader.cancel(error).catch(() => undefined);
           if (controller.signal.aborted) throw controller.signal.reason;
           noteUnread();
           const fault = await options.toFault(error);
