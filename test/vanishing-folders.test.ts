@@ -153,6 +153,10 @@ realTest("a volume that is mounted over the data directory is used from then on"
   for (const blob of blobs) upstream.addBlob("app", blob);
   await using cache = await startEntrepot({ config: config(upstream) });
   for (const blob of blobs) await pull(cache, blob);
+  // They are stored behind their clients: one that is published after the mount would be in it.
+  await until(async () => (await storedBlobs(cache.data)).length === blobs.length, {
+    what: "the blobs",
+  });
   const pullUntilHits = async () => {
     for (const blob of blobs) {
       await until(async () => (await pull(cache, blob)) === "200 right hit", { what: "a hit" });
