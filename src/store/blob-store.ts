@@ -157,12 +157,13 @@ export interface BlobWriter {
    * bytes are appended. After `commit`, reads are served from the stored blob, which must not be
    * removed while it is still being followed.
    *
+   * @param into memory that may be used for them
    * @throws RangeError if the range is not within the appended bytes
    * @throws Fault of kind `cancelled` after `suspend` and `discard`; reads that began before still
    *   succeed
    * @throws Fault of kind `no-space` or `storage`
    */
-  read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(first: number, end: number, into?: Uint8Array): Promise<Uint8Array>;
   /**
    * Whether the digest of the appended bytes is the blob's. Nothing may be appended after this call.
    */

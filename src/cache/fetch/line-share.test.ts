@@ -7,6 +7,7 @@ const MIB = 1024 * 1024;
 class Line implements LineUser {
   isReceiving = true;
   isHeldBack = false;
+  isFast = false;
   connections = 0;
   readonly share: LineShare;
   #now = 0;
@@ -53,6 +54,34 @@ describe("the further connections of large downloads", () => {
   test("are no more than fill the line", () => {
     const line = new Line(7);
     line.pass(20, (further) => Math.min(limitedPerConnection(further), 25 * MIB));
+    expect(line.share.allowed).toBe(2);
+  });
+
+  test("are none where one alone is fast, and more came while it was getting up to speed", () => {
+    const line = new Line(7);
+    line.pass(0.2, () => 10 * MIB);
+    line.pass(0.2, () => 50 * MIB);
+    line.pass(2, () => 95 * MIB);
+    expect([line.share.allowed, line.connections]).toEqual([0, 2]);
+    line.end();
+    line.end();
+    line.isFast = true;
+    line.pass(30, () => 95 * MIB);
+    expect([line.share.allowed, line.connections]).toEqual([0, 0]);
+  });
+
+  test("come back where one alone is not fast", () => {
+    const line = new Line(7);
+    const pass = (seconds: number): void =>
+      line.pass(seconds, (further) => Math.min((1 + further) * 40, 100) * MIB);
+    pass(0.2);
+    for (let windows = 0; windows < 20 && line.share.allowed > 0; windows += 1) pass(0.2);
+    expect([line.share.allowed, line.connections]).toEqual([0, 3]);
+    for (const _ of [1, 2, 3]) line.end();
+    expect(line.connections).toBe(0);
+    pass(2);
+    expect([line.share.allowed, line.connections]).toEqual([2, 2]);
+    pass(40);
     expect(line.share.allowed).toBe(2);
   });
 

@@ -1,3 +1,6 @@
+import { AloneTrial } from "./alone-trial.ts";
+import { SEGMENT_SIZES, type SegmentSizes } from "./segment-sizes.ts";
+
 /** How often the rate is measured, in milliseconds. */
 const WINDOW_MS = 200;
 /** A connection of at least this rate is left alone, in bytes per second. */
@@ -21,21 +24,6 @@ const BROKEN_MS = 5000;
 /** How long an upstream whose parts were not those of one blob is asked for whole ones, in milliseconds. */
 const DISTRUST_MS = 600_000;
 
-const MIB = 1024 * 1024;
-
-/** How large blobs are divided, in bytes. */
-export interface SegmentSizes {
-  /** Blobs up to this size are downloaded over one connection. */
-  readonly whole: number;
-  /** What is requested first: it shows whether the source supports ranges, and how fast it is. */
-  readonly first: number;
-  /** Of a segment, except the last ones. */
-  readonly min: number;
-  readonly max: number;
-}
-
-const SIZES: SegmentSizes = { whole: 32 * MIB, first: 8 * MIB, min: 4 * MIB, max: 16 * MIB };
-
 /** A download that can use further connections. */
 export interface LineUser {
   /** Whether all further connections that it has receive bytes by now. */
@@ -44,6 +32,8 @@ export interface LineUser {
   readonly rank?: number;
   /** How many downloads from the upstream have a connection of their own, as far as it knows; 1 by default. */
   readonly own?: number | undefined;
+  /** Whether its own connection is fast enough by itself. */
+  readonly isFast?: boolean;
   /** Whether a limit of bytes per second is what it waits for. */
   readonly isHeldBack?: boolean;
   /** Begins one more, if there is something left for it to do. */
@@ -76,6 +66,7 @@ export class LineShare {
   #isMeasuring = false;
   #trialWindows = 0;
   #judgedWindows = 0;
+  readonly #alone = new AloneTrial();
   #settledUntil = -Infinity;
   #distrustedUntil = -Infinity;
   /** The most that are tried, after more were refused. */
@@ -86,7 +77,7 @@ export class LineShare {
 
   constructor(
     now: () => number = () => performance.now(),
-    readonly sizes: SegmentSizes = SIZES,
+    readonly sizes: SegmentSizes = SEGMENT_SIZES,
   ) {
     this.now = now;
     this.#since = now();
@@ -200,6 +191,7 @@ export class LineShare {
     this.#restart();
     // However many connections there are, they get no more: one each is enough.
     if ([...this.#users].some(({ isHeldBack }) => isHeldBack)) this.#settle(0, WINDOW_MS);
+    else if (this.#alone.isRunning) this.#lookAlone();
     else if (this.#before === undefined) {
       if (isForClients || isSettled) this.#tryMore(rate);
     } else if (this.#isMeasuring) this.#judge(this.#before, rate);
@@ -252,11 +244,20 @@ export class LineShare {
     }
     // It brings nothing.
     this.#settle(this.#allowed - 1, SETTLED_MS);
+    const isFast = rate >= FAST_RATE && this.#own === 1;
+    if (isFast && this.#alone.begin(this.#allowed, this.now())) this.#allowed = 0;
+  }
+
+  #lookAlone(): void {
+    const isFast = this.#running === 0 && [...this.#users].every((user) => user.isFast);
+    this.#allowed = this.#alone.look(isFast) ?? this.#allowed;
+    this.#connect();
   }
 
   /** No further connection is tried for a while. */
   #settle(allowed: number, milliseconds: number): void {
     this.#before = undefined;
+    this.#alone.cancel();
     this.#allowed = allowed;
     this.#settledUntil = Math.max(this.#settledUntil, this.now() + milliseconds);
     // Others end with their part.

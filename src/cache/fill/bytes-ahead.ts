@@ -8,8 +8,8 @@ export interface BytesAheadOptions {
   readonly extents: () => readonly Extent[];
   /** What receives bytes ahead, while the download runs. */
   readonly segments: () => Segments | undefined;
-  /** At least one byte from `first` on. */
-  readonly read: (first: number, end: number) => Promise<Uint8Array>;
+  /** At least one byte from `first` on. `into` gives memory that is free by now. */
+  readonly read: (first: number, end: number, into?: () => Uint8Array) => Promise<Uint8Array>;
 }
 
 /** The bytes of a fill ahead of those that were received in order: for readers of a part. */
@@ -40,7 +40,7 @@ export class BytesAhead {
   }
 
   /** Bytes from `position` on, where `endFrom` says that there are some. */
-  read(position: number): Promise<Uint8Array> {
-    return this.#options.read(position, this.endFrom(position));
+  read(position: number, into?: () => Uint8Array): Promise<Uint8Array> {
+    return this.#options.read(position, this.endFrom(position), into);
   }
 }

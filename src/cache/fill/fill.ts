@@ -78,12 +78,12 @@ export class Fill {
     this.expectedSize = size;
     this.#store = store;
     this.#commit = commit ?? ((writer) => writer.commit());
-    this.#bytes = new ReadableBytes((first, end) => this.#readFile(first, end), memory);
+    this.#bytes = new ReadableBytes((...range) => this.#readFile(...range), memory);
     this.ahead = new BytesAhead({
       available: () => this.available,
       extents: () => this.#writer?.ahead ?? [],
       segments: () => this.#fetchLoop.segments,
-      read: (first, end) => this.#bytes.readAhead(first, end),
+      read: (...range) => this.#bytes.readAhead(...range),
     });
     this.sources = new SourceList(source);
     this.#fetchLoop = new FetchLoop({
@@ -198,10 +198,10 @@ export class Fill {
     await this.stored.catch(() => {});
   }
 
-  async #readFile(first: number, end: number): Promise<Uint8Array> {
+  async #readFile(first: number, end: number, into?: Uint8Array): Promise<Uint8Array> {
     if (this.#result) return readStored(this.#result, first, end, this.#store);
     if (!this.#writer) throw new RangeError("nothing is available yet");
-    return this.#writer.read(first, end);
+    return this.#writer.read(first, end, into);
   }
 
   async #run(): Promise<void> {

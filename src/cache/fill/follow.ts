@@ -66,6 +66,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   /** Used again for each chunk, which would be garbage otherwise. */
   let sent: Uint8Array | undefined;
   const reused = (): Uint8Array => (sent ??= new Uint8Array(TAIL_BLOCK_BYTES));
+  const memory = options.copiesChunks ? reused : undefined;
   fill.followers.add();
 
   async function next(): Promise<Uint8Array | undefined> {
@@ -84,9 +85,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
       if (fill.fault && !fill.resumePoint) return stall(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();
-        const chunk = await fill
-          .read(position, options.copiesChunks ? reused : undefined)
-          .catch(onReadError);
+        const chunk = await fill.read(position, memory).catch(onReadError);
         if (chunk && fill.attempt === attempt)
           return chunk.subarray(0, (end ?? Infinity) - position);
         continue;
@@ -116,7 +115,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
       if (demand === "received" || isMore) return null;
       return apart.read(position, limit);
     }
-    const chunk = await fill.ahead.read(position).catch(onReadError);
+    const chunk = await fill.ahead.read(position, memory).catch(onReadError);
     if (!chunk || fill.attempt !== attempt) return null;
     return chunk.subarray(0, limit - position);
   }

@@ -2,7 +2,7 @@ import { freeBytes } from "../../process/free-bytes.ts";
 import type { BlobStore, BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import { ExtentMap } from "../../store/extents.ts";
 import { FillMemory } from "./fill-memory.ts";
-import { BLOCK_BYTES, ReadCache } from "./read-cache.ts";
+import { BLOCK_BYTES, ReadCache, type ReadFile } from "./read-cache.ts";
 import { TailBuffer } from "./tail-buffer.ts";
 
 /** How much is compared at a time, in bytes. */
@@ -31,7 +31,7 @@ export async function readStored(
 
 /** What followers can read of a fill: its latest bytes from memory, and the others from its file. */
 export class ReadableBytes {
-  readonly #readFile: (first: number, end: number) => Promise<Uint8Array>;
+  readonly #readFile: ReadFile;
   readonly #memory: FillMemory;
   readonly #tail: TailBuffer;
   #cache: ReadCache;
@@ -43,13 +43,10 @@ export class ReadableBytes {
   #handedAhead = new ExtentMap();
 
   /**
-   * @param readFile reads bytes of the file: `first` inclusive, `end` exclusive
+   * @param readFile reads bytes of the file
    * @param memory that of all fills
    */
-  constructor(
-    readFile: (first: number, end: number) => Promise<Uint8Array>,
-    memory: FillMemory = new FillMemory(),
-  ) {
+  constructor(readFile: ReadFile, memory: FillMemory = new FillMemory()) {
     this.#readFile = readFile;
     this.#memory = memory;
     this.#tail = new TailBuffer(memory.tails);
@@ -117,11 +114,12 @@ export class ReadableBytes {
     return true;
   }
 
-  /** At least one byte from `position` on, and at most a block. */
-  readAhead(position: number, end: number): Promise<Uint8Array> {
-    const blockEnd = Math.min(end, position + BLOCK_BYTES);
+  /** At least one byte from `position` on, and at most a block. `into` is as that of `read`. */
+  readAhead(position: number, end: number, into?: () => Uint8Array): Promise<Uint8Array> {
+    const memory = into?.();
+    const blockEnd = Math.min(end, position + (memory?.byteLength ?? BLOCK_BYTES));
     this.#handedAhead.add(position, blockEnd);
-    return this.#readFile(position, blockEnd);
+    return this.#readFile(position, blockEnd, memory);
   }
 
   /**
@@ -133,7 +131,7 @@ export class ReadableBytes {
     const buffered = this.#tail.read(position, available);
     const end = Math.min(available, position + (buffered?.byteLength ?? BLOCK_BYTES));
     this.#handed = Math.max(this.#handed, end);
-    if (!buffered) return this.#cache.read(position, Math.min(available, this.#writtenBytes));
+    if (!buffered) return this.#cache.read(position, Math.min(available, this.#writtenBytes), into);
     if (!into) return new Uint8Array(buffered);
     const memory = into();
     memory.set(buffered);

@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import { byteTurns } from "../../event-loop/byte-turns.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DiskTimes } from "../disk-times.ts";
@@ -89,6 +90,7 @@ export class AppendedBytes {
     try {
       while (this.#length < end) {
         const wanted = Math.min(buffer.byteLength, end - this.#length);
+        await byteTurns.begin();
         const { bytesRead } = await file.read(buffer, 0, wanted, this.#length);
         if (bytesRead === 0) throw new Error(`the file ends at byte ${this.#length}`);
         this.#hasher.update(buffer.subarray(0, bytesRead));

@@ -108,8 +108,8 @@ export class BoundedBlobWriter implements BlobWriter {
     this.#writing += bytes;
   }
 
-  read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#writer.read(first, end);
+  read(first: number, end: number, into?: Uint8Array): Promise<Uint8Array> {
+    return this.#writer.read(first, end, into);
   }
 
   get resumable(): number {

@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import { byteTurns } from "../../event-loop/byte-turns.ts";
 import { type Digest, digestHex } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
@@ -150,7 +151,7 @@ export class DiskBlobWriter implements BlobWriter {
     return true;
   }
 
-  async read(first: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(first: number, end: number, into?: Uint8Array): Promise<Uint8Array> {
     const isThere = end <= this.length || end <= this.#ahead.extents.endFrom(first);
     if (first < 0 || end < first || !isThere) {
       throw new RangeError(`bytes ${first} to ${end} are not in 0 to ${this.length}`);
@@ -162,7 +163,8 @@ export class DiskBlobWriter implements BlobWriter {
     this.#activeReads += 1;
     try {
       if (end <= this.length) await this.#appended.waitUntilWritten(end);
-      return await readFully(this.#file, first, end);
+      await byteTurns.begin();
+      return await readFully(this.#file, first, end, into);
     } catch (cause) {
       throw storageFault(`read ${this.#path}`, cause);
     } finally {

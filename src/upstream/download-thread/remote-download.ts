@@ -1,3 +1,4 @@
+import { byteTurns } from "../../event-loop/byte-turns.ts";
 import { ConnectionsLost } from "../http1/downloads.ts";
 import type { BodyReader, GetRequest, GetResponse } from "../http1/get.ts";
 import type { FromThread, Part, ToThread } from "./messages.ts";
@@ -55,6 +56,7 @@ export class RemoteDownload implements BodyReader {
   }
 
   async read(): ReturnType<BodyReader["read"]> {
+    if (!this.#isOver) await byteTurns.begin();
     if (this.#isOver) this.#giveBack();
     else {
       this.#reading = Promise.withResolvers();
