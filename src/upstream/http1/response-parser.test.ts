@@ -38,6 +38,7 @@ const RESPONSES: readonly (readonly [string, string])[] = [
   [`${OK}Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK`, '200 "hello" done'],
   [`${OK}Content-Length: 5\r\nConnection: Close\r\n\r\nhello`, '200 "hello" done'],
   [`${OK}Content-Length: 5\r\nConnection: x , close\r\n\r\nhello`, '200 "hello" done'],
+  [`${OK}Content-Length: 5\r\nConnection: x close\r\n\r\nhello`, '200 "hello" reusable'],
   [`${OK}\r\nuntil the end`, '200 "until the end" done'],
   ["HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", '200 "ok" done'],
   ["HTTP/1.1 206\r\nContent-Length: 2\r\n\r\nok", '206 "ok" reusable'],
@@ -82,6 +83,7 @@ const REFUSED: readonly (readonly [string, string, string])[] = [
   ["a list of lengths", `${OK}Content-Length: 5, 5\r\n\r\n`, "InvalidContentLength"],
   ["a signed length", `${OK}Content-Length: +5\r\n\r\n`, "InvalidContentLength"],
   ["a hexadecimal length", `${OK}Content-Length: 0x5\r\n\r\n`, "InvalidContentLength"],
+  ["a length and a no-break space", `${OK}Content-Length: 5\xa0\r\n\r\n`, "InvalidContentLength"],
   ["an empty length", `${OK}Content-Length: \r\n\r\n`, "InvalidContentLength"],
   ["an unasked protocol switch", "HTTP/1.1 101 Switching\r\n\r\n", "InvalidHTTPResponse"],
   ["endless interim responses", "HTTP/1.1 100 Continue\r\n\r\n".repeat(9), "InvalidHTTPResponse"],
@@ -94,6 +96,12 @@ const REFUSED: readonly (readonly [string, string, string])[] = [
   ["a chunk size line without CR", `${CHUNKED}5\nhello\r\n`, "InvalidHTTPResponse"],
   ["a chunk that is longer than its size", `${CHUNKED}4\r\nhello\r\n`, "InvalidHTTPResponse"],
   ["an endless extension", `${CHUNKED}5;${"a".repeat(2000)}`, "InvalidHTTPResponse"],
+  ["a line of white space", `${OK}A:${" ".repeat(60_000)}\0\r\n\r\n`, "InvalidHTTPResponse"],
+  [
+    "an option that is mostly white space",
+    `${OK}Connection: a${" ".repeat(60_000)}b\r\nContent-Length: x\r\n\r\n`,
+    "InvalidContentLength",
+  ],
   ["endless trailers", `${CHUNKED}0\r\n${"A: b\r\n".repeat(3000)}`, "InvalidHTTPResponse"],
 ];
 
