@@ -161,6 +161,8 @@ export class Connection implements Receiver {
   destroy(error: unknown = new ConnectionError("ECONNRESET")): void {
     this.#error ??= error instanceof Error ? error : new Error(String(error));
     this.#ended();
+    // What a server sent before it closed the connection may still be there.
+    this.#received.clear();
     this.#socket?.terminate();
   }
 

@@ -166,6 +166,21 @@ describe("a reader that stops reading", () => {
   });
 });
 
+test("what came with the end of a connection takes no budget once its body is given up", async () => {
+  const tls = await certificate("reg.test");
+  const response = Buffer.concat([Buffer.from("HTTP/1.1 200 OK\r\n\r\n"), Buffer.alloc(MIB)]);
+  using server = await serveRaw((socket) => socket.end(response), tls);
+  const budget = new ByteBudget(8 * MIB);
+  const endpoint = { ip: "127.0.0.1", port: server.port, host: "reg.test" };
+  const secured = { serverName: "reg.test", ca: [tls.cert] };
+  const { body } = await client(server.port, { endpoint, budget, tls: secured })();
+  // With TLS, the end is received together with the bytes before it.
+  while (server.open() > 0 && !(await body.read()).done) await Bun.sleep(1);
+  expect(budget.held).toBeGreaterThan(0);
+  await body.cancel();
+  expect(budget.held).toBe(0);
+});
+
 test("a large body over TLS is received whole, in pieces", async () => {
   const tls = await certificate("reg.test");
   const content = crypto.getRandomValues(new Uint8Array(65_536));

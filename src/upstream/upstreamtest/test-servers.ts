@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
 import type { UpstreamSettings } from "../../config/settings.ts";
 import { parseDigest, type Digest } from "../../oci/digest.ts";
 import { Fault, type FaultDetail } from "../../oci/fault.ts";
@@ -67,16 +68,20 @@ export interface RawServer extends Disposable {
 }
 
 /** Responds to the first bytes of each connection by hand: for responses that no HTTP server would send. */
-export async function serveRaw(respond: (socket: Socket) => void): Promise<RawServer> {
+export async function serveRaw(
+  respond: (socket: Socket) => void,
+  tls?: { cert: string; key: string },
+): Promise<RawServer> {
   const sockets = new Set<Socket>();
   let connections = 0;
-  const server = createServer((socket) => {
+  const accept = (socket: Socket): void => {
     connections += 1;
     sockets.add(socket);
     socket.on("error", () => undefined);
     socket.on("close", () => sockets.delete(socket));
     socket.once("data", () => respond(socket));
-  });
+  };
+  const server = tls ? createTlsServer(tls, accept) : createServer(accept);
   const listening = Promise.withResolvers<void>();
   server.listen(0, "127.0.0.1", listening.resolve);
   await listening.promise;
