@@ -228,7 +228,6 @@ export class Connection implements Receiver {
     this.#opened.reject(this.#error ?? new ConnectionError("ECONNRESET"));
     this.#onIdleEnd?.();
     this.#wake?.();
-    if (this.#error) this.#received.clear();
   }
 
   #send(): void {

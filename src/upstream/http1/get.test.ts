@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { until } from "../../../test/harness/waiting.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
-import { certificate, serve, serveRaw } from "../upstreamtest/test-servers.ts";
+import { certificate, rejection, serve, serveRaw } from "../upstreamtest/test-servers.ts";
 import { LocalDownloads } from "./downloads.ts";
 import type { BodyReader, GetRequest } from "./get.ts";
 
@@ -179,6 +179,30 @@ test("what came with the end of a connection takes no budget once its body is gi
   expect(budget.held).toBeGreaterThan(0);
   await body.cancel();
   expect(budget.held).toBe(0);
+});
+
+test("what arrived before its connection was reset is handed on", async () => {
+  const sizes = { sent: 200 * 1024, announced: MIB };
+  let socket: Socket | undefined;
+  using server = await serveRaw((accepted) => {
+    socket = accepted;
+    accepted.write(HELLO.replace("5", String(sizes.announced)).replace("hello", ""));
+    accepted.write(Buffer.alloc(sizes.sent));
+  });
+  const { body } = await client(server.port)();
+  const next = await body.read();
+  let received = next.done ? 0 : next.value.byteLength;
+  socket?.resetAndDestroy();
+  await until(() => server.open() === 0, { what: "the reset" });
+  const readOn = async (): Promise<void> => {
+    for (;;) {
+      const more = await body.read();
+      if (more.done) return;
+      received += more.value.byteLength;
+    }
+  };
+  expect(await rejection(readOn())).toMatchObject({ code: "ECONNRESET" });
+  expect(received).toBe(sizes.sent);
 });
 
 test("a large body over TLS is received whole, in pieces", async () => {
