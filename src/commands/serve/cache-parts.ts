@@ -2,6 +2,7 @@ import { Cache, type CacheObserver, type CacheOptions } from "../../cache/cache.
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
+import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { hasRoomForThread, type MemoryPlan } from "../../process/memory-plan.ts";
 import type { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -30,15 +31,33 @@ export function connectUpstreams(
   return new Upstreams(settings.upstreams, transport);
 }
 
-/** What receives blobs; `undefined` if there is no memory for it. */
-export function openDownloadThread(
-  { limit, received }: MemoryPlan,
-  budget: ByteBudget,
-  log: Log,
-): DownloadThread | undefined {
-  if (!hasRoomForThread(limit)) return undefined;
+/** One, and one that collects its garbage. */
+const THREADS = 2;
+
+export interface DownloadThreadConditions {
+  readonly memory: Pick<MemoryPlan, "limit" | "received">;
+  readonly descriptors: Pick<DescriptorBudget, "areFew">;
+  /** How many more threads there may be. */
+  readonly threads: number;
+  /** For downloads by the main thread. */
+  readonly budget: ByteBudget;
+  readonly log: Log;
+}
+
+/**
+ * What receives blobs; `undefined` if there is no memory for it, or if there may be no file descriptor or no thread left
+ * when it starts: then Bun aborts.
+ */
+export function openDownloadThread({
+  memory,
+  descriptors,
+  threads,
+  budget,
+  log,
+}: DownloadThreadConditions): DownloadThread | undefined {
+  if (!hasRoomForThread(memory.limit) || descriptors.areFew || threads < THREADS) return undefined;
   return new DownloadThread({
-    limit: received,
+    limit: memory.received,
     budget,
     onLost: ({ reason, isLast }) =>
       log.error(

@@ -11,6 +11,7 @@ import { ByteBudget } from "../../process/byte-budget.ts";
 import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { memoryLimit } from "../../process/memory-limit.ts";
 import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
+import { spareThreads, threadLimit } from "../../process/thread-limit.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
@@ -155,7 +156,10 @@ async function start(
   });
   const rates = new DownloadRates();
   rates.configure(settings);
-  const thread = closing.use(openDownloadThread(memory, received, log));
+  const spare = spareThreads(threadLimit());
+  const thread = closing.use(
+    openDownloadThread({ memory, descriptors, threads: spare, budget: received, log }),
+  );
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
     budget: received,
