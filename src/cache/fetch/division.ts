@@ -69,14 +69,19 @@ export class Division {
     return this.#isOff ? Promise.resolve(false) : writer.absorb();
   }
 
+  /** Whether what comes next was written ahead. */
+  isNextAhead({ length, ahead }: BlobWriter): boolean {
+    return !this.#isOff && ahead[0]?.first === length;
+  }
+
   /**
    * Opens what comes next. If that is no part which fits to the others, it opens the whole, which the source may
    * well have.
    *
    * @throws Fault
    */
-  async open(source: Source, writer: BlobWriter): Promise<Transfer> {
-    const { signal, part } = this.#options;
+  async open(source: Source, writer: BlobWriter, signal: AbortSignal): Promise<Transfer> {
+    const { part } = this.#options;
     const end = this.#endOfRequest(writer);
     const isPart = end !== undefined || this.#isDivided;
     this.#segments?.headTakes(end ?? Infinity, source);
@@ -93,6 +98,21 @@ export class Division {
     }
     await this.giveUp();
     return source.open(0, signal, undefined, "own");
+  }
+
+  /** Opens what comes next once more; `undefined` if the source sends something else. */
+  async openBeside(
+    source: Source,
+    writer: BlobWriter,
+    signal: AbortSignal,
+  ): Promise<Transfer | undefined> {
+    const offset = writer.length;
+    const transfer = await source.open(offset, signal, this.#endOfRequest(writer), "extra");
+    const size = transfer.size ?? this.#size;
+    const isNext = transfer.start === offset && (size === this.#size || this.#size === Infinity);
+    if (isNext && this.#fits(transfer)) return transfer;
+    await transfer.body.cancel();
+    return undefined;
   }
 
   #isRefusal(error: unknown, { length }: BlobWriter): boolean {

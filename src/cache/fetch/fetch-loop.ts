@@ -1,11 +1,13 @@
 import type { Digest } from "../../oci/digest.ts";
-import { Fault, isLocalFault } from "../../oci/fault.ts";
-import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
+import { type Fault, isLocalFault } from "../../oci/fault.ts";
+import type { BlobWriter } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
+import { Blame } from "./blame.ts";
 import type { ChunkReader, Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
 import { Division, type FillDivision } from "./division.ts";
+import { Relief } from "./relief.ts";
 import type { Segments } from "./segments.ts";
 import { withTimeout } from "../with-timeout.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
@@ -33,22 +35,33 @@ const LOOK_MS = 1000;
  * a transfer breaks, the next one resumes at the end of the partial file.
  */
 export class FetchLoop {
+  /** Whom its bytes are reported to if they are wrong. */
+  readonly blame: Blame;
   readonly #options: FetchLoopOptions;
   readonly #pace: DiskPace;
   #size: number | undefined;
   /** Whether any source's response was usable. */
   #hasStarted = false;
-  #canRetryElsewhere = false;
   readonly #division: Division;
   #grew = Promise.withResolvers<void>();
+  readonly #relief: Relief;
   /** Of the current transfer. */
   #nextHost: Transfer["nextHost"];
+  /** Who is asked at the moment. */
+  #source: Source | undefined;
 
   constructor(options: FetchLoopOptions) {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
     const { share, part, yielding, signal, sources, backOff } = options;
+    this.blame = new Blame(options.digest, sources);
+    this.#relief = new Relief({
+      now: share?.now ?? (() => performance.now()),
+      isWanted: () =>
+        this.#hasStarted && yielding?.isAsked !== false && this.#source?.isHeldBack !== true,
+      hasRoom: () => this.#source?.hasRoom !== false,
+    });
     this.#division = new Division({
       share,
       yielding,
@@ -76,7 +89,7 @@ export class FetchLoop {
 
   /** Whether a download from scratch would go another way than the one that brought wrong bytes. */
   get canRestart(): boolean {
-    return this.#canRetryElsewhere || this.#division.isDivided;
+    return this.blame.canRetryElsewhere || this.#division.isDivided;
   }
 
   /** The parts of the blob that other connections receive, while the download runs. */
@@ -86,12 +99,11 @@ export class FetchLoop {
 
   /** Prepares for a download from scratch: the partial file was discarded. */
   restart(): void {
-    const { sources, size } = this.#options;
+    const { size } = this.#options;
     // Each part may have been right, but not all of one blob.
-    if (this.#division.isDivided && !this.#canRetryElsewhere) void this.#division.giveUp();
-    this.#canRetryElsewhere = false;
+    if (this.#division.isDivided && !this.blame.canRetryElsewhere) void this.#division.giveUp();
     this.#size = size;
-    sources.restart();
+    this.blame.restart();
   }
 
   /**
@@ -103,10 +115,12 @@ export class FetchLoop {
   async run(writer: BlobWriter): Promise<void> {
     this.#division.begin(writer);
     this.#pace.start();
+    this.#relief.start();
     try {
       await this.#run(writer);
     } finally {
       this.#pace.stop();
+      await this.#relief.stop();
       for (const source of this.#options.sources.sources) source.pause?.();
       await this.#division.end();
     }
@@ -117,7 +131,7 @@ export class FetchLoop {
     let firstFault: Fault | undefined;
     for (let turn = 0; ; turn += 1) {
       const source = sources.next(turn, this.#hasStarted);
-      if (!source) throw firstFault ?? this.#invalidResponse("no source is left");
+      if (!source) throw firstFault ?? this.blame.invalidResponse("no source is left");
       const lengthBefore = writer.length;
       try {
         await this.#transfer(source, writer);
@@ -125,13 +139,14 @@ export class FetchLoop {
       } catch (error) {
         const fault = toFault(error);
         source.pause?.();
+        await this.#relief.drop();
         if (signal.aborted || isLocalFault(fault)) throw fault;
         // The partial file may be complete already if the size is unknown: the digest will decide.
         if (fault.detail.kind === "invalid-range" && writer.length > 0) return;
         if (fault.detail.kind === "upstream-invalid-response") {
-          this.#reportCorrupt(fault);
+          this.blame.report(fault);
           // Wrong bytes in the partial file cannot be corrected by another transfer.
-          if (this.#canRetryElsewhere || writer.length > lengthBefore) throw fault;
+          if (this.blame.canRetryElsewhere || writer.length > lengthBefore) throw fault;
         }
         if (!isTransient(fault) || (isTooSlow(fault) && !this.#moveOn())) sources.remove(source);
         firstFault ??= fault;
@@ -142,24 +157,13 @@ export class FetchLoop {
     }
   }
 
-  /** Reports the complete download as corrupt, and returns the fault. */
-  wrongDigest(): Fault {
-    const reason = `the bytes sent as ${this.#options.digest} do not match the digest`;
-    return this.#reportCorrupt(this.#invalidResponse(reason));
-  }
-
-  /** Reports that the download, complete or not, is not of this blob, and returns the fault. */
-  unlike({ digest, size }: StoredBlob): Fault {
-    if (this.#size === undefined || this.#size === size) return this.wrongDigest();
-    const reason = `${this.#size} bytes were announced for ${digest}, which has ${size}`;
-    return this.#reportCorrupt(this.#invalidResponse(reason));
-  }
-
   async #transfer(source: Source, writer: BlobWriter): Promise<void> {
     for (;;) {
       // What other transfers have written ahead.
       while (await this.#division.absorb(writer)) this.#progressed();
       if (this.#size !== undefined && writer.length >= this.#size) return;
+      // Written since.
+      if (this.#division.isNextAhead(writer)) continue;
       const { yielding } = this.#options;
       if (yielding?.isPaused) await yielding.resumed(source, this.#options);
       else if (this.segments?.covers(writer.length)) {
@@ -178,8 +182,13 @@ export class FetchLoop {
     const { sources, onStarted, yielding } = this.#options;
     const first = writer.length;
     const openedAt = performance.now();
-    const transfer = await this.#division.open(source, writer);
-    const reader = transfer.body.getReader();
+    this.#source = source;
+    const transfer = await this.#relief.opening(this.#options.signal, {
+      offset: first,
+      own: (signal) => this.#division.open(source, writer, signal),
+      beside: (signal) => this.#division.openBeside(source, writer, signal),
+    });
+    const reader = this.#relief.reading(transfer.body.getReader());
     this.#nextHost = transfer.nextHost;
     this.#options.backOff.begin(transfer.heldBack);
     sources.opened(transfer);
@@ -196,7 +205,8 @@ export class FetchLoop {
       const isTaken = await (yielding?.unlessPaused(reader, append) ?? append(reader));
       const seconds = (performance.now() - startedAt) / 1000;
       this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
-      if (isTaken || yielding?.isPaused || this.#size === undefined) return;
+      if (isTaken || yielding?.isPaused || this.#relief.isReady) return;
+      if (this.#size === undefined) return;
       if (writer.length >= this.#size) return;
       // A part may be shorter than was asked for.
       if (writer.length > first && writer.length >= (transfer.end ?? Infinity)) return;
@@ -232,7 +242,7 @@ export class FetchLoop {
       const end = Math.min(this.#division.endOfBody(writer), body.end ?? Infinity);
       const missing = chunk.subarray(0, end - writer.length);
       if (this.#size !== undefined && writer.length + missing.byteLength > this.#size) {
-        throw this.#invalidResponse(
+        throw this.blame.invalidResponse(
           `it sent more than the ${this.#size} bytes of ${digest}`,
           source,
         );
@@ -261,11 +271,11 @@ export class FetchLoop {
     const { digest } = this.#options;
     if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
       const reason = `it announced ${transfer.size} bytes for ${digest}, which has ${this.#size}`;
-      throw this.#invalidResponse(reason, source);
+      throw this.blame.invalidResponse(reason, source);
     }
     if (transfer.start > writer.length) {
       const reason = `it sent ${digest} from byte ${transfer.start} on instead of ${writer.length}`;
-      throw this.#invalidResponse(reason, source);
+      throw this.blame.invalidResponse(reason, source);
     }
     this.#size ??= transfer.size;
     return writer.length - transfer.start;
@@ -275,21 +285,5 @@ export class FetchLoop {
   #moveOn(): boolean {
     this.#nextHost?.();
     return this.#nextHost !== undefined;
-  }
-
-  #reportCorrupt(fault: Fault): Fault {
-    this.#canRetryElsewhere = this.#options.sources.reportCorrupt(fault);
-    return fault;
-  }
-
-  #invalidResponse(
-    reason: string,
-    source: Source | undefined = this.#options.sources.sources[0],
-  ): Fault {
-    return new Fault({
-      kind: "upstream-invalid-response",
-      upstream: source?.name ?? "the upstream",
-      reason,
-    });
   }
 }

@@ -3,6 +3,7 @@ import type { BlobWriter } from "../../store/blob-store.ts";
 import { type Extent, ExtentMap } from "../../store/extents.ts";
 import { FAST_RATE, type LineShare, type LineUser } from "./line-share.ts";
 import { OwnRequest } from "./own-request.ts";
+import { STALLED_MS } from "./relief.ts";
 import { receiveSegment } from "./segment.ts";
 import type { Source, Transfer } from "./source.ts";
 import { isTransient, toFault } from "./transient.ts";
@@ -19,9 +20,7 @@ const MAX_EXTENTS = 1024;
 const KEPT_MS = 500;
 /** How long after a segment has failed, or got no answer, none is tried, in milliseconds. */
 const PAUSE_MS = 10_000;
-/** How long a segment may receive nothing for which the fill or a client waits, in milliseconds. */
-const STALLED_MS = 3000;
-/** Such a segment is slow if it is so many times slower than the others. */
+/** A segment for which the fill or a client waits is slow if it is so many times slower than the others. */
 const SLOW_FACTOR = 4;
 
 export interface SegmentsOptions {

@@ -244,7 +244,7 @@ export class Fill {
     try {
       if (size !== undefined) await writer.reserve(size);
       if (size === undefined || writer.length < size) await this.#fetchLoop.run(writer);
-      if (!writer.verify()) throw this.#fetchLoop.wrongDigest();
+      if (!writer.verify()) throw this.#fetchLoop.blame.wrongDigest();
       this.#isComplete = true;
       this.#milestones.verify();
       this.#progress.wake();
@@ -274,7 +274,7 @@ export class Fill {
   /** Ends the writer. Followers go on if the bytes that they may have received are the stored ones. */
   async #goOnFrom(blob: StoredBlob, writer: BlobWriter): Promise<StoredBlob> {
     const isSame = await this.#bytes.goOnFrom(blob, writer, this.size ?? blob.size);
-    if (!isSame) this.#mismatch = this.#fetchLoop.unlike(blob);
+    if (!isSame) this.#mismatch = this.#fetchLoop.blame.unlike(blob, this.#fetchLoop.size);
     // At once: nobody may begin with bytes of this writer any more.
     this.#result = blob;
     this.#progress.wake();
