@@ -44,6 +44,10 @@ test("a map of extents knows of each byte whether it is there", () => {
       let gapEnd = end;
       while (gapEnd < limit && !model.has(gapEnd)) gapEnd += 1;
       if (gap) expect(gap.end).toBe(gapEnd);
+      let gapStart = from;
+      while (gapStart > 0 && !model.has(gapStart - 1)) gapStart -= 1;
+      const isGap = !model.has(from) && from < limit;
+      expect(map.gapAt(from, limit)).toEqual(isGap ? { first: gapStart, end: gapEnd } : undefined);
     }),
   );
 });

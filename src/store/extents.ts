@@ -65,6 +65,14 @@ export class ExtentMap implements Iterable<Extent> {
     return { first, end: Math.min(limit, next?.first ?? limit) };
   }
 
+  /** The gap in which a byte is, up to `limit`; `undefined` if it is there. */
+  gapAt(offset: number, limit: number): Extent | undefined {
+    const after = this.gapFrom(offset, limit);
+    if (after?.first !== offset) return undefined;
+    const before = this.#extents[this.#indexOf(({ first }) => first > offset) - 1];
+    return { first: before?.end ?? 0, end: after.end };
+  }
+
   /** Where the extents begin of which something is true that is so of all after them as well. */
   #indexOf(isTrue: (extent: Extent) => boolean): number {
     let [from, to] = [0, this.#extents.length];

@@ -3,11 +3,15 @@ import type { BlobWriter } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import type { LineShare } from "./line-share.ts";
 import { Segments, type SegmentsOptions } from "./segments.ts";
+import { isShort } from "./short-parts.ts";
 import type { Source, Transfer } from "./source.ts";
 import { Versions } from "./versions.ts";
 
 /** Bytes that are there are received again rather than a connection ended for them, if there are so few. */
 const SKIPPED_BYTES = 1024 * 1024;
+
+/** How many short parts a source may send, one after the other, until it is asked for the whole. */
+const MAX_SHORT = 3;
 
 /** How a source answers that does not send a part of what it would send as a whole. */
 const REFUSALS: ReadonlySet<FaultKind> = new Set(["invalid-range", "upstream-invalid-response"]);
@@ -29,6 +33,9 @@ export class Division {
   #segments: Segments | undefined;
   #isOff = false;
   #isDivided = false;
+  /** The end of what was requested last. */
+  #requestedEnd = Infinity;
+  #shortParts = 0;
 
   constructor(options: DivisionOptions) {
     this.#options = options;
@@ -82,7 +89,9 @@ export class Division {
    */
   async open(source: Source, writer: BlobWriter, signal: AbortSignal): Promise<Transfer> {
     const { part } = this.#options;
+    if (this.#shortParts > MAX_SHORT) return source.open(0, signal, undefined, "own");
     const end = this.#endOfRequest(writer);
+    this.#requestedEnd = end ?? this.#size;
     const isPart = end !== undefined || this.#isDivided;
     this.#segments?.headTakes(end ?? Infinity, source);
     // At once: the client would wait for the first response, and then for its own.
@@ -140,6 +149,14 @@ export class Division {
     if (this.#segments && share && (size() ?? 0) > share.sizes.whole) share.join(this.#segments);
   }
 
+  /** A part has been received. From a source whose parts are short, nothing but the whole is requested soon. */
+  async received(transfer: Transfer): Promise<void> {
+    this.#shortParts = isShort(transfer, this.#requestedEnd) ? this.#shortParts + 1 : 0;
+    if (this.#shortParts <= MAX_SHORT) return;
+    this.#isOff = true;
+    await this.end();
+  }
+
   /** Where a body has to end that goes on beyond the bytes that nobody else has, or receives. */
   endOfBody({ length, ahead }: BlobWriter): number {
     if (this.#isOff) return Infinity;
@@ -175,13 +192,16 @@ export class Division {
   #requestBytes(): number {
     const { share, part } = this.#options;
     const segments = this.#segments;
-    if (!share || !segments || share.limit === 0) return Infinity;
+    if (!share || !segments) return Infinity;
     const { whole, first, min } = share.sizes;
     const isPartial = part !== undefined || segments.hasReaders;
+    if (share.limit === 0 && !isPartial) return Infinity;
     if (share.isDistrusted && !isPartial) return Infinity;
     // An unknown size is told by the response to the first part.
     if (this.#size <= (isPartial ? min : whole)) return Infinity;
     if (!this.#isDivided) return isPartial ? min : first;
-    return isPartial || (share.isOpen && !segments.isFast) ? segments.segmentBytes : Infinity;
+    return isPartial || (share.isOpen && !segments.sizes.isFast)
+      ? segments.sizes.segment
+      : Infinity;
   }
 }

@@ -171,8 +171,9 @@ export class FetchLoop {
         this.segments.hurry(writer.length);
         await withTimeout(LOOK_MS, this.#grew.promise);
       } else {
-        await this.#receive(source, writer);
-        if (this.#size === undefined) return;
+        const turn = this.segments?.takeTurn();
+        await (turn ?? this.#receive(source, writer));
+        if (!turn && this.#size === undefined) return;
       }
     }
   }
@@ -204,12 +205,14 @@ export class FetchLoop {
         this.#append(body, { ...transfer, surplus }, source, writer);
       const isTaken = await (yielding?.unlessPaused(reader, append) ?? append(reader));
       const seconds = (performance.now() - startedAt) / 1000;
-      this.segments?.measured((startedAt - openedAt) / 1000, (writer.length - first) / seconds);
+      this.segments?.sizes.measured(
+        (startedAt - openedAt) / 1000,
+        (writer.length - first) / seconds,
+      );
+      if (writer.length >= (transfer.end ?? Infinity)) await this.#division.received(transfer);
       if (isTaken || yielding?.isPaused || this.#relief.isReady) return;
       if (this.#size === undefined) return;
       if (writer.length >= this.#size) return;
-      // A part may be shorter than was asked for.
-      if (writer.length > first && writer.length >= (transfer.end ?? Infinity)) return;
     } finally {
       // An unread body would occupy its connection.
       await reader.cancel().catch(() => {});
@@ -221,7 +224,7 @@ export class FetchLoop {
    * Appends a body, as far as nobody else has the bytes, or receives them.
    *
    * @param body where it ends, if it is a part, and how many bytes at its beginning are there already
-   * @returns whether it ended where others have the bytes
+   * @returns whether it ended where others have the bytes, or for what a client waits for
    */
   async #append(
     reader: ChunkReader,
@@ -252,7 +255,7 @@ export class FetchLoop {
       await this.#pace.write(missing.byteLength, () => writer.append(missing));
       backOff.progressed(missing.byteLength);
       this.#progressed();
-      if (writer.length >= end) return true;
+      if (writer.length >= end || this.segments?.isOwnWanted) return true;
     }
   }
 

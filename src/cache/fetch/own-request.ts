@@ -1,7 +1,12 @@
+import type { Extent } from "../../store/extents.ts";
+
 /** A byte that the fill itself receives next is near if it is no further away than this. */
 const NEAR_BYTES = 1024 * 1024;
 /** A client waits so long for what is about to be received, in milliseconds. */
 const SOON_MS = 500;
+
+/** A client that still waits for bytes asks for them again within this time, in milliseconds. */
+const ASKED_AGAIN_MS = 5000;
 
 /** The fill's own request, beside which further connections receive other parts. */
 export class OwnRequest {
@@ -12,6 +17,8 @@ export class OwnRequest {
   #since = 0;
   #lastAt = 0;
   #at = 0;
+  #wanted: Extent | undefined;
+  #wantedAt = -Infinity;
 
   /**
    * @param now a monotonic clock, in milliseconds
@@ -42,6 +49,28 @@ export class OwnRequest {
   reached(offset: number): void {
     this.#at = offset;
     this.#lastAt = this.#now();
+  }
+
+  /** A client waits for bytes ahead that only this connection can receive. Who was first comes first. */
+  want(bytes: Extent): void {
+    const now = this.#now();
+    const isOther = this.#wanted && this.#wanted.first !== bytes.first;
+    if (isOther && now - this.#wantedAt < ASKED_AGAIN_MS) return;
+    [this.#wanted, this.#wantedAt] = [bytes, now];
+  }
+
+  /** Whether it ends for those. The fill and its other readers get something meanwhile. */
+  get isWanted(): boolean {
+    if (!this.#wanted) return false;
+    const now = this.#now();
+    return now - this.#wantedAt < ASKED_AGAIN_MS && now - this.#since >= SOON_MS;
+  }
+
+  /** The bytes for which a client waits, once. */
+  takeWanted(): Extent | undefined {
+    const wanted = this.#now() - this.#wantedAt < ASKED_AGAIN_MS ? this.#wanted : undefined;
+    this.#wanted = undefined;
+    return wanted;
   }
 
   /** Whether it is about to receive a byte. */

@@ -2,7 +2,8 @@ import { BufferPool } from "../../process/buffer-pool.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { ChunkReader, Source, Transfer } from "./source.ts";
+import { isShort } from "./short-parts.ts";
+import type { ChunkReader, Source, Transfer, TransferUse } from "./source.ts";
 
 /** What is written at once: smaller writes cost more than they wait. */
 const WRITE_BYTES = 128 * 1024;
@@ -16,6 +17,7 @@ export interface SegmentOptions {
   readonly writer: BlobWriter;
   readonly source: Source;
   readonly extent: Extent;
+  readonly use: TransferUse;
   /** Of the blob in bytes, if it is known. */
   readonly size: number | undefined;
   readonly signal: AbortSignal;
@@ -35,8 +37,8 @@ export interface SegmentOptions {
  * @throws Fault, also if the source sends something else
  */
 export async function receiveSegment(options: SegmentOptions): Promise<void> {
-  const { source, extent, size, signal, checkVersion, onOpened } = options;
-  const transfer = await source.open(extent.first, signal, extent.end, "extra");
+  const { source, extent, use, size, signal, checkVersion, onOpened } = options;
+  const transfer = await source.open(extent.first, signal, extent.end, use);
   const reader: ChunkReader = transfer.body.getReader();
   try {
     if (transfer.start !== extent.first || transfer.end === undefined) {
@@ -44,6 +46,9 @@ export async function receiveSegment(options: SegmentOptions): Promise<void> {
     }
     if (size !== undefined && transfer.size !== undefined && transfer.size !== size) {
       throw invalidResponse(source, `it announced ${transfer.size} bytes instead of ${size}`);
+    }
+    if (isShort(transfer, extent.end)) {
+      throw invalidResponse(source, `it sends no more than ${transfer.end - transfer.start} bytes`);
     }
     checkVersion(transfer);
     onOpened(transfer);

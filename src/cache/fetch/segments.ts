@@ -1,17 +1,16 @@
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import { type Extent, ExtentMap } from "../../store/extents.ts";
-import { FAST_RATE, type LineShare, type LineUser } from "./line-share.ts";
+import type { LineShare, LineUser } from "./line-share.ts";
 import { OwnRequest } from "./own-request.ts";
+import { PartSizes } from "./part-sizes.ts";
 import { STALLED_MS } from "./relief.ts";
 import { receiveSegment } from "./segment.ts";
-import type { Source, Transfer } from "./source.ts";
+import type { Source, Transfer, TransferUse } from "./source.ts";
 import { isTransient, toFault } from "./transient.ts";
 import type { Versions } from "./versions.ts";
 import type { Yielding } from "./yielding.ts";
 
-/** A segment takes about so many round trips: fewer, and waiting for its first byte shows. */
-const ROUND_TRIPS = 10;
 /** The most connections of one blob, the first one included. */
 const MAX_CONNECTIONS = 8;
 /** More extents than that are no download, but many small reads: those are not kept. */
@@ -41,6 +40,7 @@ export interface SegmentsOptions {
 }
 
 interface Running extends Extent {
+  readonly use: TransferUse;
   readonly since: number;
   readonly abort: AbortController;
   received: number;
@@ -55,6 +55,7 @@ export type Demand = "received" | "later" | "refused";
  * ends it: the fill then downloads its bytes as all others, and reports what is wrong.
  */
 export class Segments implements LineUser {
+  readonly sizes: PartSizes;
   readonly #options: SegmentsOptions;
   readonly #running = new Set<Running>();
   readonly #work = new Set<Promise<void>>();
@@ -67,14 +68,12 @@ export class Segments implements LineUser {
   #failedAt = -Infinity;
   /** When a client last got no connection. */
   #lackedAt = -Infinity;
-  #segmentBytes: number;
-  #isFast = false;
 
   constructor(options: SegmentsOptions) {
     this.#options = options;
     const { now, sizes } = options.share;
     this.#own = new OwnRequest(now, sizes.max);
-    this.#segmentBytes = sizes.min;
+    this.sizes = new PartSizes(sizes);
     options.signal.addEventListener("abort", () => this.#abort(options.signal.reason), {
       once: true,
     });
@@ -102,19 +101,14 @@ export class Segments implements LineUser {
     return this.#source?.isHeldBack ?? false;
   }
 
-  /** Whether one connection is fast enough. */
-  get isFast(): boolean {
-    return this.#isFast;
+  /** Whether the source has sent something else than a part. */
+  get hasNoRanges(): boolean {
+    return this.#hasNoRanges;
   }
 
   /** Whether clients ask for parts. */
   get hasReaders(): boolean {
     return this.#hasReaders;
-  }
-
-  /** How many bytes are requested at once. */
-  get segmentBytes(): number {
-    return this.#segmentBytes;
   }
 
   /** The fill receives the bytes up to `end`, from this source. */
@@ -141,49 +135,52 @@ export class Segments implements LineUser {
     return this.#at(offset) !== undefined;
   }
 
-  /** What a request has shown: seconds to its first byte, and its rate after that, in bytes per second. */
-  measured(roundTrip: number, rate: number): void {
-    if (!Number.isFinite(rate)) return;
-    this.#isFast = rate >= FAST_RATE;
-    const { min, max } = this.#options.share.sizes;
-    const bytes = Math.floor(rate * roundTrip * ROUND_TRIPS);
-    this.#segmentBytes = Math.max(min, Math.min(max, bytes));
-  }
-
   tryConnect(): boolean {
     const { size: sizeOf, isDiskSlow, yielding, writer, share } = this.#options;
     const size = sizeOf() ?? 0;
     const from = Math.max(writer.length, this.#own.end);
     const gap = this.#taken(from).gapFrom(from, size);
-    if (!gap || this.#isFast || this.#isFull || isDiskSlow() || yielding?.isPaused) return false;
+    if (!gap || this.sizes.isFast || this.#isFull || isDiskSlow() || yielding?.isPaused)
+      return false;
     if (this.#source?.hasRoom === false || this.#isPausing) return false;
     if (share.now() < this.#lackedAt + KEPT_MS || !share.take(false)) return false;
-    // The last ones are shorter, so that all end at about the same time.
-    const part = Math.ceil((size - from) / (this.#running.size + 2));
-    const bytes = Math.min(this.#segmentBytes, Math.max(share.sizes.min / 4, part));
-    this.#start({ first: gap.first, end: Math.min(gap.end, gap.first + bytes) });
+    void this.#start(this.sizes.next(gap, (size - from) / (this.#running.size + 2)));
     return true;
   }
 
   /** A client wants these bytes now, which are far ahead of the fill. */
   demand(first: number, end: number): Demand {
-    const { writer, share, size } = this.#options;
+    const { writer, share } = this.#options;
     this.#hasReaders = true;
     this.hurry(first);
     if (this.covers(first) || this.#own.isSoonAt(first)) return "received";
     if (this.#hasNoRanges || this.#isPausing) return "refused";
-    if (share.limit === 0 || !this.#source) return "refused";
-    if (writer.ahead.length >= MAX_EXTENTS) return "refused";
-    const limit = Math.min(end, size() ?? Infinity);
-    const gap = this.#taken(Math.max(writer.length, this.#own.at)).gapFrom(first, limit);
+    if (!this.#source || writer.ahead.length >= MAX_EXTENTS) return "refused";
+    const part = this.#partAround({ first, end });
     // Bytes that are there, and not yet told.
-    if (gap?.first !== first) return "later";
-    if (this.#isFull || !share.take(true)) {
-      this.#lackedAt = share.now();
-      return "later";
+    if (!part) return "later";
+    if (!this.#isFull && share.take(true)) {
+      void this.#start(part);
+      return "received";
     }
-    this.#start({ first, end: Math.min(gap.end, first + share.sizes.max) });
-    return "received";
+    if (this.#source.hasRoom === false) {
+      this.#own.want({ first, end });
+      return "received";
+    }
+    this.#lackedAt = share.now();
+    return share.limit === 0 ? "refused" : "later";
+  }
+
+  /** Whether a client waits for bytes ahead that no further connection can receive. */
+  get isOwnWanted(): boolean {
+    return this.#own.isWanted;
+  }
+
+  /** Receives those over the fill's own connection, between its requests; `undefined` if there are none. */
+  takeTurn(): Promise<void> | undefined {
+    const wanted = this.#own.takeWanted();
+    const part = wanted && !this.#hasNoRanges ? this.#partAround(wanted) : undefined;
+    return part && this.#start(part, "own");
   }
 
   /** The fill or a client waits for the byte at an offset: what receives it is ended if it is much slower than others. */
@@ -232,6 +229,13 @@ export class Segments implements LineUser {
     return [...this.#running].find(({ first, end }) => first <= offset && offset < end);
   }
 
+  /** What is requested for a client that waits for bytes ahead; `undefined` if the first one is taken. */
+  #partAround(wanted: Extent): Extent | undefined {
+    const { writer, size } = this.#options;
+    const taken = this.#taken(Math.max(writer.length, this.#own.at));
+    return this.sizes.around(taken, wanted, size() ?? Infinity);
+  }
+
   /** What is there, or is being received by others than the fill itself. */
   #taken(prefix: number): ExtentMap {
     const taken = new ExtentMap(this.#options.writer.ahead);
@@ -240,14 +244,14 @@ export class Segments implements LineUser {
     return taken;
   }
 
-  #start(extent: Extent): void {
+  #start(extent: Extent, use: TransferUse = "extra"): Promise<void> {
     const since = this.#options.share.now();
     const abort = new AbortController();
-    const running = { ...extent, since, abort, received: 0, lastAt: since };
+    const running = { ...extent, use, since, abort, received: 0, lastAt: since };
     this.#running.add(running);
     const work = this.#run(running);
     this.#work.add(work);
-    void work.then(() => this.#work.delete(work));
+    return work.then(() => void this.#work.delete(work));
   }
 
   async #run(running: Running): Promise<void> {
@@ -259,7 +263,7 @@ export class Segments implements LineUser {
     }
     this.#running.delete(running);
     onProgress(0);
-    share.release();
+    if (running.use === "extra") share.release();
   }
 
   #failed({ received }: Running, fault: Fault): void {
@@ -279,6 +283,7 @@ export class Segments implements LineUser {
       writer,
       source: this.#source,
       extent: running,
+      use: running.use,
       size: size(),
       signal: running.abort.signal,
       checkVersion: (transfer) => versions.check(transfer),

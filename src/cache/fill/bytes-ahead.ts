@@ -26,6 +26,11 @@ export class BytesAhead {
     return this.#options.segments()?.demand(first, end) ?? "refused";
   }
 
+  /** Whether any can be, as far as is known: not from a source that sends only wholes. */
+  get isPossible(): boolean {
+    return this.#options.segments()?.hasNoRanges !== true;
+  }
+
   /** Over how many connections bytes ahead are being received. */
   get connections(): number {
     return this.#options.segments()?.count ?? 0;

@@ -31,6 +31,10 @@ export interface FollowOptions extends BodyEvents {
 
 /** With less than this left, a follower stays with a fill whose disk is slow, in bytes. */
 const MIN_DETOUR_BYTES = 1024 * 1024;
+/** A transfer that ends sooner than its client's part, after less than this, is short, in bytes. */
+const SHORT_BYTES = 16 * 1024;
+/** After so many of them one after the other, the follower stays with the fill. */
+const MAX_SHORT = 4;
 /** How long a follower waits for one of the connections with which the fill receives parts, in milliseconds. */
 const LATER_MS = 2000;
 
@@ -236,6 +240,9 @@ class AheadReader {
   readonly #open: (from: number) => Promise<Transfer>;
   #reader: Promise<ChunkReader> | undefined;
   #isOver = false;
+  /** Of the current transfer. */
+  #bytes = 0;
+  #shortTransfers = 0;
   readonly #over = Promise.withResolvers<undefined>();
 
   constructor(open: (from: number) => Promise<Transfer>) {
@@ -256,10 +263,13 @@ class AheadReader {
         const reader = await Promise.race([this.#reader, this.#over.promise]);
         if (!reader) break;
         const { done, value } = await reader.read();
+        this.#bytes += value?.byteLength ?? 0;
         if (value && value.byteLength > 0) return value.subarray(0, limit - position);
         if (!done) continue;
         this.#reader = undefined;
-        if (wasOpen && !this.#isOver) return null;
+        this.#shortTransfers = this.#bytes < SHORT_BYTES ? this.#shortTransfers + 1 : 0;
+        this.#bytes = 0;
+        if (wasOpen && !this.#isOver && this.#shortTransfers < MAX_SHORT) return null;
         // A transfer without a byte: the next one would have none either.
         break;
       }

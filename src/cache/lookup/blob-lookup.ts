@@ -20,7 +20,7 @@ import { UpstreamSource } from "../fetch/upstream-source.ts";
 import type { Siblings } from "../siblings/siblings.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 import { partOf, readsWhole } from "./requested-range.ts";
-import { smallBlob, waitForByte } from "./fill-waits.ts";
+import { smallBlob, waitForByte, waitForByteAhead } from "./fill-waits.ts";
 import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
 /** How long a request waits for a small blob to be verified, in milliseconds; then it is streamed as it arrives. */
@@ -222,14 +222,14 @@ export class BlobLookup {
     const { digest, size } = fill;
     const range = request && rangeOf(fill, source, request);
     const first = range?.first ?? 0;
-    const isFarAhead = size !== undefined && first > fill.available + FAR_AHEAD_BYTES;
-    if (!isFarAhead && !(await waitForByte(fill, first))) {
-      return this.#streamUncached(fill, source, repo, request);
-    }
+    const end = range ? range.last + 1 : size;
+    const isAhead = end !== undefined && first > fill.available + FAR_AHEAD_BYTES;
+    const isFarAhead = isAhead && fill.ahead.isPossible;
+    const isThere = isFarAhead ? waitForByteAhead(fill, first, end) : waitForByte(fill, first);
+    if (!(await isThere)) return this.#streamUncached(fill, source, repo, request);
     // Another upstream may have stored the blob meanwhile, or a mirror was found to be corrupt.
     if (fill.isStored) return { kind: "complete", blob: await fill.stored, cacheStatus };
     if (fill.size !== size) return this.#sendFill(fill, source, repo, cacheStatus, request);
-    const end = range ? range.last + 1 : size;
     const { attempt } = fill;
     const openAhead = (from: number): Promise<Transfer> =>
       source.range({

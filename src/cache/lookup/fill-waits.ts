@@ -1,5 +1,9 @@
 import type { StoredBlob } from "../../store/blob-store.ts";
 import type { Fill } from "../fill/fill.ts";
+import { withTimeout } from "../with-timeout.ts";
+
+/** How long a request waits for one of the connections over which bytes ahead are received, in milliseconds. */
+const LATER_MS = 2000;
 
 /** A blob of at most this many bytes is verified before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
@@ -55,5 +59,23 @@ export async function waitForByte(fill: Fill, offset: number): Promise<boolean> 
   while (fill.available <= offset && !fill.isVerified && !fill.fault) await fill.progress();
   if (fill.resumePoint) return false;
   if (fill.fault) throw fill.fault;
+  return true;
+}
+
+/**
+ * As `waitForByte`, for a byte far ahead of the fill, which has it received next. It also returns, with true, once
+ * the fill cannot have it received soon: then its client gets a transfer of its own.
+ */
+export async function waitForByteAhead(fill: Fill, offset: number, end: number): Promise<boolean> {
+  const { attempt, ahead } = fill;
+  for (let isLate = false; !fill.isVerified && fill.attempt === attempt;) {
+    if (fill.resumePoint) return false;
+    if (fill.fault) throw fill.fault;
+    const demand = ahead.demand(offset, end);
+    if (demand === "refused" || (demand === "later" && isLate)) break;
+    if (ahead.endFrom(offset) > offset) break;
+    const grew = fill.progress().then(() => true);
+    isLate = (await withTimeout(LATER_MS, grew)) === undefined;
+  }
   return true;
 }
