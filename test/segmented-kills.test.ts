@@ -16,7 +16,7 @@ const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 100 : 2;
 const MIB = 1024 * 1024;
 const SIZE = 40 * MIB + 4321;
 /** What each connection may have received without having it recorded, with what is in its sockets. */
-const TORN_BYTES = 9 * MIB;
+const TORN_BYTES = 6 * MIB;
 
 /** What the journals in `fills/` say is there. */
 async function recorded(fills: string): Promise<ExtentMap> {

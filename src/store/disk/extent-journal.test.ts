@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../../../test/harness/waiting.ts";
 import { ExtentJournal } from "./extent-journal.ts";
 
 const MIB = 1024 * 1024;
@@ -14,21 +15,32 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("a journal grows by a line for each MiB, however many transfers take turns", async () => {
+test("a journal grows by a line for 256 KiB, and for a MiB once it is long, however many transfers take turns", async () => {
   const path = join(folder, "turns");
   const journal = new ExtentJournal(path);
   await journal.begin(0);
+  const size = 16 * GIB;
   const step = MIB / 8;
-  for (let done = 0; done < GIB / 8; done += step) {
+  for (let done = 0; done < size / 8; done += step) {
     for (let transfer = 0; transfer < 8; transfer += 1) {
-      const first = (transfer * GIB) / 8 + done;
+      const first = (transfer * size) / 8 + done;
       journal.record({ first, end: first + step });
     }
   }
   await journal.close();
   const lines = (await Bun.file(`${path}.extents`).text()).split("\n");
-  expect(lines.length).toBeLessThan(1.1 * 1024);
-  expect([...((await journal.read(GIB)) ?? [])]).toEqual([{ first: 0, end: GIB }]);
+  expect(lines.length).toBeLessThan(1.1 * (32_768 + 8 * 1024));
+  expect([...((await journal.read(size)) ?? [])]).toEqual([{ first: 0, end: size }]);
+});
+
+test("the rest of a gap is recorded soon, however short it is", async () => {
+  const path = join(folder, "gap");
+  const journal = new ExtentJournal(path);
+  await journal.begin(10);
+  journal.record({ first: 10, end: 20 });
+  const recorded = async () => (await new ExtentJournal(path).read(GIB))?.endFrom(0) === 20;
+  await until(recorded, { what: "the gap to be recorded" });
+  await journal.close();
 });
 
 test("what is small is not kept back for ever", async () => {

@@ -8,11 +8,15 @@ import { systemCode } from "../storage-fault.ts";
 /** The file of the journal beside that of a partial download. */
 export const JOURNAL_SUFFIX = ".extents";
 
-/** What bytes are recorded at once, at least: a crash loses no more than so many of each transfer. */
-const RECORDED_BYTES = 1024 * 1024;
+/** So many bytes in a row are recorded at once: a crash loses no more of each transfer. */
+const RECORDED_BYTES = 256 * 1024;
+/** Fewer are recorded after this time, in milliseconds: a short gap between two parts is never more. */
+const RECORDED_AFTER_MS = 200;
 
-/** So many small parts are recorded in any case, in bytes. */
-const MAX_PENDING_BYTES = 16 * RECORDED_BYTES;
+/** After so many lines, by a large blob or one that takes hours, less is recorded at a time. */
+const MANY_LINES = 32_768;
+const MANY_RECORDED_BYTES = 1024 * 1024;
+const MAX_PENDING_BYTES = 16 * MANY_RECORDED_BYTES;
 
 /** A larger file is none that was written here, in bytes: this is enough for a blob of 100 GB. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -36,6 +40,8 @@ const LINE = /^(\d{1,15}) (\d{1,15})$/;
 export class ExtentJournal {
   readonly #path: string;
   #pending = new ExtentMap();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #lines = 0;
   #isRemoved = false;
   #file: FileHandle | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -57,6 +63,7 @@ export class ExtentJournal {
     if (text === undefined) return undefined;
     const map = new ExtentMap();
     for (const [index, line] of text.split("\n").slice(0, -1).entries()) {
+      this.#lines += 1;
       const [, first, end] = LINE.exec(line) ?? [];
       map.add(Number(first ?? 0), Math.min(size, Number(end ?? 0)));
       if (map.count > MAX_EXTENTS) throw new Error(`${this.#path} is not a journal`);
@@ -79,13 +86,18 @@ export class ExtentJournal {
   /** Bytes are in the file now. They are recorded soon, together with others. */
   record({ first, end }: Extent): void {
     this.#pending.add(first, end);
+    const areMany = this.#lines >= MANY_LINES;
     const isFull = this.#pending.bytes >= MAX_PENDING_BYTES;
-    this.#flush((extent) => isFull || extent.end - extent.first >= RECORDED_BYTES);
+    const bytes = areMany ? MANY_RECORDED_BYTES : RECORDED_BYTES;
+    this.#flush((extent) => isFull || extent.end - extent.first >= bytes);
+    if (areMany || this.#pending.count === 0) return;
+    this.#timer ??= setTimeout(() => this.#flush(() => true), RECORDED_AFTER_MS).unref();
   }
 
   /** Writes what is left, and closes the file. Never rejects: then less is resumed. */
   async close(): Promise<void> {
     this.#flush(() => true);
+    this.#stopTimer();
     await this.#writing;
     await this.#file?.close().catch(() => {});
     this.#file = undefined;
@@ -121,9 +133,16 @@ export class ExtentJournal {
     const due = [...this.#pending].filter(isDue);
     if (due.length === 0) return;
     this.#pending = new ExtentMap([...this.#pending].filter((extent) => !isDue(extent)));
+    if (this.#pending.count === 0) this.#stopTimer();
+    this.#lines += due.length;
     const lines = due.map(({ first, end }) => `${first} ${end}\n`).join("");
     // The disk will tell the same of the data. Without the lines, their bytes are fetched again.
     this.#writing = this.#writing.then(() => this.#append(lines)).catch(() => {});
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   async #append(lines: string): Promise<void> {

@@ -15,11 +15,12 @@ export interface ResumedPartial {
 export async function resumePartial(file: FileHandle, path: string): Promise<ResumedPartial> {
   const { size } = await file.stat();
   try {
-    const extents = size === 0 ? undefined : await new ExtentJournal(path).read(size);
     // A file that was removed may have left its journal behind.
     if (size === 0) await new ExtentJournal(path).remove();
+    const journal = new ExtentJournal(path);
+    const extents = size === 0 ? undefined : await journal.read(size);
     return {
-      journal: new ExtentJournal(path),
+      journal,
       extents,
       prefix: extents ? extents.endFrom(0) : size,
     };
