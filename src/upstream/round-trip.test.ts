@@ -225,3 +225,24 @@ test("permits are released after responses, faults and cancelled bodies", async 
   });
   expect(transport.limiter.usage("metadata").inUse).toBe(0);
 });
+
+test("a request that waited for its permit for long still gets a response", async () => {
+  using server = serve(() => new Response("bytes"));
+  const transport = openRegistryTransport({ resolver: loopbackResolver, timeout: 300 });
+  const registry = settings(`http://reg.test:${server.port}`, { maxConnections: 1 });
+  const release = await transport.limiter.acquire("blob", registry.name, { perUpstream: 1 });
+  const url = new URL("/v2/team/app/blobs/x", registry.url);
+  const responding = roundTrip(registry, transport, {
+    kind: "blob",
+    permit: "blob",
+    method: "GET",
+    url,
+    repository: app,
+    headers: {},
+  });
+  await Bun.sleep(400);
+  release();
+  const { status, body } = await responding;
+  await body?.cancel();
+  expect(status).toBe(200);
+});

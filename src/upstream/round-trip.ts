@@ -13,6 +13,11 @@ import type { PermitKind, ReleasePermit } from "./transport/concurrency-limiter.
 const MAX_REDIRECTS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
+/** How long a download waits for its place, in milliseconds. With what is left then, below 20 s. */
+const PLACE_MS = 14_000;
+/** How long a registry may take in any case to respond, however long its request has waited, in milliseconds. */
+const MIN_RESPONSE_MS = 4000;
+
 /** How often the registry is asked for a new signed URL within one request. */
 const MAX_RENEWALS = 2;
 
@@ -36,7 +41,7 @@ export interface RegistryRequest extends HopRequest {
  * Sends a request to a registry and does everything that it takes to get the response: waits for a
  * concurrency permit, meets challenges, follows redirects. The permit is held until the response's body
  * has ended, so the body must be read to its end or cancelled. Resolves or rejects within the transport's
- * timeout.
+ * timeout, or soon after a long wait for a permit.
  *
  * @returns the response of the last host, whatever its status, but never a redirect
  * @throws Fault; the signal's reason if the caller aborted
@@ -51,10 +56,8 @@ export async function roundTrip(
   const onAbort = (): void => controller.abort(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", onAbort, { once: true });
-  // The dialer limits the time of each hop. Five redirects with tokens in between need a limit as well.
-  const timer = setTimeout(() => {
-    controller.abort(timeoutFault(settings.name, "respond", transport.timeout));
-  }, transport.timeout);
+  const startedAt = performance.now();
+  let timer: ReturnType<typeof setTimeout> | undefined;
   let release: ReleasePermit | undefined;
   const onEnd = (): void => {
     signal?.removeEventListener("abort", onAbort);
@@ -62,11 +65,19 @@ export async function roundTrip(
     else release?.();
   };
   try {
-    const limit = permit === "blob" ? { perUpstream: settings.maxConnections } : {};
-    const options = { ...limit, signal: controller.signal };
+    const { maxConnections: perUpstream } = settings;
+    const limits = permit === "blob" ? { perUpstream, timeout: PLACE_MS } : {};
+    const options = { ...limits, signal: controller.signal };
     const acquire = (): Promise<ReleasePermit> =>
       transport.limiter.acquire(permit, settings.name, options);
     release = await (place ? place.take(acquire) : acquire());
+    // The dialer limits the time of each hop. Five redirects with tokens in between need a limit as well.
+    const left = transport.timeout - (performance.now() - startedAt);
+    const timeout = Math.max(left, Math.min(MIN_RESPONSE_MS, transport.timeout));
+    timer = setTimeout(() => {
+      const shown = Math.min(transport.timeout, Math.ceil(timeout / 100) * 100);
+      controller.abort(timeoutFault(settings.name, "respond", shown));
+    }, timeout);
     const response = await sendRenewingSignature(settings, transport, {
       ...request,
       signal: controller.signal,

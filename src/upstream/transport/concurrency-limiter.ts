@@ -53,6 +53,12 @@ export interface ConcurrencyLimiterOptions {
   readonly timeout?: number;
 }
 
+interface AcquireOptions {
+  readonly perUpstream?: number;
+  readonly timeout?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Releases a permit. Calling it again does nothing. */
 export type ReleasePermit = () => void;
 
@@ -87,15 +93,16 @@ export class ConcurrencyLimiter {
    * Waits for a permit.
    *
    * @param options.perUpstream the upstream's own limit, if it is lower than the kind's
+   * @param options.timeout the longest wait, in milliseconds; by default, that of all requests
    * @throws Fault `overloaded` after the timeout; the signal's reason if the caller aborted
    */
   async acquire(
     kind: PermitKind,
     upstream: string,
-    options: { readonly perUpstream?: number; readonly signal?: AbortSignal | undefined } = {},
+    options: AcquireOptions = {},
   ): Promise<ReleasePermit> {
-    const { perUpstream = Infinity, signal } = options;
-    const release = await this.#semaphores[kind].acquire(upstream, perUpstream, signal);
+    const { signal } = options;
+    const release = await this.#semaphores[kind].acquire(upstream, options);
     await this.#turns.begin();
     if (!signal?.aborted) return release;
     release();
@@ -138,8 +145,7 @@ class Semaphore {
 
   async acquire(
     upstream: string,
-    perUpstream: number,
-    signal: AbortSignal | undefined,
+    { perUpstream = Infinity, timeout = this.#timeout, signal }: AcquireOptions,
   ): Promise<ReleasePermit> {
     signal?.throwIfAborted();
     // A free permit has no earlier taker: `#grantWaiting` runs at every release.
@@ -156,10 +162,7 @@ class Semaphore {
       reject(reason);
     };
     const onAbort = (): void => giveUp(signal?.reason);
-    const timer = setTimeout(
-      () => giveUp(new Fault({ kind: "overloaded", upstream })),
-      this.#timeout,
-    );
+    const timer = setTimeout(() => giveUp(new Fault({ kind: "overloaded", upstream })), timeout);
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#enqueue(waiter);
     try {
