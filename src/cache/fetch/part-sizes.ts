@@ -1,5 +1,6 @@
 import type { Extent, ExtentMap } from "../../store/extents.ts";
-import { FAST_RATE, type SegmentSizes } from "./line-share.ts";
+import { FAST_RATE } from "./line-share.ts";
+import type { SegmentSizes } from "./segment-sizes.ts";
 
 /** A segment takes about so many round trips: fewer, and waiting for its first byte shows. */
 const ROUND_TRIPS = 10;

@@ -5,10 +5,8 @@ import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { type Behaviour, sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { Fill } from "../fill/fill.ts";
-import { withTimeout } from "../with-timeout.ts";
 import type { Source } from "./source.ts";
 import { LineShare, type LineUser } from "./line-share.ts";
-import { receiveSegment } from "./segment.ts";
 import { Segments } from "./segments.ts";
 import { Versions } from "./versions.ts";
 
@@ -142,48 +140,6 @@ test("an empty blob of unknown size has no parts, and others of its source are s
   });
   expect((await fill.stored).size).toBe(0);
   expect([source.offsets, share.isDistrusted]).toEqual([[0, 0], false]);
-});
-
-test("a disk that hangs has a slow sender wait", async () => {
-  const writer = await new MemoryBlobStore().writer(digest);
-  const disk = Promise.withResolvers<void>();
-  writer.writeAhead = () => disk.promise;
-  let sent = 0;
-  let requested = Promise.withResolvers<boolean>();
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        requested.resolve(true);
-        await Bun.sleep(10);
-        sent += 16_384;
-        controller.enqueue(new Uint8Array(16_384));
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  const abort = new AbortController();
-  const receiving = receiveSegment({
-    writer,
-    source: {
-      upstream: sample.upstream,
-      name: sample.name,
-      open: async (start, _, end = Infinity) => ({ start, end, body, reportCorrupt: () => false }),
-    },
-    extent: { first: 1, end: 1e9 },
-    use: "extra",
-    size: 1e9,
-    signal: abort.signal,
-    checkVersion: () => {},
-    onOpened: () => {},
-    onReceived: () => {},
-    onWritten: () => {},
-  }).catch(String);
-  while (await withTimeout(200, requested.promise)) {
-    requested = Promise.withResolvers<boolean>();
-    expect(sent).toBeLessThan(300_000);
-  }
-  disk.reject(new Error("gone"));
-  expect(await receiving).toContain("gone");
 });
 
 test("a source that sends only wholes is asked once", async () => {
