@@ -1,5 +1,7 @@
 import path from "node:path";
+import { readCluster } from "./cluster/read-cluster.ts";
 import { readServerIdentity } from "./upstreams/certificates.ts";
+import type { ClusterSettings } from "./cluster-settings.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
 import type { Path } from "./parsing/yaml-source.ts";
@@ -13,7 +15,7 @@ import {
   isSameHost,
   UsedAddresses,
 } from "./parsing/host-overlap.ts";
-import { addressOf, parseWorkers, type Settings } from "./settings.ts";
+import { addressOf, parseWorkers, type Settings, storageSettings } from "./settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
@@ -30,9 +32,6 @@ const DEFAULTS = {
   data: "/var/lib/entrepot",
   workers: "auto",
 } as const;
-
-/** Bytes per second. Verifies 1 TB in three days, with a few percent of the disk's and the CPU's time. */
-const DEFAULT_SCRUB = 4 * 1024 * 1024;
 
 /** The values of the command-line flags. */
 export interface ConfigFlags {
@@ -106,13 +105,15 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     problems.push(data.problem(`${quote(data.value)} is not a valid path`));
   }
 
-  const tls =
-    file &&
-    readServerIdentity(settings?.tls, {
-      folder: file.folder,
-      readFile,
-      report: (at, message, subject) => problems.push(file.problem(at, message, subject)),
-    });
+  const context = file && {
+    folder: file.folder,
+    readFile,
+    report: (at: Path, message: string, subject: "key" | "value"): void => {
+      problems.push(file.problem(at, message, subject));
+    },
+  };
+  const tls = context && readServerIdentity(settings?.tls, context);
+  const cluster = context && settings?.cluster && readCluster(settings.cluster, context);
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
@@ -124,6 +125,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
       ...addressConflicts([
         { address: listenAddress, user: { name: "listen", raw: listen } },
         { address: adminAddress, user: { name: "admin", raw: admin } },
+        ...clusterAddress(cluster, file),
         ...upstreams.flatMap((upstream) => addressUseOf(upstream, listenAddress, file)),
       ]),
     );
@@ -142,6 +144,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     dataDirectory: path.resolve(data.folder, data.value),
     storage: storageSettings(settings?.storage ?? {}),
     ...(settings?.maxRate ? { maxRate: settings.maxRate } : {}),
+    ...(cluster ? { cluster } : {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }
@@ -216,17 +219,6 @@ function unprotectedAdmin(raw: RawValue): Problem {
   );
 }
 
-function storageSettings(
-  storage: NonNullable<ConfigFile["settings"]["storage"]>,
-): Settings["storage"] {
-  const { maxSize, minFree, scrub = DEFAULT_SCRUB } = storage;
-  return {
-    ...(maxSize === undefined ? {} : { maxSize }),
-    ...(minFree === undefined ? {} : { minFree }),
-    scrub,
-  };
-}
-
 /** What upstreams are read from, apart from their entries in the file. */
 interface UpstreamSources extends Pick<UpstreamContext, "readFile" | "env" | "hasProgram"> {
   readonly proxy: ProxyRule | undefined;
@@ -257,6 +249,16 @@ function upstreamsOf(
 interface AddressUser {
   readonly name: string;
   readonly raw: Pick<RawValue, "isDefault" | "problem">;
+}
+
+function clusterAddress(
+  cluster: ClusterSettings | undefined,
+  file: ConfigFile | undefined,
+): AddressUse<AddressUser>[] {
+  if (!cluster || !file) return [];
+  const isDefault = file.settings.cluster?.listen === undefined;
+  const problem = (message: string): Problem => file.problem(["cluster", "listen"], message);
+  return [{ address: cluster.listen, user: { name: "cluster", raw: { isDefault, problem } } }];
 }
 
 function addressUseOf(

@@ -50,6 +50,7 @@ const REFERENCES = {
   proxy: "url",
   adminTokenFile: "file",
   passwordFile: "file",
+  secretFile: "file",
   key: "file",
   certificate: "file",
   clientKey: "file",
@@ -178,7 +179,15 @@ function settingsOf(file: string, written: unknown): ReturnType<typeof loadSetti
 const ANY_TOKEN = "0123456789abcdef";
 
 /** The keys below which there are only references. At the depth of registries' names, there are none. */
-const READ_LATER = new Set(["auth", "tls", "proxy", "ca", "clientCertificate", "clientKey"]);
+const READ_LATER = new Set([
+  "auth",
+  "tls",
+  "cluster",
+  "proxy",
+  "ca",
+  "clientCertificate",
+  "clientKey",
+]);
 
 function withoutReferences(value: unknown, depth = 0): unknown {
   if (Array.isArray(value)) return value.map((one) => withoutReferences(one, depth + 1));

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clusterSchema } from "./cluster-schema.ts";
 import { maxRate } from "./max-rate.ts";
 import { address, maxSize, size, workers } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
@@ -90,6 +91,11 @@ export const fileSchema = z
       .optional()
       .describe(
         "Maximum rate at which all registries together send to the cache, in bytes per second with a unit, such as 20MiB. Or a list of rates by the time of day, each with from, to and rate; outside of these times, there is no limit. Local time, see TZ. Minimum: 1KiB. Default: no limit.",
+      ),
+    cluster: clusterSchema
+      .optional()
+      .describe(
+        "How this cache works together with other replicas: a missing blob is downloaded by one of them, and the others receive it from that one. A change needs a restart. Default: none, this cache works alone.",
       ),
     upstreams: z
       .record(

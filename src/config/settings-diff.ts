@@ -11,7 +11,7 @@ export interface SettingsDiff {
 }
 
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
-const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
+const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken", "cluster"]);
 /** Keys whose changes apply immediately. */
 const IMMEDIATE_KEYS = new Set(["maxRate"]);
 /** Keys that are compared separately, or do not affect the running cache. */

@@ -1,3 +1,4 @@
+import type { ClusterSettings } from "./cluster-settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
@@ -125,6 +126,24 @@ export interface StorageSettings {
   readonly scrub: number;
 }
 
+/** Bytes per second. Verifies 1 TB in three days, with a few percent of the disk's and the CPU's time. */
+const DEFAULT_SCRUB = 4 * 1024 * 1024;
+
+/** What is configured, with defaults where nothing is. */
+export function storageSettings({
+  maxSize,
+  minFree,
+  scrub = DEFAULT_SCRUB,
+}: {
+  readonly [Key in keyof StorageSettings]?: number | undefined;
+}): StorageSettings {
+  return {
+    ...(maxSize === undefined ? {} : { maxSize }),
+    ...(minFree === undefined ? {} : { minFree }),
+    scrub,
+  };
+}
+
 export interface Settings {
   readonly listen: Address;
   readonly admin: Address;
@@ -138,6 +157,8 @@ export interface Settings {
   readonly storage: StorageSettings;
   /** How fast all upstreams together may send. Absent: without limit. */
   readonly maxRate?: RateSchedule;
+  /** Absent: this cache works alone. */
+  readonly cluster?: ClusterSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 

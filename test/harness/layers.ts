@@ -9,6 +9,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   node: 5,
   render: 5,
   doctor: 5,
+  cluster: 5,
   cache: 4,
   upstream: 3,
   store: 3,
@@ -38,6 +39,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       ".": ["parsing"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
+      cluster: [".", "parsing", "upstreams"],
       gardener: [".", "parsing", "foreign"],
       // What a registry:2 is, and the formats that run one.
       distribution: [".", "parsing", "foreign"],
@@ -130,6 +132,15 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       repair: [".", "retention"],
     },
     above: ["cache.ts"],
+  },
+  cluster: {
+    folders: {
+      // Which replicas there are, and which of them a blob belongs to.
+      members: [],
+      // What replicas ask each other.
+      replicas: ["members"],
+    },
+    above: ["cluster.ts"],
   },
   server: {
     folders: {

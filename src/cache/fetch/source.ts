@@ -1,4 +1,4 @@
-import type { UpstreamName } from "../../oci/names.ts";
+import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { Fault } from "../../oci/fault.ts";
 
 /** A transfer of a blob's bytes. Cancelling `body` ends it at the sender. */
@@ -18,6 +18,8 @@ export interface Transfer {
    * @returns whether the source would now take the blob from elsewhere, such as from another mirror
    */
   readonly reportCorrupt: (fault: Fault) => boolean;
+  /** How long ago the upstream last answered for the place for which the source vouches, in milliseconds; by default, now. */
+  readonly answeredAgo?: number;
   /** Has the source ask its next host from now on. Absent if it has no other one. */
   readonly nextHost?: () => void;
   /** Milliseconds for which this machine has kept the sender from sending, by a limit of bytes per second. */
@@ -38,12 +40,33 @@ export interface ChunkReader {
  */
 export type TransferUse = "own" | "extra" | "single";
 
+/**
+ * What a source beside the upstream may take until its first byte, and between bytes, in milliseconds. Then
+ * another one is asked.
+ */
+export interface NearLimits {
+  readonly firstByteMs: number;
+  readonly stallMs: number;
+  /** Asked when a limit is over: whether to wait as long once more. Never rejects. By default, it is not. */
+  readonly isAlive?: (signal: AbortSignal) => Promise<boolean>;
+}
+
 /** Where a missing blob can be downloaded. */
 export interface Source {
   /** Whose bytes it sends: those of one upstream are never mixed with those of another. */
   readonly upstream: UpstreamName;
   /** For messages: an upstream's name and repository, or an object store's address. */
   readonly name: string;
+  /**
+   * The repository which shows the blob if the source sends it: an upstream's is the one that was asked. What
+   * is shared by digest alone vouches for none: the upstream is asked about the place.
+   */
+  readonly vouchesFor?: RepositoryName;
+  /**
+   * Set for a source beside the upstream, which is asked before it and only once: whatever goes wrong with it,
+   * the next source goes on at the same offset. It is asked for all that is missing at once.
+   */
+  readonly near?: NearLimits;
   /** Whether a limit of bytes per second, and not the line or the sender, is what its transfers wait for. */
   readonly isHeldBack?: boolean;
   /** The most concurrent transfers of its upstream, if that is limited. */

@@ -46,6 +46,10 @@ export class UpstreamSource implements Source {
     return this.#repo.repository;
   }
 
+  get vouchesFor(): RepositoryRef["repository"] {
+    return this.#repo.repository;
+  }
+
   get isHeldBack(): boolean {
     return this.#upstream.registry.isAtMaxRate;
   }

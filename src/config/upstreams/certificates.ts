@@ -95,13 +95,13 @@ const UNSUPPORTED_KEY =
   "contains an unsupported key: use P-256, P-384, Ed25519, or RSA with 2048 bits";
 
 /** A configuration key and the file that it names. */
-interface FileKey {
+export interface FileKey {
   readonly at: Path;
   readonly file: string;
 }
 
 /** Reads a certificate chain and its key. Both may be in the same file. */
-function readIdentity(
+export function readIdentity(
   certificate: FileKey,
   key: FileKey,
   context: FileContext,

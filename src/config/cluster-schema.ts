@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { address, replicaUrl } from "./schema-values.ts";
+
+const MAX_MEMBERS = 256;
+
+const tls = z.strictObject({
+  certificate: z
+    .string()
+    .min(1)
+    .describe(
+      "The PEM file with this replica's certificate, followed by its intermediate certificates.",
+    ),
+  key: z.string().min(1).describe("The PEM file with the private key, without a passphrase."),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "The PEM file with the CA certificates that sign the certificates of the replicas, or PEM text. Default: the public ones.",
+    ),
+});
+
+/** `cluster` of entrepot.yaml. */
+export const clusterSchema = z.strictObject({
+  listen: address
+    .optional()
+    .describe("The address for other replicas: host:port, :port or a port. Default: 0.0.0.0:5002."),
+  advertise: replicaUrl
+    .optional()
+    .describe(
+      "Where other replicas reach this one, such as http://10.0.0.7:5002. Every replica needs another one. Default: the first private address of this machine, with the port of listen.",
+    ),
+  secretFile: z
+    .string()
+    .min(1)
+    .describe(
+      "The file with the secret that all replicas share: 16 to 4096 characters. It signs what replicas ask each other.",
+    ),
+  tls: tls
+    .optional()
+    .describe("With it, replicas speak only HTTPS among each other. Default: none, plain HTTP."),
+  members: z
+    .array(replicaUrl)
+    .max(MAX_MEMBERS)
+    .optional()
+    .describe(
+      "The addresses of all replicas, as they advertise them. The same list can be given to every replica. Default: none.",
+    ),
+});
+
+export type ClusterEntry = z.infer<typeof clusterSchema>;

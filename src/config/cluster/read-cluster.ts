@@ -1,0 +1,79 @@
+import path from "node:path";
+import type { ClusterEntry } from "../cluster-schema.ts";
+import type { ClusterIdentity, ClusterSettings } from "../cluster-settings.ts";
+import { addressProblem, parseAddress } from "../parsing/address.ts";
+import { UnreadableError } from "../parsing/read-text.ts";
+import { type FileContext, readCaBundle, readIdentity } from "../upstreams/certificates.ts";
+
+const DEFAULT_LISTEN = "0.0.0.0:5002";
+const ANY_HOST = "0.0.0.0";
+const MAX_SECRET_BYTES = 4096;
+/** In characters. Shorter secrets could be guessed. */
+const MIN_SECRET_LENGTH = 16;
+
+/** Reads `cluster` of the configuration. Problems are reported. */
+export function readCluster(
+  entry: ClusterEntry,
+  context: FileContext,
+): ClusterSettings | undefined {
+  const listenText = entry.listen ?? DEFAULT_LISTEN;
+  const listen = parseAddress(listenText, ANY_HOST);
+  if (!listen) context.report(["cluster", "listen"], addressProblem(listenText), "value");
+  const secret = readSecret(entry.secretFile, context);
+  const tls = entry.tls && readTls(entry.tls, context);
+  const { advertise, members = [] } = entry;
+  const scheme = entry.tls ? "https:" : "http:";
+  const checkScheme = (url: URL, at: readonly (string | number)[]): void => {
+    if (url.protocol === scheme) return;
+    const reason = entry.tls ? "cluster.tls is set" : "cluster.tls is not set";
+    context.report(
+      ["cluster", ...at],
+      `${url.origin} is not ${scheme}//, though ${reason}`,
+      "value",
+    );
+  };
+  if (advertise) checkScheme(advertise, ["advertise"]);
+  members.forEach((url, index) => checkScheme(url, ["members", index]));
+  if (!listen || secret === undefined || (entry.tls && !tls)) return undefined;
+  return {
+    listen,
+    secret,
+    members: distinct(members),
+    ...(advertise ? { advertise } : {}),
+    ...(tls ? { tls } : {}),
+  };
+}
+
+/** The same address may be written in several ways, such as with and without its port. */
+function distinct(urls: readonly URL[]): readonly URL[] {
+  return [...new Map(urls.map((url) => [url.origin, url])).values()];
+}
+
+function readSecret(file: string, { folder, readFile, report }: FileContext): string | undefined {
+  const name = path.resolve(folder, file);
+  const at = ["cluster", "secretFile"];
+  try {
+    const secret = readFile(name, MAX_SECRET_BYTES).trim();
+    if (secret.length >= MIN_SECRET_LENGTH) return secret;
+    report(at, `${name} has fewer than ${MIN_SECRET_LENGTH} characters`, "value");
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    report(at, `${name} ${error.message}`, "value");
+  }
+  return undefined;
+}
+
+function readTls(
+  { certificate, key, ca }: NonNullable<ClusterEntry["tls"]>,
+  context: FileContext,
+): ClusterIdentity | undefined {
+  const at = ["cluster", "tls"];
+  const identity = readIdentity(
+    { at: [...at, "certificate"], file: certificate },
+    { at: [...at, "key"], file: key },
+    context,
+  );
+  const bundle = readCaBundle(at, ca, context);
+  if (!identity || (ca !== undefined && bundle === undefined)) return undefined;
+  return { ...identity, ...(bundle === undefined ? {} : { ca: bundle }) };
+}
