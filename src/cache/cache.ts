@@ -9,6 +9,7 @@ import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts
 import { BlobLookup } from "./lookup/blob-lookup.ts";
 import { DurableMetadata } from "./lookup/durable-metadata.ts";
 import { type FillEvent, type FillObserver, Fills } from "./fill/fills.ts";
+import { type NearSources, NO_NEAR_SOURCES } from "./fetch/near-sources.ts";
 import type { QuotaEvents } from "./quota-events.ts";
 import { ListCache } from "./lookup/list-cache.ts";
 import { HeadTrust } from "./lookup/head-trust.ts";
@@ -38,6 +39,8 @@ export interface CacheOptions {
   readonly recordAccess?: (digest: Digest) => void;
   /** Whether the store has room for so many bytes of an upstream without evicting anything; by default, it has. */
   readonly hasRoomFor?: (upstream: UpstreamName, bytes: number) => boolean;
+  /** What is asked for missing content before its upstream; by default, nothing is. */
+  readonly near?: NearSources;
   /** Measures the writing of metadata. */
   readonly times?: DiskTimes;
   /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
@@ -83,6 +86,7 @@ export class Cache {
     times,
     memory,
     hasRoomFor = () => true,
+    near = NO_NEAR_SOURCES,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -101,7 +105,7 @@ export class Cache {
       },
       ended: (event) => observer.fillEnded(event),
     };
-    this.fills = new Fills(store, fillObserver, memory?.downloads);
+    this.fills = new Fills(store, fillObserver, { downloads: memory?.downloads, near });
     const negativeCache = this.#negativeCache;
     const access = new RepositoryAccess(metadata, negativeCache, now);
     const bypass = new Bypass();
@@ -109,9 +113,9 @@ export class Cache {
       fills: this.fills,
       load: (repo, digest) => this.#manifests.get(repo, digest),
       isMissing: async (digest) => (await store.open(digest)) === undefined,
-      onGiven: async (repo, link) => {
-        await access.answered(repo);
-        await metadata.links.add(repo, [{ ...link, confirmed: true }]);
+      onGiven: async ({ upstream, repo }, link, answeredAgo) => {
+        const isShown = await access.answeredBefore(upstream, repo, answeredAgo);
+        if (isShown) await metadata.links.add(repo, [{ ...link, confirmed: true }]);
       },
       hasRoomFor,
       onSwitched: (...event) => observer.prefetchSwitched(...event),

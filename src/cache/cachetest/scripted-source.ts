@@ -1,8 +1,13 @@
 import type { Digest } from "../../oci/digest.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
-import type { Source, Transfer } from "../fetch/source.ts";
+import {
+  parseRepositoryName,
+  parseUpstreamName,
+  type RepositoryName,
+  type UpstreamName,
+} from "../../oci/names.ts";
+import type { NearLimits, Source, Transfer } from "../fetch/source.ts";
 
 /** How a source behaves when it is opened. Without options, it sends its bytes from `offset` on. */
 export interface Behaviour {
@@ -10,8 +15,8 @@ export interface Behaviour {
   readonly breaksAfter?: number;
   /** The transfer sends this many bytes, and then nothing until it is cancelled. */
   readonly hangsAfter?: number;
-  /** Opening fails with this fault; with `breaksAfter`, the body does. */
-  readonly fault?: Fault;
+  /** Opening fails with this error; with `breaksAfter`, the body does. */
+  readonly fault?: Error;
   /** Sends from the first byte, whatever offset is requested. */
   readonly ignoresOffset?: boolean;
   /** Sends all from the offset on, whatever end is requested. */
@@ -32,6 +37,9 @@ export interface Behaviour {
 export class ScriptedSource implements Source {
   readonly name: string;
   readonly upstream: UpstreamName;
+  readonly vouchesFor: RepositoryName;
+  /** Set for one beside the upstream. */
+  near?: NearLimits;
   /** The offset of each call of `open`. */
   readonly offsets: number[] = [];
   readonly corruptReports: Fault[] = [];
@@ -46,7 +54,10 @@ export class ScriptedSource implements Source {
     this.name = name;
     const upstream = parseUpstreamName(name.slice(0, name.indexOf("/")));
     if (!upstream) throw new Error(`${name} does not begin with the name of an upstream`);
+    const repository = parseRepositoryName(name.slice(name.indexOf("/") + 1));
+    if (!repository) throw new Error(`${name} does not end in the name of a repository`);
     this.upstream = upstream;
+    this.vouchesFor = repository;
     this.#bytes = bytes;
     this.#script = [...script];
   }

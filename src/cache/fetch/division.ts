@@ -3,6 +3,7 @@ import type { BlobWriter } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import type { LineShare } from "./line-share.ts";
 import { Segments, type SegmentsOptions } from "./segments.ts";
+import { type OpenTransfer, openSource } from "./open-source.ts";
 import { isShort } from "./short-parts.ts";
 import type { Source, Transfer } from "./source.ts";
 import { Versions } from "./versions.ts";
@@ -83,13 +84,14 @@ export class Division {
 
   /**
    * Opens what comes next. If that is no part which fits to the others, it opens the whole, which the source may
-   * well have.
+   * well have. What is near sends all that is missing.
    *
    * @throws Fault
    */
-  async open(source: Source, writer: BlobWriter, signal: AbortSignal): Promise<Transfer> {
+  async open(source: Source, writer: BlobWriter, signal: AbortSignal): Promise<OpenTransfer> {
     const { part } = this.#options;
-    if (this.#shortParts > MAX_SHORT) return source.open(0, signal, undefined, "own");
+    if (source.near) return openSource(source, writer.length, signal);
+    if (this.#shortParts > MAX_SHORT) return openSource(source, 0, signal, undefined, "own");
     const end = this.#endOfRequest(writer);
     this.#requestedEnd = end ?? this.#size;
     const isPart = end !== undefined || this.#isDivided;
@@ -99,14 +101,14 @@ export class Division {
       this.#segments?.demand(part.first, part.end);
     }
     try {
-      const transfer = await source.open(writer.length, signal, end, "own");
+      const transfer = await openSource(source, writer.length, signal, end, "own");
       if (!isPart || this.#fits(transfer)) return transfer;
-      await transfer.body.cancel();
+      await transfer.reader.cancel();
     } catch (error) {
       if (!isPart || !this.#isRefusal(error, writer) || signal.aborted) throw error;
     }
     await this.giveUp();
-    return source.open(0, signal, undefined, "own");
+    return openSource(source, 0, signal, undefined, "own");
   }
 
   /** Opens what comes next once more; `undefined` if the source sends something else. */
@@ -114,13 +116,14 @@ export class Division {
     source: Source,
     writer: BlobWriter,
     signal: AbortSignal,
-  ): Promise<Transfer | undefined> {
+  ): Promise<OpenTransfer | undefined> {
     const offset = writer.length;
-    const transfer = await source.open(offset, signal, this.#endOfRequest(writer), "extra");
+    const end = this.#endOfRequest(writer);
+    const transfer = await openSource(source, offset, signal, end, "extra");
     const size = transfer.size ?? this.#size;
     const isNext = transfer.start === offset && (size === this.#size || this.#size === Infinity);
     if (isNext && this.#fits(transfer)) return transfer;
-    await transfer.body.cancel();
+    await transfer.reader.cancel();
     return undefined;
   }
 
@@ -142,6 +145,7 @@ export class Division {
   /** The transfer can be used. If it is a part, further connections may receive others of a large blob. */
   accepted(transfer: Transfer, source: Source): void {
     const { share, size } = this.#options;
+    if (source.near) return;
     this.versions.note(transfer);
     if (transfer.end === undefined || this.#isOff) return;
     this.#isDivided = true;

@@ -59,7 +59,10 @@ export class FetchLoop {
     this.#relief = new Relief({
       now: share?.now ?? (() => performance.now()),
       isWanted: () =>
-        this.#hasStarted && yielding?.isAsked !== false && this.#source?.isHeldBack !== true,
+        this.#hasStarted &&
+        yielding?.isAsked !== false &&
+        this.#source?.isHeldBack !== true &&
+        !this.#source?.near,
       hasRoom: () => this.#source?.hasRoom !== false,
     });
     this.#division = new Division({
@@ -141,6 +144,10 @@ export class FetchLoop {
         source.pause?.();
         await this.#relief.drop();
         if (signal.aborted || isLocalFault(fault)) throw fault;
+        if (source.near) {
+          sources.remove(source);
+          continue;
+        }
         // The partial file may be complete already if the size is unknown: the digest will decide.
         if (fault.detail.kind === "invalid-range" && writer.length > 0) return;
         if (fault.detail.kind === "upstream-invalid-response") {
@@ -189,14 +196,14 @@ export class FetchLoop {
       own: (signal) => this.#division.open(source, writer, signal),
       beside: (signal) => this.#division.openBeside(source, writer, signal),
     });
-    const reader = this.#relief.reading(transfer.body.getReader());
+    const reader = this.#relief.reading(transfer.reader);
     this.#nextHost = transfer.nextHost;
     this.#options.backOff.begin(transfer.heldBack);
-    sources.opened(transfer);
+    sources.opened(transfer, source);
     try {
       const surplus = this.#validate(transfer, source, writer);
       if (this.#size !== undefined) await writer.reserve(this.#size);
-      sources.accepted(source);
+      sources.accepted(source, transfer.answeredAgo);
       this.#hasStarted = true;
       onStarted();
       const startedAt = performance.now();
@@ -205,10 +212,8 @@ export class FetchLoop {
         this.#append(body, { ...transfer, surplus }, source, writer);
       const isTaken = await (yielding?.unlessPaused(reader, append) ?? append(reader));
       const seconds = (performance.now() - startedAt) / 1000;
-      this.segments?.sizes.measured(
-        (startedAt - openedAt) / 1000,
-        (writer.length - first) / seconds,
-      );
+      const rate = (writer.length - first) / seconds;
+      if (!source.near) this.segments?.sizes.measured((startedAt - openedAt) / 1000, rate);
       if (writer.length >= (transfer.end ?? Infinity)) await this.#division.received(transfer);
       if (isTaken || yielding?.isPaused || this.#relief.isReady) return;
       if (this.#size === undefined) return;
@@ -237,7 +242,7 @@ export class FetchLoop {
     for (;;) {
       const { done, value } = await reader.read();
       if (done || !value) return false;
-      share?.received(value.byteLength);
+      if (!source.near) share?.received(value.byteLength);
       const chunk = value.subarray(Math.min(skipped, value.byteLength));
       skipped -= value.byteLength - chunk.byteLength;
       if (chunk.byteLength === 0) continue;

@@ -1,4 +1,5 @@
-import type { ChunkReader, Transfer } from "./source.ts";
+import type { OpenTransfer } from "./open-source.ts";
+import type { ChunkReader } from "./source.ts";
 
 /** How long a connection may bring nothing for which the download or a client waits, in milliseconds. */
 export const STALLED_MS = 3000;
@@ -20,9 +21,9 @@ export interface ReliefOptions {
 export interface Requests {
   /** Where those begin in the blob, in bytes. */
   readonly offset: number;
-  readonly own: (signal: AbortSignal) => Promise<Transfer>;
+  readonly own: (signal: AbortSignal) => Promise<OpenTransfer>;
   /** Over another connection; `undefined` if it would bring something else. */
-  readonly beside: (signal: AbortSignal) => Promise<Transfer | undefined>;
+  readonly beside: (signal: AbortSignal) => Promise<OpenTransfer | undefined>;
 }
 
 /** What is waited for. */
@@ -46,7 +47,7 @@ export class Relief {
   #beside: Requests["beside"] = async () => undefined;
   #trial: AbortController | undefined;
   /** That of the other connection, once it has been answered. */
-  #ready: Transfer | undefined;
+  #ready: OpenTransfer | undefined;
   /** Doubled with each stall that ample bytes do not follow: one that only drips is not asked all the time. */
   #patience = STALLED_MS;
   #bytes = 0;
@@ -73,7 +74,7 @@ export class Relief {
   /** The download goes on in another way. */
   async drop(): Promise<void> {
     this.#trial?.abort();
-    await this.#take()?.body.cancel();
+    await this.#take()?.reader.cancel();
   }
 
   /**
@@ -81,18 +82,18 @@ export class Relief {
    *
    * @throws Fault if its own request fails
    */
-  async opening(signal: AbortSignal, { offset, own, beside }: Requests): Promise<Transfer> {
+  async opening(signal: AbortSignal, { offset, own, beside }: Requests): Promise<OpenTransfer> {
     this.#beside = beside;
     const ready = this.#take();
     if (ready?.start === offset) return ready;
-    if (ready) await ready.body.cancel();
+    if (ready) await ready.reader.cancel();
     const abort = new AbortController();
     const giveUp = (): void => abort.abort(signal.reason);
     const wait = { since: this.#options.now(), giveUp, isReceiving: false };
     try {
       const transfer = await this.#during(wait, () => own(AbortSignal.any([signal, abort.signal])));
       // If both were answered.
-      await this.#take()?.body.cancel();
+      await this.#take()?.reader.cancel();
       return transfer;
     } catch (error) {
       const other = signal.aborted ? undefined : this.#take();
@@ -138,7 +139,7 @@ export class Relief {
       if (transfer && this.#wait === wait && !trial.signal.aborted) {
         this.#ready = transfer;
         wait.giveUp();
-      } else await transfer?.body.cancel();
+      } else await transfer?.reader.cancel();
     } catch {
       // The download's own request goes on, and tells what is wrong.
     } finally {
@@ -156,7 +157,7 @@ export class Relief {
     }
   }
 
-  #take(): Transfer | undefined {
+  #take(): OpenTransfer | undefined {
     const ready = this.#ready;
     this.#ready = undefined;
     return ready;

@@ -2,6 +2,7 @@ import { BufferPool } from "../../process/buffer-pool.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import { Fault } from "../../oci/fault.ts";
+import { openSource } from "./open-source.ts";
 import { isShort } from "./short-parts.ts";
 import type { ChunkReader, Source, Transfer, TransferUse } from "./source.ts";
 
@@ -38,8 +39,8 @@ export interface SegmentOptions {
  */
 export async function receiveSegment(options: SegmentOptions): Promise<void> {
   const { source, extent, use, size, signal, checkVersion, onOpened } = options;
-  const transfer = await source.open(extent.first, signal, extent.end, use);
-  const reader: ChunkReader = transfer.body.getReader();
+  const transfer = await openSource(source, extent.first, signal, extent.end, use);
+  const { reader } = transfer;
   try {
     if (transfer.start !== extent.first || transfer.end === undefined) {
       throw invalidResponse(source, "it does not send parts of a blob");

@@ -1,4 +1,5 @@
 import type { Fault } from "../../oci/fault.ts";
+import type { RepositoryName } from "../../oci/names.ts";
 import type { Source, Transfer } from "./source.ts";
 
 /** Each request for a blob may add a source; more than this many are not needed. */
@@ -10,30 +11,40 @@ export class SourceList {
   readonly #tried = new Set<Source>();
   /** Names of sources that are not to be asked again. */
   readonly #removed = new Set<string>();
-  /** Names of sources whose response was usable. */
-  readonly #accepted = new Set<string>();
-  /** Of the transfers whose bytes are in the partial file. */
-  readonly #corruptReporters = new Set<Transfer["reportCorrupt"]>();
+  /**
+   * The places for which usable responses have vouched, and when the upstream answered for each, by a monotonic
+   * clock: at any time, if it was the upstream itself that sent the response.
+   */
+  readonly #answeredAt = new Map<RepositoryName, number>();
+  /** Of the transfers whose bytes are in the partial file, and the near source of each. */
+  readonly #corruptReporters = new Map<Transfer["reportCorrupt"], Source | undefined>();
 
-  constructor(source: Source) {
-    this.sources = [source];
+  /** @param near what is asked before the source, once each */
+  constructor(source: Source, near: readonly Source[] = []) {
+    this.sources = [...near, source];
   }
 
   /** Adds a source, unless one of this name is or was listed, or the list is full. */
   add(source: Source): void {
     const isListed = this.sources.some(({ name }) => name === source.name);
     const isNew = !isListed && !this.#removed.has(source.name);
-    if (isNew && this.sources.length < MAX_SOURCES) this.sources.push(source);
+    const count = this.sources.filter(({ near }) => !near).length;
+    if (isNew && count < MAX_SOURCES) this.sources.push(source);
   }
 
   remove(source: Source): void {
-    this.sources.splice(this.sources.indexOf(source), 1);
+    const at = this.sources.indexOf(source);
+    if (at >= 0) this.sources.splice(at, 1);
     this.#removed.add(source.name);
   }
 
-  /** Whether a response of this source was usable, which proves that it has the blob. */
-  hasAccepted({ name }: Source): boolean {
-    return this.#accepted.has(name);
+  /**
+   * How long ago the upstream has answered for a place, in milliseconds, if a usable response shows that the
+   * place has the blob.
+   */
+  answeredAgo(place: RepositoryName): number | undefined {
+    const at = this.#answeredAt.get(place);
+    return at === undefined ? undefined : Math.max(0, performance.now() - at);
   }
 
   hasTried({ name }: Source): boolean {
@@ -52,21 +63,27 @@ export class SourceList {
   }
 
   /** Remembers a transfer, for `reportCorrupt`. */
-  opened({ reportCorrupt }: Transfer): void {
-    this.#corruptReporters.add(reportCorrupt);
+  opened({ reportCorrupt }: Transfer, source?: Source): void {
+    this.#corruptReporters.set(reportCorrupt, source?.near && source);
   }
 
-  /** Remembers that the source's response was usable. */
-  accepted({ name }: Source): void {
-    this.#accepted.add(name);
+  /** Remembers that the source's response was usable, and how long ago the upstream answered it. */
+  accepted({ vouchesFor, near }: Source, answeredAgo = 0): void {
+    if (vouchesFor === undefined) return;
+    const at = near ? performance.now() - answeredAgo : Infinity;
+    this.#answeredAt.set(vouchesFor, Math.max(at, this.#answeredAt.get(vouchesFor) ?? -Infinity));
   }
 
   /**
    * Reports all transfers of the partial file as corrupt: which of them sent the wrong bytes is not
-   * known. Returns whether a source would now take the blob from elsewhere.
+   * known. Near sources among them are asked no more. Returns whether the blob would now be taken from elsewhere.
    */
   reportCorrupt(fault: Fault): boolean {
-    return [...this.#corruptReporters].map((report) => report(fault)).includes(true);
+    const isElsewhere = [...this.#corruptReporters].map(([report, near]) => {
+      if (near) this.remove(near);
+      return report(fault) || near !== undefined;
+    });
+    return isElsewhere.includes(true);
   }
 
   /** Starts over with an empty partial file: every source counts as untried. */

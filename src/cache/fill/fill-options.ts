@@ -2,6 +2,7 @@ import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import type { BackOffOptions } from "../fetch/back-off.ts";
 import type { LineShare } from "../fetch/line-share.ts";
+import type { Source } from "../fetch/source.ts";
 import type { Yielding } from "../fetch/yielding.ts";
 import type { FillMemory } from "./fill-memory.ts";
 
@@ -15,6 +16,8 @@ export interface FillOptions {
   readonly share?: LineShare;
   /** What the client wants for which it begins, if that is a part. */
   readonly part?: Extent | undefined;
+  /** What is asked before its source, once each. */
+  readonly near?: readonly Source[];
   /** Set if no client has asked for the blob yet. */
   readonly yielding?: Yielding | undefined;
   /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */

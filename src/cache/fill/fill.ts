@@ -73,7 +73,7 @@ export class Fill {
     source: Source,
     options: FillOptions = {},
   ) {
-    const { size, backOff = {}, memory, commit, ...division } = options;
+    const { size, backOff = {}, memory, commit, near, ...division } = options;
     this.upstream = source.upstream;
     this.expectedSize = size;
     this.#store = store;
@@ -85,7 +85,7 @@ export class Fill {
       segments: () => this.#fetchLoop.segments,
       read: (...range) => this.#bytes.readAhead(...range),
     });
-    this.sources = new SourceList(source);
+    this.sources = new SourceList(source, near);
     this.#fetchLoop = new FetchLoop({
       digest,
       sources: this.sources,

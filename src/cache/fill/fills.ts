@@ -11,6 +11,7 @@ import type { FillOptions } from "./fill-options.ts";
 import { FillMemory } from "./fill-memory.ts";
 import { FillTable } from "./fill-table.ts";
 import { LineShare } from "../fetch/line-share.ts";
+import { type NearSources, NO_NEAR_SOURCES } from "../fetch/near-sources.ts";
 import type { Source } from "../fetch/source.ts";
 import type { Yielding } from "../fetch/yielding.ts";
 import { toFault } from "../fetch/transient.ts";
@@ -34,6 +35,12 @@ export interface FillObserver {
   ended(event: FillEvent): void;
 }
 
+export interface FillsOptions {
+  readonly downloads?: number | undefined;
+  /** What is asked before the upstream; by default, nothing is. */
+  readonly near?: NearSources;
+}
+
 /**
  * All downloads in progress: single-flight, so at most one fill per digest and upstream. Two upstreams
  * that are asked for one blob at the same moment both send it, since neither may decide how fast, how
@@ -41,6 +48,9 @@ export interface FillObserver {
  * others go on from there.
  */
 export class Fills {
+  /** How many blobs are downloaded at once. */
+  readonly downloads: number;
+  readonly #near: NearSources;
   readonly #store: BlobStore;
   readonly #observer: FillObserver;
   readonly #running = new FillTable();
@@ -61,12 +71,10 @@ export class Fills {
   readonly #followed = new FillTable();
   #isStopping = false;
 
-  /** @param downloads how many blobs are downloaded at once */
-  constructor(
-    store: BlobStore,
-    observer: FillObserver,
-    readonly downloads = 96,
-  ) {
+  constructor(store: BlobStore, observer: FillObserver, options: FillsOptions = {}) {
+    const { downloads = 96, near = NO_NEAR_SOURCES } = options;
+    this.downloads = downloads;
+    this.#near = near;
     this.#store = store;
     this.#commits = new Commits(store, downloads);
     this.detours = new Detours(Math.ceil(downloads / 4));
@@ -161,11 +169,12 @@ export class Fills {
   start(
     digest: Digest,
     source: Source,
-    options: Pick<FillOptions, "size" | "part" | "yielding">,
+    options: Pick<FillOptions, "size" | "part" | "yielding" | "near">,
   ): Fill {
     if (this.#isStopping)
       throw new Fault({ kind: "cancelled", reason: "the cache is shutting down" });
     const fill = new Fill(digest, this.#commits, source, {
+      near: this.#nearOf(digest, source, options.size),
       ...options,
       memory: this.#memory,
       share: this.shareOf(source),
@@ -176,6 +185,12 @@ export class Fills {
     const watch = this.#watch(fill, source.name).finally(() => this.#watches.delete(fill));
     this.#watches.set(fill, watch);
     return fill;
+  }
+
+  #nearOf(digest: Digest, { upstream, vouchesFor }: Source, size?: number): readonly Source[] {
+    return vouchesFor === undefined
+      ? []
+      : this.#near.of({ upstream, repository: vouchesFor }, digest, size);
   }
 
   /** How the downloads from an upstream share its line. */

@@ -3,6 +3,7 @@ import { Fault } from "../../oci/fault.ts";
 import { BackOff, sleep } from "../fetch/back-off.ts";
 import { type ResumePoint, WITHHELD_TAIL } from "./resume-point.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "../fetch/transient.ts";
+import { openSource } from "../fetch/open-source.ts";
 import type { ChunkReader, Source, Transfer } from "../fetch/source.ts";
 
 export interface VerifyingStreamOptions {
@@ -31,6 +32,8 @@ const MAX_HASHED_PREFIX = 16 * 1024 * 1024;
  */
 export class VerifyingStream {
   readonly #options: VerifyingStreamOptions;
+  /** Those beside the upstream are asked once. */
+  readonly #sources: Source[];
   /** Absent for a range that is not verified. */
   readonly #hasher: Bun.CryptoHasher | undefined;
   readonly #abort = new AbortController();
@@ -56,6 +59,7 @@ export class VerifyingStream {
     this.#options = options;
     const { digest, first, from } = options;
     this.#size = options.size;
+    this.#sources = [...options.sources];
     const hashedBytes = from?.length ?? 0;
     const isVerified = first <= hashedBytes + MAX_HASHED_PREFIX;
     this.#position = isVerified ? hashedBytes : first;
@@ -84,7 +88,7 @@ export class VerifyingStream {
       try {
         return await this.#open(source);
       } catch (error) {
-        fault ??= toFault(error);
+        if (!this.#leaves(source)) fault ??= toFault(error);
       }
     }
     throw fault ?? new Fault({ kind: "internal", reason: "no source is left" });
@@ -113,8 +117,8 @@ export class VerifyingStream {
   }
 
   async #open(source: Source): Promise<void> {
-    const transfer = await source.open(this.#position, this.#abort.signal);
-    this.#reader = transfer.body.getReader();
+    const transfer = await openSource(source, this.#position, this.#abort.signal);
+    this.#reader = transfer.reader;
     this.#nextHost = transfer.nextHost;
     this.#backOff.begin(transfer.heldBack);
     this.#corruptReporters.add(transfer.reportCorrupt);
@@ -140,11 +144,11 @@ export class VerifyingStream {
    */
   async #next(): Promise<Uint8Array | undefined> {
     for (let turn = 0; ;) {
-      const { sources, end } = this.#options;
+      const { end } = this.#options;
+      const source = this.#sources[turn % this.#sources.length];
       if (!this.#hasher && end !== undefined && this.#position >= end) return undefined;
       try {
         if (!this.#reader) {
-          const source = sources[turn % sources.length];
           if (!source) throw this.#invalidResponse("no source is left");
           await this.#open(source);
         }
@@ -156,12 +160,13 @@ export class VerifyingStream {
           continue;
         }
         if (this.#size === undefined || this.#position >= this.#size) return undefined;
-        throw endedEarly(sources[0]?.name ?? "", this.#position, this.#size);
+        throw endedEarly(source?.name ?? "", this.#position, this.#size);
       } catch (error) {
         const fault = toFault(error);
-        turn += 1;
         this.#reader?.cancel().catch(() => {});
         this.#reader = undefined;
+        if (!this.#isOver && source && this.#leaves(source)) continue;
+        turn += 1;
         const isWorthwhile = isTooSlow(fault) ? this.#nextHost !== undefined : isTransient(fault);
         if (isTooSlow(fault)) this.#nextHost?.();
         const pause = isWorthwhile ? this.#backOff.pause(fault) : undefined;
@@ -169,6 +174,13 @@ export class VerifyingStream {
         await sleep(pause, this.#abort.signal);
       }
     }
+  }
+
+  /** Something went wrong with a source: whether it is one beside the upstream, and so asked no more. */
+  #leaves(source: Source): boolean {
+    if (!source.near) return false;
+    this.#sources.splice(this.#sources.indexOf(source), 1);
+    return true;
   }
 
   /** Hashes a chunk, withholds the part of it that the client wants, and releases what may be sent. */
@@ -226,7 +238,7 @@ export class VerifyingStream {
   }
 
   #invalidResponse(reason: string): Fault {
-    const upstream = this.#options.sources[0]?.name ?? "the upstream";
+    const upstream = this.#sources[0]?.name ?? "the upstream";
     return new Fault({ kind: "upstream-invalid-response", upstream, reason });
   }
 }

@@ -148,8 +148,9 @@ export class BlobLookup {
     );
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, range);
     // A fill that downloads from another repository does not prove that this one has the blob.
-    if (fill.sources.hasAccepted(source)) await this.#access.answered(repo);
-    else await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
+    const ago = fill.sources.answeredAgo(repo.repository);
+    const isShown = ago !== undefined && (await this.#access.answeredBefore(upstream, repo, ago));
+    if (!isShown) await this.#access.showBlob("GET", upstream, repo, link ?? { digest });
     // An existing link is written again: pruning may have removed it while its blob was not stored.
     const linked = this.#link(repo, link ?? { digest });
     const [result] = await Promise.all([

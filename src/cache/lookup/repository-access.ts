@@ -67,11 +67,32 @@ export class RepositoryAccess {
     return age >= 0 && age < settings.tagTtl + settings.revokedAfter;
   }
 
-  /** The upstream gave something of the repository. */
-  async answered(repo: RepositoryRef): Promise<void> {
+  /**
+   * The upstream gave something of the repository, some milliseconds ago, as somebody shows who may be another
+   * replica. Returns whether content may be shown for that.
+   */
+  async answeredBefore(upstream: Upstream, repo: RepositoryRef, ago: number): Promise<boolean> {
+    if (ago > 0) {
+      // Of the two, nobody can say which came later.
+      if (await this.isRefused(repo)) return false;
+      if (!this.mayOutlive(upstream, this.#now() - ago)) return false;
+    }
+    await this.answered(repo, ago);
+    return true;
+  }
+
+  /** How long ago the upstream last answered for the repository, in milliseconds. */
+  async answeredAgo(repo: RepositoryRef): Promise<number> {
+    const { answeredAt } = this.#known.get(repositoryKey(repo)) ?? (await this.#load(repo));
+    return Math.max(0, this.#now() - answeredAt);
+  }
+
+  /** The upstream gave something of the repository, now or some milliseconds ago. */
+  async answered(repo: RepositoryRef, ago = 0): Promise<void> {
     const key = repositoryKey(repo);
-    const now = this.#now();
-    const known = this.#known.get(key);
+    const now = this.#now() - ago;
+    const known = this.#known.get(key) ?? (ago > 0 ? await this.#load(repo) : undefined);
+    if (ago > 0 && known && known.answeredAt >= now) return;
     const sinceWrite = known && !known.isRefused ? now - known.writtenAt : -1;
     const isWritten = sinceWrite >= 0 && sinceWrite < WRITE_INTERVAL_MS;
     const record = { answeredAt: now, isRefused: false };

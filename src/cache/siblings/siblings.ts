@@ -27,7 +27,7 @@ export interface SiblingsOptions extends Pick<LayerOrdersOptions, "load"> {
   /** Whether a blob is not stored. */
   readonly isMissing: (digest: Digest) => Promise<boolean>;
   /** Called when the upstream has given a blob of the repository, as for a client's request. */
-  readonly onGiven: (repo: RepositoryRef, link: Link) => Promise<void>;
+  readonly onGiven: (from: From, link: Link, answeredAgo: number) => Promise<void>;
   /** Whether the store has room for so many bytes of an upstream without evicting anything. */
   readonly hasRoomFor: (upstream: UpstreamName, bytes: number) => boolean;
   readonly onSwitched?: OnSwitched;
@@ -210,7 +210,7 @@ export class Siblings {
     const fill = fills.isStopping ? undefined : fills.start(digest, source, { size, yielding });
     if (!fill) return undefined;
     this.#usefulness.begun(repo.upstream, digest);
-    void this.#see(side, sibling, source, fill);
+    void this.#see(side, sibling, fill);
     return {
       get received() {
         return fill.received;
@@ -223,18 +223,14 @@ export class Siblings {
     };
   }
 
-  async #see(
-    side: Side,
-    sibling: Sibling<From>,
-    source: UpstreamSource,
-    fill: Fill,
-  ): Promise<void> {
+  async #see(side: Side, sibling: Sibling<From>, fill: Fill): Promise<void> {
     const { digest, size, repo: from } = sibling;
     const { upstream } = from.repo;
     try {
       await fill.started;
-      if (fill.sources.hasAccepted(source))
-        await this.#options.onGiven(from.repo, { digest, size });
+      const answeredAgo = fill.sources.answeredAgo(from.repo.repository);
+      if (answeredAgo !== undefined)
+        await this.#options.onGiven(from, { digest, size }, answeredAgo);
       await fill.stored;
       this.#usefulness.stored(upstream);
       side.lane.ended(sibling, true);

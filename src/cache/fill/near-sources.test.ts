@@ -1,0 +1,128 @@
+import { describe, expect, test } from "bun:test";
+import { Fault } from "../../oci/fault.ts";
+import type { Source } from "../fetch/source.ts";
+import type { FillOptions } from "./fill-options.ts";
+import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
+import {
+  type Behaviour,
+  sampleBlob,
+  ScriptedSource,
+  unreachable,
+} from "../cachetest/scripted-source.ts";
+import { Fill } from "./fill.ts";
+import { follow } from "./follow.ts";
+
+const MIB = 1024 * 1024;
+const { bytes, digest } = sampleBlob(MIB);
+const wrong = sampleBlob(MIB, 2).bytes;
+const PATIENT = { firstByteMs: 60_000, stallMs: 60_000 };
+const IMPATIENT = { firstByteMs: 1, stallMs: 1 };
+
+function near(script: Behaviour[], limits: Source["near"] = PATIENT, name = "1"): ScriptedSource {
+  const source = new ScriptedSource(bytes, script, `near.test/${name}`);
+  source.near = limits;
+  return source;
+}
+
+async function filled(
+  sources: readonly ScriptedSource[],
+  upstream = new ScriptedSource(bytes),
+  options: FillOptions = {},
+): Promise<{ readonly fill: Fill; readonly upstream: ScriptedSource }> {
+  const fill = new Fill(digest, new MemoryBlobStore(), upstream, { near: sources, ...options });
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  return { fill, upstream };
+}
+
+const gone = new Fault({ kind: "not-found", what: "blob", upstream: "near.test", name: digest });
+
+describe("a source beside the upstream", () => {
+  test("is asked for all, and the upstream for nothing", async () => {
+    const source = near([]);
+    const { upstream, fill } = await filled([source]);
+    expect([source.offsets, upstream.offsets]).toEqual([[0], []]);
+    expect(fill.sources.answeredAgo(source.vouchesFor)).toBeDefined();
+    expect(fill.sources.answeredAgo(upstream.vouchesFor)).toBeUndefined();
+  });
+
+  test.each<[string, Behaviour]>([
+    ["breaks", { breaksAfter: 300_000 }],
+    ["breaks with an error of the runtime", { breaksAfter: 300_000, fault: new TypeError("no") }],
+    ["ends early", { bytes: bytes.slice(0, 300_000), size: MIB }],
+  ])("that %s is asked no more: the next one goes on at its offset", async (_, behaviour) => {
+    const [one, two] = [near([behaviour]), near([{ breaksAfter: 50_000 }], PATIENT, "2")];
+    const { upstream } = await filled([one, two]);
+    expect([one, two, upstream].map(({ offsets }) => offsets)).toEqual([[0], [300_000], [350_000]]);
+    expect(upstream.sent).toBe(MIB - 350_000);
+  });
+
+  test.each<[string, Error]>([
+    ["does not have it", gone],
+    ["fails", unreachable("near.test")],
+    ["fails as no source should", Object.assign(new Error("reset"), { code: "ECONNRESET" })],
+    ["says that its disk failed", new Fault({ kind: "storage", reason: "the disk is gone" })],
+  ])("that %s costs nothing but the question", async (_, fault) => {
+    const source = near([{ fault }]);
+    const { upstream } = await filled([source]);
+    expect([source.offsets, upstream.offsets]).toEqual([[0], [0]]);
+  });
+
+  test("that sends wrong bytes has the blob downloaded anew from elsewhere", async () => {
+    const source = near([{ bytes: wrong }]);
+    const { upstream } = await filled([source]);
+    expect(source.corruptReports).toHaveLength(1);
+    expect([source.offsets, upstream.offsets]).toEqual([[0], [0]]);
+  });
+
+  test("is blamed as well as the upstream, if one of them sent wrong bytes", async () => {
+    const source = near([{ bytes: wrong, breaksAfter: 300_000 }]);
+    const { upstream } = await filled([source]);
+    expect([source.offsets, upstream.offsets]).toEqual([[0], [300_000, 0]]);
+  });
+
+  test("that announces another size than the manifest is not believed", async () => {
+    const source = near([{ size: MIB + 1 }]);
+    const { upstream } = await filled([source], undefined, { size: MIB });
+    expect([source.offsets, upstream.offsets]).toEqual([[0], [0]]);
+  });
+
+  test.each([0, 300_000])("that is silent after %i bytes is given up", async (hangsAfter) => {
+    const source = near([{ hangsAfter }], IMPATIENT);
+    const { upstream } = await filled([source]);
+    // On a busy machine, it may be given up before.
+    expect(upstream.offsets).toEqual([source.sent]);
+    expect(source.offsets).toEqual([0]);
+  });
+
+  test("that is silent, but alive, is waited for", async () => {
+    let asked = 0;
+    const isAlive = async (): Promise<boolean> => ++asked < 3;
+    const source = near([{ hangsAfter: 0 }], { ...IMPATIENT, isAlive });
+    await filled([source]);
+    expect(asked).toBe(3);
+  });
+
+  test("has its failures cost no client its download", async () => {
+    const source = near([{ breaksAfter: 300_000, fault: new TypeError("not an object") }]);
+    const upstream = new ScriptedSource(bytes);
+    const fill = new Fill(digest, new MemoryBlobStore(), upstream, { near: [source] });
+    await fill.started;
+    const clients = Array.from({ length: 8 }, () =>
+      new Response(follow(fill, { first: 0, giveUp: () => {} })).bytes(),
+    );
+    for (const received of await Promise.all(clients)) expect(received).toEqual(bytes);
+    expect(upstream.offsets).toEqual([300_000]);
+  });
+});
+
+test("an error of the runtime in an upstream's body has the fill go on, and not each client by itself", async () => {
+  const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" });
+  const upstream = new ScriptedSource(bytes, [{ breaksAfter: 300_000, fault: reset }]);
+  const fill = new Fill(digest, new MemoryBlobStore(), upstream);
+  await fill.started;
+  const clients = Array.from({ length: 8 }, () =>
+    new Response(follow(fill, { first: 0, giveUp: () => {} })).bytes(),
+  );
+  for (const received of await Promise.all(clients)) expect(received).toEqual(bytes);
+  expect(upstream.offsets).toEqual([0, 300_000]);
+});
