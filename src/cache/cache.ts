@@ -18,6 +18,7 @@ import { ManifestStore } from "./lookup/manifest-store.ts";
 import { NegativeCache } from "./lookup/negative-cache.ts";
 import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
+import { ReplicaLookup } from "./sharing/replica-lookup.ts";
 import { Siblings } from "./siblings/siblings.ts";
 import type { OnSwitched } from "./siblings/usefulness.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
@@ -67,6 +68,8 @@ export class Cache {
   readonly fills: Fills;
   readonly siblings: Siblings;
   readonly blobs: BlobLookup;
+  /** Answers other replicas. */
+  readonly forReplicas: ReplicaLookup;
   readonly manifests: ManifestLookup;
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
@@ -138,6 +141,7 @@ export class Cache {
       fills: this.fills,
       behind: this.#behind,
       now,
+      near,
       memory: memory?.manifests,
       recordAccess,
       quarantine,
@@ -145,6 +149,15 @@ export class Cache {
       onNotStored: (digest, fault) => observer.manifestNotStored(digest, fault),
     });
     this.#manifests = manifests;
+    this.forReplicas = new ReplicaLookup({
+      store,
+      metadata,
+      access,
+      fills: this.fills,
+      manifests,
+      negativeCache,
+      recordAccess,
+    });
     const trust = new HeadTrust();
     const records = new TagRecords(metadata.tags, manifests, this.#behind);
     const tags = new TagResolver({ records, manifests, negativeCache, trust, access, now });

@@ -127,6 +127,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Layers that no client has asked for yet.
       siblings: [".", "fetch", "fill"],
       lookup: [".", "fetch", "fill", "bypass", "siblings"],
+      // What other replicas ask for.
+      sharing: [".", "fetch", "fill", "lookup"],
       retention: ["."],
       adoption: [".", "retention"],
       repair: [".", "retention"],

@@ -150,11 +150,18 @@ export class Fills {
    *
    * @param size of the blob in bytes, if a manifest names it
    * @param part what the client wants, if it is a part
+   * @param near what one that starts asks before its source; by default, all that is near
    * @throws Fault of kind `cancelled` while the cache shuts down
    */
-  startOrJoin(digest: Digest, source: Source, size?: number, part?: Extent): Fill {
+  startOrJoin(
+    digest: Digest,
+    source: Source,
+    size?: number,
+    part?: Extent,
+    near?: readonly Source[],
+  ): Fill {
     const running = this.#running.get(digest, source.upstream);
-    if (!running) return this.start(digest, source, { size, part });
+    if (!running) return this.start(digest, source, { size, part, ...(near ? { near } : {}) });
     running.sources.add(source);
     this.#yielding.get(running)?.ask();
     return running;

@@ -1,8 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
-import { Fault, type FaultKind, isLocalFault } from "../../oci/fault.ts";
+import { Fault, type FaultKind } from "../../oci/fault.ts";
 import { type ByteRange, type RangeRequest, resolveRange } from "../../oci/range.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
-import type { Extent } from "../../store/extents.ts";
 import type { Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { BlobResult, BlobHeadResult } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
@@ -20,7 +19,7 @@ import { UpstreamSource } from "../fetch/upstream-source.ts";
 import type { Siblings } from "../siblings/siblings.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 import { partOf, readsWhole } from "./requested-range.ts";
-import { smallBlob, waitForByte, waitForByteAhead } from "./fill-waits.ts";
+import { smallBlob, startFill, waitForByte, waitForByteAhead } from "./fill-waits.ts";
 import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
 /** How long a request waits for a small blob to be verified, in milliseconds; then it is streamed as it arrives. */
@@ -141,7 +140,12 @@ export class BlobLookup {
       { asker: "GET", what: blobKey(repo, digest) },
       upstream.settings.tagTtl,
       () => {
-        const starting = this.#startFill(source, digest, link?.size, partOf(range, link?.size));
+        const { size } = link ?? {};
+        const starting = startFill(this.#fills, source, {
+          digest,
+          size,
+          part: partOf(range, size),
+        });
         if (isWhole) this.#siblings?.missed(upstream, repo, digest);
         return starting;
       },
@@ -180,33 +184,6 @@ export class BlobLookup {
    */
   readFailed(digest: Digest, cause: unknown, at: number): boolean {
     return this.#store.readFailed(digest, cause, at);
-  }
-
-  /**
-   * Starts or joins the fill of a blob. Resolves once a source's response was accepted, or storing
-   * failed and the fill has a resume point.
-   */
-  async #startFill(
-    source: UpstreamSource,
-    digest: Digest,
-    size: number | undefined,
-    part: Extent | undefined,
-  ): Promise<Fill> {
-    for (;;) {
-      const isOwn = this.#fills.running(digest, source.upstream) === undefined;
-      const fill = this.#fills.startOrJoin(digest, source, size, part);
-      try {
-        await fill.started;
-        return fill;
-      } catch (error) {
-        if (fill.resumePoint) return fill;
-        // A joined fill may have failed before it asked this source, or by the size that another
-        // repository's manifest names: then start a new one.
-        const isJudged = fill.sources.hasTried(source) && fill.expectedSize === size;
-        if (isOwn || isJudged || (fill.fault && isLocalFault(fill.fault))) throw error;
-        await fill.stored.catch(() => {});
-      }
-    }
   }
 
   /** Sends a blob that is being filled: once it is verified if it is small, else as it arrives. */

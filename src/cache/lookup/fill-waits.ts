@@ -1,5 +1,10 @@
+import type { Digest } from "../../oci/digest.ts";
+import { isLocalFault } from "../../oci/fault.ts";
 import type { StoredBlob } from "../../store/blob-store.ts";
+import type { Extent } from "../../store/extents.ts";
+import type { Source } from "../fetch/source.ts";
 import type { Fill } from "../fill/fill.ts";
+import type { Fills } from "../fill/fills.ts";
 import { withTimeout } from "../with-timeout.ts";
 
 /** How long a request waits for one of the connections over which bytes ahead are received, in milliseconds. */
@@ -7,6 +12,44 @@ const LATER_MS = 2000;
 
 /** A blob of at most this many bytes is verified before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
+
+export interface MissingBlob {
+  readonly digest: Digest;
+  /** In bytes, if a manifest names it. */
+  readonly size: number | undefined;
+  /** What the client wants, if it is a part. */
+  readonly part?: Extent | undefined;
+  /** What is asked before the source; by default, all that is near. */
+  readonly near?: readonly Source[];
+}
+
+/**
+ * Starts or joins the fill of a blob. Resolves once a source's response was accepted, or storing
+ * failed and the fill has a resume point.
+ *
+ * @throws Fault
+ */
+export async function startFill(
+  fills: Fills,
+  source: Source,
+  { digest, size, part, near }: MissingBlob,
+): Promise<Fill> {
+  for (;;) {
+    const isOwn = fills.running(digest, source.upstream) === undefined;
+    const fill = fills.startOrJoin(digest, source, size, part, near);
+    try {
+      await fill.started;
+      return fill;
+    } catch (error) {
+      if (fill.resumePoint) return fill;
+      // A joined fill may have failed before it asked this source, or by the size that another
+      // repository's manifest names: then start a new one.
+      const isJudged = fill.sources.hasTried(source) && fill.expectedSize === size;
+      if (isOwn || isJudged || (fill.fault && isLocalFault(fill.fault))) throw error;
+      await fill.stored.catch(() => {});
+    }
+  }
+}
 
 /**
  * Waits for the fill to verify the blob, if it is small. A range request also waits if the size is

@@ -1,4 +1,4 @@
-import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { Accept } from "../../oci/accept.ts";
 import { Fault, isAnswer } from "../../oci/fault.ts";
 import { parseManifest } from "../../oci/parse-manifest.ts";
@@ -14,7 +14,7 @@ import type {
 import { SingleFlight } from "../single-flight.ts";
 import { toHeadResult, headUpstream } from "../bypass/manifest-head.ts";
 import type { HeadTrust } from "./head-trust.ts";
-import { keyOf, type ManifestStore } from "./manifest-store.ts";
+import { isDigest, keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { Asker, NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
@@ -199,10 +199,6 @@ function toResult(manifest: StoredManifest, cacheStatus: CacheStatus): ManifestR
 
 function overlap(one: FreshnessWindow, other: FreshnessWindow): FreshnessWindow {
   return { from: Math.max(one.from, other.from), until: Math.min(one.until, other.until) };
-}
-
-function isDigest(reference: Tag | Digest): reference is Digest {
-  return looksLikeDigest(reference);
 }
 
 /** The manifest of the default platform, for a client that accepts manifests but not this index. */

@@ -1,12 +1,14 @@
 import { LRUCache } from "lru-cache";
 import { type Digest, digestAlgorithm, digestOf, looksLikeDigest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { Manifest } from "../../oci/manifest.ts";
+import { type Manifest, ManifestError } from "../../oci/manifest.ts";
+import { parseManifest } from "../../oci/parse-manifest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { Fills } from "../fill/fills.ts";
+import type { NearManifest, NearSources } from "../fetch/near-sources.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import type { WriteBehind } from "../write-behind.ts";
@@ -25,6 +27,8 @@ export interface ManifestStoreOptions {
   readonly fills: Fills;
   readonly behind: WriteBehind;
   readonly now: () => number;
+  /** What is asked for a digest before its upstream. */
+  readonly near: NearSources;
   /** For manifests in memory, in bytes. */
   readonly memory?: number | undefined;
   /** Called with the digest of every manifest that was served from the store. */
@@ -35,6 +39,12 @@ export interface ManifestStoreOptions {
   readonly quarantine: (digest: Digest) => Promise<unknown>;
   /** Called when a manifest was fetched but could not be stored. */
   readonly onNotStored: (digest: Digest, fault: Fault) => void;
+}
+
+interface Fetched {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly manifest: Manifest;
+  readonly digest: Digest;
 }
 
 /** A manifest that is being stored. */
@@ -105,18 +115,68 @@ export class ManifestStore {
    * Fetches a manifest from its upstream, stores it, and links it and what it references to the
    * repository. Single-flight: concurrent calls for the same reference share one fetch.
    *
+   * @param near what is asked for a digest before the upstream; by default, all that is near
    * @throws Fault
    */
-  fetch(upstream: Upstream, repo: RepositoryRef, reference: Tag | Digest): Promise<StoredManifest> {
+  fetch(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    reference: Tag | Digest,
+    near: Pick<NearSources, "manifest"> = this.#options.near,
+  ): Promise<StoredManifest> {
     return this.#fetches.run(keyOf(repo, reference), async () => {
-      const { registry } = upstream;
-      const { digest, bytes, manifest } = await registry.getManifest(repo.repository, reference);
-      await this.#options.access.answered(repo);
+      const nearby = isDigest(reference)
+        ? await this.#fetchNear(upstream, repo, reference, near)
+        : undefined;
+      const { digest, bytes, manifest } =
+        nearby ?? (await this.#fetchFar(upstream, repo, reference));
       const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
       const store = (): Promise<boolean> => this.#storeVisibly(repo, fetched, manifest);
       const isStored = await this.#options.behind.run(store, bytes.byteLength);
       return isStored === false ? { ...fetched, unstored: true } : fetched;
     });
+  }
+
+  async #fetchFar(
+    { registry }: Upstream,
+    repo: RepositoryRef,
+    reference: Tag | Digest,
+  ): Promise<Fetched> {
+    const fetched = await registry.getManifest(repo.repository, reference);
+    await this.#options.access.answered(repo);
+    return fetched;
+  }
+
+  /** From beside the upstream, if it is what was asked for, and may be seen in this repository. */
+  async #fetchNear(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+    near: Pick<NearSources, "manifest">,
+  ): Promise<Fetched | undefined> {
+    const found = await near.manifest(repo, digest);
+    if (!found || digestOf(found.bytes, digestAlgorithm(digest)) !== digest) return undefined;
+    const { bytes, mediaType } = found;
+    const manifest = await parseManifest(bytes, mediaType).catch((error: unknown) => {
+      if (!(error instanceof ManifestError)) throw error;
+      return undefined;
+    });
+    if (!manifest || !(await this.#isShown(upstream, repo, digest, found))) return undefined;
+    return { bytes, manifest, digest };
+  }
+
+  async #isShown(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+    { answeredAgo }: NearManifest,
+  ): Promise<boolean> {
+    const { access } = this.#options;
+    if (answeredAgo !== undefined && (await access.answeredBefore(upstream, repo, answeredAgo)))
+      return true;
+    if (!(await upstream.registry.headManifest(repo.repository, digest))) return false;
+    await access.answered(repo);
+    return true;
   }
 
   /** Stores a manifest that `get` finds meanwhile. Returns false if it could not be stored. */
@@ -186,6 +246,10 @@ export class ManifestStore {
     this.#memory.set(digest, bytes);
     return bytes;
   }
+}
+
+export function isDigest(reference: Tag | Digest): reference is Digest {
+  return looksLikeDigest(reference);
 }
 
 /** A single-flight or cache key: one per tag and digest of a repository. */

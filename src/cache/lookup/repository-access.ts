@@ -75,7 +75,7 @@ export class RepositoryAccess {
     if (ago > 0) {
       // Of the two, nobody can say which came later.
       if (await this.isRefused(repo)) return false;
-      if (!this.mayOutlive(upstream, this.#now() - ago)) return false;
+      if (ago >= upstream.settings.tagTtl + upstream.settings.revokedAfter) return false;
     }
     await this.answered(repo, ago);
     return true;
