@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clusterStatusSchema } from "./cluster-status-schema.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
 
@@ -145,6 +146,8 @@ export const statusSchema = z.object({
   /** Of all upstreams together. */
   rate,
   upstreams: z.array(upstream),
+  /** Absent where `cluster` is not configured. */
+  cluster: clusterStatusSchema.optional(),
   /** Each says what is wrong and what to do. */
   problems: z.array(z.string()),
 });

@@ -1,16 +1,18 @@
 import { z } from "zod";
 import type { Settings } from "../config/settings.ts";
+import { clusterFindings, clusterSchema } from "./cluster.ts";
 import { type Finding, reporter } from "./finding.ts";
 import { dialableHost, urlOf } from "./ports.ts";
 
 const TIMEOUT_MS = 5000;
 
-/** The part of the status of a running cache that is of interest here. */
+/** The parts of the status of a running cache that are of interest here. */
 const statusSchema = z.object({
   machine: z.object({ problems: z.array(z.object({ kind: z.string(), text: z.string() })) }),
+  cluster: clusterSchema.optional(),
 });
 
-/** What a running cache has noticed of its machine in the last minutes; empty if no cache runs. */
+/** What a running cache knows of its machine and of its cluster; empty if no cache runs. */
 export async function runningProblems({
   admin,
   adminToken,
@@ -25,9 +27,13 @@ export async function runningProblems({
   } catch {
     return [];
   }
-  const problems = statusSchema.safeParse(status).data?.machine.problems ?? [];
+  const running = statusSchema.safeParse(status).data;
+  if (!running) return [];
   const advice = "see docs/how-to/troubleshoot.md, “Problems of the cache's machine”";
-  return problems.map(({ kind, text }) =>
-    reporter("machine", kind)("problem", `the running cache says: ${text}`, advice),
-  );
+  return [
+    ...running.machine.problems.map(({ kind, text }) =>
+      reporter("machine", kind)("problem", `the running cache says: ${text}`, advice),
+    ),
+    ...(running.cluster ? clusterFindings(running.cluster) : []),
+  ];
 }

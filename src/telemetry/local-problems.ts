@@ -1,6 +1,7 @@
 import type { LocalLimit } from "../oci/fault.ts";
 import { secondsText } from "../oci/seconds-text.ts";
 import type { Log } from "./log.ts";
+import { NoticedProblems } from "./noticed-problems.ts";
 
 /** What can be wrong with the machine that the cache runs on, as metrics and alerts name it. */
 export const LOCAL_PROBLEM_KINDS = [
@@ -25,16 +26,8 @@ export interface LocalProblem {
   readonly text: string;
 }
 
-/** Without being noticed again for this long, a problem is over, in milliseconds. */
-const OVER_AFTER_MS = 300_000;
-const CHECK_INTERVAL_MS = 1000;
 /** Not noticed for so long, it may be over already, in milliseconds. */
 const RECENT_MS = 5000;
-
-interface Noticed {
-  text: string;
-  at: number;
-}
 
 /**
  * What is wrong with this machine, so that no registry is blamed for it: noticed by whatever meets it,
@@ -42,34 +35,29 @@ interface Noticed {
  * many requests notice it.
  */
 export class LocalProblems {
-  readonly #log: Log;
-  readonly #overAfter: number;
   readonly #recent: number;
-  readonly #noticed = new Map<LocalProblemKind, Noticed>();
+  readonly #noticed: NoticedProblems<LocalProblem>;
   readonly #counts = new Map<LocalProblemKind, number>();
-  #timer: ReturnType<typeof setInterval> | undefined;
 
   /** @param times in milliseconds */
-  constructor(log: Log, { overAfter = OVER_AFTER_MS, recent = RECENT_MS } = {}) {
-    this.#log = log;
-    this.#overAfter = overAfter;
+  constructor(
+    log: Log,
+    { overAfter, recent = RECENT_MS }: { overAfter?: number; recent?: number } = {},
+  ) {
     this.#recent = recent;
+    const over = "a problem of this machine is over";
+    this.#noticed = new NoticedProblems({ log, over, overAfter });
   }
 
   /** @param text what is wrong, with its figures, and what to do: the newest is shown */
   notice(kind: LocalProblemKind, text: string): void {
     this.#counts.set(kind, this.count(kind) + 1);
-    const known = this.#noticed.get(kind);
-    if (!known) this.#log.warn({ problem: kind }, text);
-    this.#noticed.set(kind, { text, at: performance.now() });
-    this.#timer ??= setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
+    this.#noticed.notice(kind, { kind, text });
   }
 
   /** What is wrong now, or was a while ago, each with what to do. */
   get current(): readonly LocalProblem[] {
-    const now = performance.now();
-    return [...this.#noticed].map(([kind, { text, at }]) => {
-      const age = now - at;
+    return this.#noticed.current.map(({ problem: { kind, text }, age }) => {
       const when = age < this.#recent ? "" : ` (last noticed ${secondsText(age / 1000)} ago)`;
       return { kind, text: `${text}${when}` };
     });
@@ -82,17 +70,5 @@ export class LocalProblems {
   /** How often it was noticed since the start. */
   count(kind: LocalProblemKind): number {
     return this.#counts.get(kind) ?? 0;
-  }
-
-  #check(): void {
-    const over = performance.now() - this.#overAfter;
-    for (const [kind, { at }] of this.#noticed) {
-      if (at > over) continue;
-      this.#noticed.delete(kind);
-      this.#log.info({ problem: kind }, "a problem of this machine is over");
-    }
-    if (this.#noticed.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 }

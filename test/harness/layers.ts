@@ -137,10 +137,12 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
   },
   cluster: {
     folders: {
+      // What its rooms tell of themselves: the status and the problems.
+      ".": [],
       // Which replicas there are, and which of them a blob belongs to.
-      members: [],
+      members: ["."],
       // What replicas ask each other.
-      replicas: ["members"],
+      replicas: [".", "members"],
     },
     above: ["cluster.ts"],
   },

@@ -3,6 +3,7 @@ import type { Fills } from "../../cache/fill/fills.ts";
 import type { Siblings } from "../../cache/siblings/siblings.ts";
 import type { Usefulness } from "../../cache/siblings/usefulness.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
+import type { ClusterStatus } from "../../cluster/cluster-status.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
@@ -40,6 +41,8 @@ export interface StatusReportOptions {
   /** Bytes of blobs that were received and are not written yet. */
   readonly received: Pick<ByteBudget, "held">;
   readonly rates: Pick<DownloadRates, "status">;
+  /** Absent where no cluster is configured. */
+  readonly cluster?: (() => ClusterStatus) | undefined;
 }
 
 /** Collects the status of the cache from its parts. */
@@ -55,6 +58,7 @@ export class StatusReport {
     const { fills, siblings, upstreams, metrics, metadataHealth, localProblems } = this.#options;
     const { problem } = metadataHealth;
     const storage = await this.#storage();
+    const cluster = this.#options.cluster?.();
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
       upstreamOf(registry, siblings.usefulness(registry.name), metrics),
     );
@@ -67,11 +71,13 @@ export class StatusReport {
       fills: [...fills.all].map(fillOf),
       rate: rateOf(this.#options.rates.status()),
       upstreams: upstreamStatuses,
+      ...(cluster && { cluster: statusOf(cluster) }),
       problems: [
         ...(problem === undefined ? [] : [problem]),
         ...localProblems.current.map(({ text }) => text),
         ...storageProblems(storage),
         ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
+        ...(cluster?.degraded ?? []).map(({ text }) => text),
       ],
     };
   }
@@ -98,6 +104,11 @@ export class StatusReport {
       ...(budget.fullState.isFull ? { fullReason: budget.fullState.reason } : {}),
     };
   }
+}
+
+/** As JSON has it, whose lists may be written to. */
+function statusOf({ members, degraded, ...parts }: ClusterStatus): NonNullable<Status["cluster"]> {
+  return { members: [...members], ...parts, degraded: [...degraded] };
 }
 
 function fillOf(fill: Fill): Status["fills"][number] {

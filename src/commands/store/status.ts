@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
 import { type Status, statusSchema } from "../status-schema.ts";
 import { ago, counted, duration, table } from "../table.ts";
+import { clusterText } from "./cluster-text.ts";
 import {
   onRunning,
   print,
@@ -46,6 +47,7 @@ export function statusText(status: Status, now: number): string {
     fillsText(status.fills, now),
     upstreamTable(status.upstreams, now),
     addressTable(status.upstreams, now),
+    ...(status.cluster ? clusterText(status.cluster, now) : []),
     problems.length === 0
       ? "No problems found."
       : ["Problems:", ...problems.map((problem) => `  ${problem}`)].join("\n"),

@@ -1,0 +1,39 @@
+import { expect, test } from "bun:test";
+import { createLog } from "../telemetry/log.ts";
+import { ClusterProblems } from "./cluster-problems.ts";
+
+const MEMBER = "http://10.0.0.8:5002";
+
+function started(options?: { overAfter: number }) {
+  const lines: string[] = [];
+  const stream = { write: (line: string) => void lines.push(line) };
+  const log = createLog({ format: "json", level: "info", stream });
+  return { lines, problems: new ClusterProblems(log, options) };
+}
+
+test("a problem says what was met, what that means and what to do, and is logged once", () => {
+  const { lines, problems } = started();
+  problems.notice("wrong-secret", MEMBER, "401");
+  problems.notice("wrong-secret", MEMBER, "401");
+  expect(problems.current.map(({ text }) => text)).toEqual([
+    "http://10.0.0.8:5002 refuses this replica's signature (401): what it has is downloaded from the registries again. Give all replicas the same cluster.secretFile, and set their clocks",
+  ]);
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain('"problem":"wrong-secret http://10.0.0.8:5002"');
+});
+
+test("the same problem of two members is two, and ends with whichever works again", () => {
+  const { lines, problems } = started();
+  problems.notice("silent-member", MEMBER, "ECONNREFUSED");
+  problems.notice("silent-member", "http://10.0.0.9:5002", "no answer within 1 s");
+  problems.over("silent-member", MEMBER);
+  problems.over("silent-member", MEMBER);
+  expect(problems.current.map(({ subject }) => subject)).toEqual(["http://10.0.0.9:5002"]);
+  expect(lines).toHaveLength(3);
+});
+
+test("however many addresses are met, the memory for their problems is bounded", () => {
+  const { problems } = started();
+  for (let at = 0; at < 5000; at += 1) problems.notice("foreign-member", `http://h${at}`, "404");
+  expect(problems.current).toHaveLength(1024);
+});

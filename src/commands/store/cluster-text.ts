@@ -1,0 +1,79 @@
+import { formatSize } from "../../config/parsing/units.ts";
+import { secondsText } from "../../oci/seconds-text.ts";
+import { printable } from "../../printable.ts";
+import type { Status } from "../status-schema.ts";
+import { ago, counted, duration, table } from "../table.ts";
+
+type Cluster = NonNullable<Status["cluster"]>;
+
+/** More replicas would push everything else off the screen: the silent ones come first. */
+const MAX_MEMBERS = 16;
+const STATE_ORDER = { this: 0, silent: 1, living: 2 } as const;
+
+/** How this replica is connected to the others, and the others: a paragraph each. */
+export function clusterText(cluster: Cluster, now: number): string[] {
+  const lines = [
+    `Cluster    ${membersText(cluster)}`,
+    ...(cluster.ledger ? [`Ledger     ${ledgerText(cluster.ledger, now)}`] : []),
+    ...(cluster.store ? [`Shared     ${storeText(cluster.store, now)}`] : []),
+  ];
+  return [lines.join("\n"), memberTable(cluster, now)];
+}
+
+function membersText({ members, leader }: Cluster): string {
+  const silent = members.filter(({ state }) => state === "silent").length;
+  const versions = new Set(members.flatMap(({ version }) => version ?? []));
+  return [
+    counted(members.length, "replica"),
+    silent === 0 ? "all living" : `${silent} silent`,
+    ...(versions.size > 1 ? [`${versions.size} versions`] : []),
+    ...(leader ? [leader.isThis ? "led by this one" : `led by ${leader.id}`] : []),
+  ].join(", ");
+}
+
+function ledgerText(ledger: NonNullable<Cluster["ledger"]>, now: number): string {
+  const { state, since, name, lag, untold } = ledger;
+  const age = lag < 60_000 ? secondsText(lag / 1000) : duration(lag / 1000);
+  return [
+    stateText(name, state, since, now),
+    state === "up" ? `${age} behind` : `last read ${age} ago`,
+    `${counted(untold, "fact")} to tell`,
+  ].join(", ");
+}
+
+function storeText(store: NonNullable<Cluster["store"]>, now: number): string {
+  const { state, since, name, backlog, usedBytes, blobs, maxSize } = store;
+  const limit = maxSize === undefined ? "" : ` of ${formatSize(maxSize)}`;
+  return [
+    stateText(name, state, since, now),
+    ...(usedBytes === undefined ? [] : [`${formatSize(usedBytes)}${limit} used`]),
+    ...(blobs === undefined ? [] : [counted(blobs, "blob")]),
+    `${counted(backlog, "blob")} to write`,
+  ].join(", ");
+}
+
+/** `postgres.example/entrepot: up for 3 d` */
+function stateText(name: string, state: string, since: number, now: number): string {
+  return `${name}: ${state} for ${duration((now - since) / 1000)}`;
+}
+
+function memberTable({ members }: Cluster, now: number): string {
+  const columns = [
+    { title: "REPLICA" },
+    { title: "STATE" },
+    { title: "VERSION" },
+    { title: "LAST SEEN" },
+  ];
+  const shown = members
+    .toSorted((one, other) => STATE_ORDER[one.state] - STATE_ORDER[other.state])
+    .slice(0, MAX_MEMBERS);
+  const rows = shown.map(({ id, state, version, seenAt }) => [
+    // Others say their addresses and versions themselves.
+    printable(id),
+    state === "this" ? "this one" : state,
+    printable(version ?? "-"),
+    state === "this" ? "-" : seenAt === undefined ? "never" : ago(seenAt, now),
+  ]);
+  const more = members.length - shown.length;
+  return table(columns, rows) + (more > 0 ? `\n… and ${more} more` : "");
+}

@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { type Finding, reporter } from "./finding.ts";
+
+/** What a running replica says of its cluster, as far as it is of interest here. */
+export const clusterSchema = z.object({
+  members: z.array(z.object({ id: z.string(), state: z.string(), version: z.string().optional() })),
+  ledger: z.object({ name: z.string(), state: z.string() }).optional(),
+  store: z.object({ name: z.string(), state: z.string() }).optional(),
+  degraded: z.array(
+    z.object({ subject: z.string(), found: z.string(), means: z.string(), advice: z.string() }),
+  ),
+});
+
+/** A row for each part that works, and one for each that does not, with what that means. */
+export function clusterFindings(cluster: z.infer<typeof clusterSchema>): Finding[] {
+  const { members, ledger, store, degraded } = cluster;
+  const living = members.filter(({ state }) => state !== "silent");
+  const versions = [...new Set(members.flatMap(({ version }) => version ?? []))];
+  const report = (subject: string) => reporter("cluster", subject);
+  const found = `${living.length} of ${members.length} replicas are living, with ${versions.join(" and ") || "an unknown version"}`;
+  return [
+    living.length === members.length
+      ? report("members")("ok", found)
+      : report("members")("note", found, "`entrepot status` lists them"),
+    ...(ledger?.state === "up" ? [report("ledger")("ok", `${ledger.name} answers`)] : []),
+    ...(store?.state === "up" ? [report("store")("ok", `${store.name} answers`)] : []),
+    ...degraded.map((one) =>
+      report(one.subject)(
+        "problem",
+        `the running cache says: ${one.found}: ${one.means}`,
+        one.advice,
+      ),
+    ),
+  ];
+}
