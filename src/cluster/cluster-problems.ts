@@ -111,6 +111,9 @@ const DESCRIPTIONS = {
 
 export type ClusterProblemKind = keyof typeof DESCRIPTIONS;
 
+// Object.keys returns strings, whatever the type of the object's keys.
+export const CLUSTER_PROBLEM_KINDS = Object.keys(DESCRIPTIONS) as readonly ClusterProblemKind[];
+
 export interface ClusterProblem {
   readonly kind: ClusterProblemKind;
   /** What has it: the address of a member, the name of a bucket, the host of a database. */

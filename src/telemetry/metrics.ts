@@ -40,6 +40,7 @@ const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300]
 /** The metrics that Prometheus scrapes at `/metrics`. */
 export class Metrics {
   readonly #registered: Metric[] = [];
+  readonly #histograms: Histogram[] = [];
   #exposition: Promise<Exposition> | undefined;
 
   readonly #requests = new RequestCounters();
@@ -102,6 +103,7 @@ export class Metrics {
   );
 
   constructor() {
+    this.#histograms.push(this.#requestDurations, this.#diskDurations);
     const requests = this.#requests;
     this.#registerCounter(
       "entrepot_requests_total",
@@ -187,6 +189,11 @@ export class Metrics {
     this.#registerCounter(name, help, labelNames, read);
   }
 
+  /** Registers a histogram that is kept elsewhere. */
+  histogram(histogram: Histogram): void {
+    this.#histograms.push(histogram);
+  }
+
   traffic(upstream: string): Traffic {
     const fetched = [...this.#upstreamBytes].find(({ labels }) => labels[0] === upstream);
     return { ...this.#requests.totalsOf(upstream), fetchedBytes: fetched?.value ?? 0 };
@@ -194,7 +201,7 @@ export class Metrics {
 
   /** All metrics of the cache that are registered so far, in the order of the text format. */
   get descriptions(): readonly MetricDescription[] {
-    const histograms = [this.#requestDurations, this.#diskDurations].map(({ metric }) => {
+    const histograms = this.#histograms.map(({ metric }) => {
       const { name, help, label } = metric;
       return { kind: "histogram", name, help, labelNames: [label] } as const;
     });
@@ -210,7 +217,7 @@ export class Metrics {
   async render(): Promise<string> {
     const exposition = await this.#load();
     const counted = await exposition.render(this.#registered);
-    return `${counted}\n${this.#requestDurations.text()}\n${this.#diskDurations.text()}`;
+    return [counted, ...this.#histograms.map((one) => one.text())].join("\n");
   }
 
   /** Loads prom-client, which would slow down the start. */

@@ -1,0 +1,25 @@
+import { Counters } from "../telemetry/counters.ts";
+
+/** Where the bytes of a blob came from. */
+export type SourceKind = "upstream" | "replica" | "store";
+
+/** What a replica counts of its cluster. */
+export class ClusterCounters {
+  readonly sourceBytes = new Counters();
+  readonly sourceFailures = new Counters();
+  readonly replicaAnswers = new Counters();
+
+  received(source: SourceKind, bytes: number): void {
+    this.sourceBytes.add([source], bytes);
+  }
+
+  /** @param reason one of a few: the kind of a fault */
+  failed(source: SourceKind, reason: string): void {
+    this.sourceFailures.add([source, reason]);
+  }
+
+  /** Another replica has asked, and was answered with this status. */
+  answered(status: number): void {
+    this.replicaAnswers.add([String(status)]);
+  }
+}
