@@ -73,7 +73,8 @@ export function createCache(
   storage: Storage,
   store: SmallBlobCache,
   observer: CacheObserver,
-  options: Required<Pick<CacheOptions, "quarantine" | "times">> & { readonly memory: MemoryPlan },
+  options: Required<Pick<CacheOptions, "quarantine" | "times">> &
+    Pick<CacheOptions, "near"> & { readonly memory: MemoryPlan },
 ): Cache {
   const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
   return new Cache({

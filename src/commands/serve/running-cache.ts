@@ -32,6 +32,7 @@ import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
 import { connectUpstreams, createCache, openDownloadThread } from "./cache-parts.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
+import { openCluster } from "./cluster-parts.ts";
 import { Emitter } from "./emitter.ts";
 import { LimitsWatch } from "./limits-watch.ts";
 import type { Reload } from "./live-settings.ts";
@@ -167,7 +168,10 @@ async function start(
     descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
   });
-  const cache = createCache(storage, store, reporter, { memory, times, quarantine });
+  const cluster = await openCluster({ settings, log, metrics, budget: received });
+  if (cluster) closing.use(cluster);
+  const near = cluster ? { near: cluster.near } : {};
+  const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...near });
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
@@ -203,6 +207,7 @@ async function start(
     metrics,
     received,
     rates,
+    cluster: cluster?.status,
   });
   const adminApi = new AdminApi({
     admin,
@@ -252,6 +257,7 @@ async function start(
       ...threads?.forGate,
     }),
   );
+  cluster?.listen(ports, cache, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,
@@ -278,6 +284,7 @@ async function start(
       if (changed.tls) nodePorts.renew(changed.tls);
     },
     async close() {
+      cluster?.stop();
       const stopped = listeners.stop();
       await Promise.all([cache.fills.drain(GRACE_MS), withTimeout(GRACE_MS, stopped)]);
       await withTimeout(WRITE_GRACE_MS, cache.written());

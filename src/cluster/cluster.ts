@@ -1,0 +1,152 @@
+import { randomBytes } from "node:crypto";
+import type { NearSources } from "../cache/fetch/near-sources.ts";
+import type { ReplicaLookup } from "../cache/sharing/replica-lookup.ts";
+import type { Upstream } from "../cache/upstream.ts";
+import type { ClusterSettings } from "../config/cluster-settings.ts";
+import type { Address } from "../config/parsing/address.ts";
+import type { RepositoryName, UpstreamName } from "../oci/names.ts";
+import type { ByteBudget } from "../process/byte-budget.ts";
+import type { Log } from "../telemetry/log.ts";
+import { version } from "../version.ts";
+import { ClusterCounters } from "./cluster-counters.ts";
+import { ClusterProblems } from "./cluster-problems.ts";
+import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./cluster-status.ts";
+import { ConfiguredMembers } from "./members/configured-members.ts";
+import { MemberHealth } from "./members/member-health.ts";
+import { memberStatuses, reportMember } from "./members/member-reports.ts";
+import { ownUrl } from "./members/own-address.ts";
+import { allOf } from "./near.ts";
+import { Following } from "./replicas/following.ts";
+import { ReplicaClient } from "./replicas/replica-client.ts";
+import { ReplicaHandler } from "./replicas/replica-handler.ts";
+import { listenForReplicas } from "./replicas/replica-listener.ts";
+import { ReplicaSources } from "./replicas/replica-sources.ts";
+import { Signatures } from "./replicas/signature.ts";
+
+export interface ClusterOptions {
+  readonly settings: ClusterSettings;
+  readonly log: Log;
+  /** For what is received of other replicas and not written yet. */
+  readonly budget: ByteBudget;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+}
+
+/** What this replica has for others. */
+export interface Served {
+  readonly lookup: ReplicaLookup;
+  readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
+  readonly isAllowed: (upstream: Upstream, repository: RepositoryName) => boolean;
+  /** Starts a server at an address. */
+  readonly open: (
+    address: Address,
+    serve: (at: Address) => Bun.Server<undefined>,
+  ) => { readonly server: Bun.Server<undefined>; readonly port: number };
+}
+
+/** This cache as one of several replicas. Whatever fails of it, the cache serves alone. */
+export class Cluster implements AsyncDisposable {
+  /** What is asked for missing content before its upstream. */
+  readonly near: NearSources;
+  readonly #replicas: ReplicaSources;
+  readonly counters = new ClusterCounters();
+  readonly problems: ClusterProblems;
+  readonly #options: ClusterOptions;
+  readonly #closing = new AsyncDisposableStack();
+  readonly #signatures: Signatures;
+  /** Of this start of this replica. */
+  readonly #instance = randomBytes(12).toString("base64url");
+  readonly #health: MemberHealth;
+  readonly #client: ReplicaClient;
+  readonly #following = new Following();
+  #members: ConfiguredMembers;
+  #handler: ReplicaHandler | undefined;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    const { settings, log, budget } = options;
+    this.problems = new ClusterProblems(log);
+    this.#signatures = new Signatures(settings.secret, options.now);
+    this.#client = this.#closing.use(
+      new ReplicaClient({
+        signatures: this.#signatures,
+        instance: this.#instance,
+        self: () => this.#members.self,
+        tls: settings.tls,
+        budget,
+      }),
+    );
+    this.#health = this.#closing.use(
+      new MemberHealth({
+        ping: (member, signal) => this.#client.ping(member, signal),
+        onChange: (member, state) => reportMember(this.problems, member, state, version),
+      }),
+    );
+    this.#members = this.#membersAt(settings.listen.port);
+    this.#replicas = new ReplicaSources(() => this.#members, {
+      client: this.#client,
+      health: this.#health,
+      following: this.#following,
+    });
+    this.near = allOf([this.#replicas]);
+  }
+
+  /** Begins to answer other replicas. Returns the address, as `host:port`. */
+  listen({ lookup, upstreams, isAllowed, open }: Served): Address {
+    const { settings } = this.#options;
+    const handler = new ReplicaHandler({
+      lookup,
+      upstreams,
+      isAllowed,
+      signatures: this.#signatures,
+      following: this.#following,
+      near: (asker) => allOf([this.#replicas.forReplica(asker)]),
+      self: () => this.#members.self,
+      instance: this.#instance,
+      onHeard: (id) => this.#health.heard(id),
+      onTwin: (instance) => this.#twin(instance),
+      onAnswered: (status) => this.counters.answered(status),
+    });
+    const { server, port } = open(settings.listen, (at) =>
+      listenForReplicas(at, handler, settings.tls),
+    );
+    this.#closing.defer(() => server.stop(true));
+    this.#handler = handler;
+    this.#members = this.#membersAt(port);
+    for (const member of this.#members.all) this.#health.watch(member);
+    return { host: settings.listen.host, port };
+  }
+
+  /** For `status`. */
+  status(): ClusterStatus {
+    const parts: ClusterReporters = {
+      problems: this.problems,
+      members: () => memberStatuses(this.#members, this.#health, version),
+    };
+    return readClusterStatus(parts);
+  }
+
+  /** The cache stops: other replicas are sent elsewhere. What is being sent to them goes on. */
+  stop(): void {
+    this.#handler?.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closing.disposeAsync();
+  }
+
+  #membersAt(port: number): ConfiguredMembers {
+    const { settings } = this.#options;
+    return new ConfiguredMembers({
+      advertise: ownUrl(settings, port),
+      urls: settings.members,
+      health: this.#health,
+      instance: this.#instance,
+    });
+  }
+
+  /** Another replica takes this one's address for its own. */
+  #twin(instance: string): void {
+    this.problems.notice("duplicate-id", this.#members.self.id, `by the start ${instance}`);
+  }
+}

@@ -1,0 +1,52 @@
+import type { MemberHealth } from "./member-health.ts";
+import type { Member, Members } from "./members.ts";
+
+export interface ConfiguredMembersOptions {
+  /** Where the others reach this replica. */
+  readonly advertise: URL;
+  /** All replicas, or all but this one. */
+  readonly urls: readonly URL[];
+  readonly health: MemberHealth;
+  /** What this replica says of itself when it is asked at its own address. */
+  readonly instance: string;
+}
+
+/**
+ * The members that the configuration lists, without those that are known to be down. Which of them is this
+ * replica is known by its address, or by who answers there: it may be listed under another name.
+ */
+export class ConfiguredMembers implements Members {
+  readonly #options: ConfiguredMembersOptions;
+  readonly #advertised: Member;
+  readonly all: readonly Member[];
+
+  constructor(options: ConfiguredMembersOptions) {
+    this.#options = options;
+    this.#advertised = memberAt(options.advertise);
+    this.all = options.urls.map(memberAt);
+  }
+
+  get self(): Member {
+    const answering = this.all.find((member) => this.#isAnsweredHere(member));
+    return answering ?? this.#advertised;
+  }
+
+  living(): readonly Member[] {
+    const { self } = this;
+    const { health } = this.#options;
+    const others = this.all.filter(
+      (member) => member.id !== self.id && !this.#isAnsweredHere(member) && health.isUp(member),
+    );
+    return [self, ...others];
+  }
+
+  /** Whether this replica itself is who answers at an address. */
+  #isAnsweredHere(member: Member): boolean {
+    const state = this.#options.health.stateOf(member);
+    return state.kind === "alive" && state.greeting.instance === this.#options.instance;
+  }
+}
+
+export function memberAt(url: URL): Member {
+  return { id: url.origin, url };
+}

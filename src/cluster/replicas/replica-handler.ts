@@ -1,0 +1,298 @@
+import type { NearSources } from "../../cache/fetch/near-sources.ts";
+import type { Fill } from "../../cache/fill/fill.ts";
+import type {
+  AskedPlace,
+  FillingShare,
+  ReplicaLookup,
+  StoredShare,
+} from "../../cache/sharing/replica-lookup.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import { Fault } from "../../oci/fault.ts";
+import { parseRange } from "../../oci/range.ts";
+import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
+import { version } from "../../version.ts";
+import type { Member } from "../members/members.ts";
+import { fillBody } from "./fill-body.ts";
+import type { Following } from "./following.ts";
+import { HEADERS, parseQuestion, provenParts, type Question, ROOT } from "./protocol.ts";
+import type { Signatures, Verdict } from "./signature.ts";
+
+/** How long a question is held until there is a byte, in milliseconds: whoever asks waits for a second. */
+const HOLD_MS = 500;
+/** The same for one that is to be answered at once. */
+const LOOK_HOLD_MS = 100;
+/** The most answers at once: each has a connection, and may have an open file. */
+const MAX_ANSWERS = 512;
+
+export interface ReplicaHandlerOptions {
+  readonly lookup: ReplicaLookup;
+  readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
+  /** Whether the configuration lets nodes have anything of a repository. */
+  readonly isAllowed: (upstream: Upstream, repository: RepositoryName) => boolean;
+  readonly signatures: Signatures;
+  readonly following: Following;
+  /** What a download asks that another replica has begun. */
+  readonly near: (asker: string) => NearSources;
+  readonly self: () => Member;
+  readonly instance: string;
+  /** Another replica says that it is at the address of this one. */
+  readonly onTwin: (instance: string) => void;
+  /** Called with the id of each replica that asks something. */
+  readonly onHeard: (id: string) => void;
+  /** Called with the status of each answer. */
+  readonly onAnswered: (status: number) => void;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Bun.BodyInit;
+}
+
+/** Answers other replicas: see `protocol.ts`. */
+export class ReplicaHandler {
+  readonly #options: ReplicaHandlerOptions;
+  #answers = 0;
+  #isStopping = false;
+
+  constructor(options: ReplicaHandlerOptions) {
+    this.#options = options;
+  }
+
+  /** From now on, other replicas are sent elsewhere. What is being sent goes on. */
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  async handle(request: Request): Promise<Response> {
+    const authorization = request.headers.get("authorization");
+    const asker = request.headers.get(HEADERS.replica) ?? "";
+    const url = new URL(request.url);
+    const verdict = this.#options.signatures.verify(
+      {
+        method: request.method,
+        target: `${url.pathname}${url.search}`,
+        range: request.headers.get("range") ?? "",
+        asker,
+      },
+      authorization,
+    );
+    if (verdict.kind !== "right") return this.#respond(refusalOf(verdict), verdict);
+    return this.#respond(await this.#answer(request, url, asker), verdict);
+  }
+
+  async #answer(request: Request, url: URL, asker: string): Promise<Answer> {
+    const [id = "", instance = ""] = asker.split(" ");
+    const isOwn = instance === this.#options.instance;
+    if (!isOwn && id === this.#options.self().id) this.#options.onTwin(instance);
+    else if (!isOwn) this.#options.onHeard(id);
+    if (url.pathname === `${ROOT}/ping`) return { status: this.#isStopping ? 503 : 200 };
+    const question = parseQuestion(url);
+    if (!question) return { status: 400 };
+    if (this.#isStopping || this.#answers >= MAX_ANSWERS) return { status: 503 };
+    // Under another name, this replica is one of the members.
+    if (isOwn) return { status: 409 };
+    const place = this.#placeOf(question);
+    if (!place) return { status: 404 };
+    this.#answers += 1;
+    let isStreamed = false;
+    const ended = (): void => {
+      this.#answers -= 1;
+    };
+    try {
+      const first = firstByte(request.headers.get("range"));
+      const answer =
+        question.what === "manifests"
+          ? await this.#manifest(place, question, id)
+          : await this.#blob(place, question, id, first, ended);
+      isStreamed = answer.body instanceof ReadableStream;
+      return answer;
+    } catch (error) {
+      return { status: statusOf(error) };
+    } finally {
+      if (!isStreamed) ended();
+    }
+  }
+
+  #placeOf({ upstream: name, repository, digest }: Question): AskedPlace | undefined {
+    const { upstreams, isAllowed } = this.#options;
+    const upstream = upstreams.get(name);
+    if (!upstream || !isAllowed(upstream, repository)) return undefined;
+    return { upstream, repo: { upstream: name, repository }, digest };
+  }
+
+  async #blob(
+    place: AskedPlace,
+    question: Question,
+    asker: string,
+    first: number,
+    ended: () => void,
+  ): Promise<Answer> {
+    const { lookup, near } = this.#options;
+    const here = await lookup.blobHere(place);
+    if (here?.kind === "stored") return storedAnswer(here, first);
+    const deadline = performance.now() + (question.isHere ? LOOK_HOLD_MS : HOLD_MS);
+    if (question.isHere) {
+      const pursuit = this.#pursuit(question);
+      if (pursuit) return pursuit;
+      return here ? this.#filling(here, question, first, deadline, ended) : { status: 404 };
+    }
+    const begun = (): ReturnType<ReplicaLookup["blob"]> =>
+      lookup.blob(place, question.size, near(asker));
+    const found = await this.#decided(question, begun, deadline);
+    if (!("kind" in found)) return found;
+    if (found.kind === "stored") return storedAnswer(found, first);
+    return this.#filling(found, question, first, deadline, ended);
+  }
+
+  async #manifest(place: AskedPlace, question: Question, asker: string): Promise<Answer> {
+    const { lookup, near } = this.#options;
+    const here = await lookup.manifestHere(place);
+    if (!here && question.isHere) return this.#pursuit(question) ?? { status: 404 };
+    const deadline = performance.now() + HOLD_MS;
+    const begun = (): ReturnType<ReplicaLookup["manifest"]> => lookup.manifest(place, near(asker));
+    const found = here ?? (await this.#decided(question, begun, deadline));
+    if (!("manifest" in found)) return found;
+    const { manifest, answeredAgo } = found;
+    return {
+      status: 200,
+      headers: { "content-type": manifest.mediaType, ...agoHeader(answeredAgo) },
+      body: manifest.bytes,
+    };
+  }
+
+  /** What was begun, unless it turns out that this replica follows another one, or it takes too long. */
+  async #decided<Value extends object>(
+    question: Question,
+    begin: () => Promise<Value>,
+    deadline: number,
+  ): Promise<Value | Answer> {
+    const { following } = this.#options;
+    const before = this.#follows(question);
+    if (before) return before;
+    const working = begin();
+    working.catch(() => {});
+    const late = over(deadline);
+    for (;;) {
+      const changed = following.changed.then(() => "changed" as const);
+      const next = await Promise.race([working, changed, late]);
+      const follows = this.#follows(question);
+      if (follows) return follows;
+      if (next === "over") return { status: 202 };
+      if (next !== "changed") return next;
+    }
+  }
+
+  async #filling(
+    { fill, answeredAgo }: FillingShare,
+    question: Question,
+    first: number,
+    deadline: number,
+    ended: () => void,
+  ): Promise<Answer> {
+    const late = over(deadline);
+    while (isWaiting(fill, first)) {
+      const next = await Promise.race([fill.progress(), late]);
+      const follows = this.#follows(question);
+      if (follows) return follows;
+      if (next === "over") return { status: 202 };
+    }
+    if (fill.resumePoint) return { status: 503 };
+    if (fill.fault) throw fill.fault;
+    const { size } = fill;
+    if (size === undefined) return { status: 202 };
+    if (first >= size) return { status: 416 };
+    return {
+      status: 206,
+      headers: rangeHeaders(first, size, answeredAgo),
+      body: fillBody(fill, first, size, ended),
+    };
+  }
+
+  /** Of a question that is to be answered at once: this replica asks others itself. */
+  #pursuit({ upstream, digest }: Question): Answer | undefined {
+    const pursuit = this.#options.following.of(upstream, digest);
+    return pursuit && { status: 409, headers: { [HEADERS.follows]: pursuit.member.id } };
+  }
+
+  #follows(question: Question): Answer | undefined {
+    const { upstream, digest } = question;
+    const pursuit = this.#options.following.of(upstream, digest);
+    return pursuit?.kind === "following" ? this.#pursuit(question) : undefined;
+  }
+
+  #respond({ status, headers = {}, body }: Answer, verdict: Verdict): Response {
+    const { signatures, self, instance, onAnswered } = this.#options;
+    const all = new Headers({
+      ...headers,
+      [HEADERS.replica]: `${self().id} ${instance}`,
+      server: `entrepot/${version}`,
+    });
+    if ("authorization" in verdict) {
+      all.set(HEADERS.proof, signatures.prove(verdict.authorization, provenParts(status, all)));
+    }
+    onAnswered(status);
+    return new Response(body ?? null, { status, headers: all });
+  }
+}
+
+function refusalOf(verdict: Exclude<Verdict, { kind: "right" }>): Answer {
+  const refusal =
+    verdict.kind === "skewed" ? `clock ${Math.round(verdict.milliseconds)}` : verdict.kind;
+  return { status: 401, headers: { [HEADERS.refusal]: refusal } };
+}
+
+/** Whether there is nothing to send from this byte on yet, and may be. */
+function isWaiting(fill: Fill, first: number): boolean {
+  if (fill.isVerified || fill.fault || fill.resumePoint) return false;
+  return fill.size === undefined || fill.available <= first;
+}
+
+function over(deadline: number): Promise<"over"> {
+  const { promise, resolve } = Promise.withResolvers<"over">();
+  setTimeout(resolve, Math.max(0, deadline - performance.now()), "over");
+  return promise;
+}
+
+function storedAnswer({ blob, answeredAgo }: StoredShare, first: number): Answer {
+  if (first >= blob.size) return { status: 416 };
+  return {
+    status: 206,
+    headers: rangeHeaders(first, blob.size, answeredAgo),
+    body: first === 0 ? blob.bytes.slice(0, blob.size) : blob.bytes.slice(first, blob.size),
+  };
+}
+
+function rangeHeaders(first: number, size: number, answeredAgo: number): Record<string, string> {
+  return {
+    "content-range": `bytes ${first}-${size - 1}/${size}`,
+    "content-type": "application/octet-stream",
+    ...agoHeader(answeredAgo),
+  };
+}
+
+function agoHeader(answeredAgo: number): Record<string, string> {
+  return { [HEADERS.answeredAgo]: String(Math.ceil(answeredAgo)) };
+}
+
+function firstByte(header: string | null): number {
+  const range = parseRange(header);
+  return range?.kind === "from" ? range.first : 0;
+}
+
+/** For whoever reads the log of the other replica: it goes on elsewhere in any case. */
+function statusOf(error: unknown): number {
+  if (!(error instanceof Fault)) throw error;
+  switch (error.detail.kind) {
+    case "not-found":
+    case "upstream-denied":
+      return 404;
+    case "upstream-timeout":
+    case "upstream-unreachable":
+    case "upstream-failed":
+    case "upstream-invalid-response":
+      return 502;
+    default:
+      return 503;
+  }
+}

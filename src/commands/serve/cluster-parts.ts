@@ -1,0 +1,64 @@
+import type { Cache } from "../../cache/cache.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import type { Cluster } from "../../cluster/cluster.ts";
+import type { ClusterStatus } from "../../cluster/cluster-status.ts";
+import { type Address, formatAddress } from "../../config/parsing/address.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { UpstreamName } from "../../oci/names.ts";
+import type { ByteBudget } from "../../process/byte-budget.ts";
+import { isAllowed } from "../../server/pull/policy.ts";
+import type { Log } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import type { Ports } from "../ports/open-port.ts";
+
+export interface ClusterPartsOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly budget: ByteBudget;
+}
+
+/** How a cache takes part in a cluster. */
+export interface ClusterParts extends AsyncDisposable {
+  readonly near: Cluster["near"];
+  readonly status: () => ClusterStatus;
+  /** @throws ListenError */
+  readonly listen: (
+    ports: Ports,
+    cache: Cache,
+    upstreams: ReadonlyMap<UpstreamName, Upstream>,
+  ) => string;
+  readonly stop: () => void;
+}
+
+/** `undefined` where no cluster is configured: then nothing of it is loaded. */
+export async function openCluster({
+  settings: { cluster: settings },
+  log,
+  metrics,
+  budget,
+}: ClusterPartsOptions): Promise<ClusterParts | undefined> {
+  if (!settings) return undefined;
+  const [parts, gauges] = await Promise.all([
+    import("../../cluster/cluster.ts"),
+    import("./cluster-gauges.ts"),
+  ]);
+  const cluster = new parts.Cluster({ settings, log, budget });
+  const status = (): ClusterStatus => cluster.status();
+  gauges.measureCluster(metrics, status, cluster.counters);
+  return {
+    near: cluster.near,
+    status,
+    listen(ports, cache, upstreams) {
+      const address = cluster.listen({
+        lookup: cache.forReplicas,
+        upstreams,
+        isAllowed: (upstream, repository) => isAllowed(upstream.settings, repository),
+        open: (at: Address, serve) => ports.open("cluster.listen", at, serve),
+      });
+      return formatAddress(address);
+    },
+    stop: () => cluster.stop(),
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  };
+}
