@@ -36,6 +36,8 @@ export class DownloadProgram {
   readonly #downloads = new Map<number, Download>();
   /** Of the bytes that the main thread has, by their place. */
   readonly #handedOver = new Map<number, ReleaseBytes>();
+  /** Runs while there are downloads: an idle cache wakes up for nothing. */
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     { shared, limit }: Extract<ToThread, { kind: "begin" }>,
@@ -44,7 +46,6 @@ export class DownloadProgram {
     this.#post = post;
     this.#memory = new PartMemory(shared);
     this.#budget = new ByteBudget(limit);
-    setInterval(() => this.#tellHeldBack(), HELD_BACK_MS);
     post({ kind: "ready" });
   }
 
@@ -81,6 +82,7 @@ export class DownloadProgram {
       waitsSince: undefined,
     };
     this.#downloads.set(id, download);
+    this.#timer ??= setInterval(() => this.#tellHeldBack(), HELD_BACK_MS);
     try {
       const downloads = this.#pools.get(pool);
       if (!downloads) throw new Error("the pool is closed");
@@ -154,5 +156,8 @@ export class DownloadProgram {
       if (download.isReading && milliseconds >= HELD_BACK_MS)
         this.#post({ kind: "held-back", id, milliseconds });
     }
+    if (this.#downloads.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 }

@@ -215,12 +215,15 @@ describe("a thread that ends", () => {
     expect(await textOf((await send()).body)).toBe("hello");
   });
 
-  test("and one that cannot be started, are done without", async () => {
+  test.each([
+    ["cannot be started", "throw new Error('no memory')"],
+    ["does not get to start", "for (;;);"],
+  ])("and one that %s, are done without", async (_, program) => {
     using server = serve(() => new Response("hello"));
     using thread = new DownloadThread({
       limit: MIB,
       budget: new ByteBudget(MIB),
-      start: () => new Worker("data:text/javascript,throw new Error('no memory')"),
+      start: () => new Worker(`data:text/javascript,${program}`),
     });
     const { body } = await thread.downloads(undefined).get({
       endpoint: { ip: "127.0.0.1", port: server.port, host: "127.0.0.1" },

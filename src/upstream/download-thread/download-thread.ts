@@ -10,6 +10,8 @@ export const startWorker = (): Worker => new Worker(programFile("download-worker
 
 /** A thread that has failed so often is not started again. */
 const MAX_LOSSES = 3;
+/** How long downloads wait for the thread to start, in milliseconds: after that, they do without until it has. */
+const START_MS = 1000;
 
 export interface DownloadThreadOptions {
   /** Bytes that may be received and not yet be written. */
@@ -43,11 +45,12 @@ export class DownloadThread implements Disposable {
     return new ThreadDownloads(this, this.#options.budget, this.#pools, tls);
   }
 
-  /** The thread, once it is ready. Starts it if there is none. */
+  /** The thread, once it is ready, if it soon is. Starts it if there is none. */
   async current(): Promise<RunningThread | undefined> {
     if (!this.#running && this.#losses < MAX_LOSSES && !this.#isClosed) this.#start();
     const running = this.#running;
-    return (await running?.ready) ? running : undefined;
+    await running?.started;
+    return running?.isReady ? running : undefined;
   }
 
   /** Ends the thread, with all downloads. */
@@ -124,7 +127,9 @@ export class RunningThread {
   readonly #shared: SharedArrayBuffer;
   readonly #downloads = new Map<number, RemoteDownload>();
   readonly #onLost: (reason: string) => void;
-  readonly #ready = Promise.withResolvers<boolean>();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #startTimer: ReturnType<typeof setTimeout>;
+  #isReady = false;
   #ids = 0;
   #isOver = false;
 
@@ -140,11 +145,17 @@ export class RunningThread {
     });
     worker.addEventListener("close", () => this.#lost("it ended"));
     this.post({ kind: "begin", shared: this.#shared, limit });
+    this.#startTimer = setTimeout(this.#started.resolve, START_MS);
   }
 
-  /** Resolves to whether it could be started. */
-  get ready(): Promise<boolean> {
-    return this.#ready.promise;
+  /** Resolves once it is ready or has ended, or is slow to start. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
+  /** Whether it can download. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   post(message: ToThread): void {
@@ -178,7 +189,8 @@ export class RunningThread {
 
   #receive(message: FromThread): void {
     if (message.kind === "ready") {
-      this.#ready.resolve(true);
+      this.#isReady = !this.#isOver;
+      this.#endStart();
       return;
     }
     const download = this.#downloads.get(message.id);
@@ -204,9 +216,14 @@ export class RunningThread {
   #lost(reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#ready.resolve(false);
+    this.#isReady = false;
+    this.#endStart();
     this.#worker.terminate();
     this.#onLost(reason);
     for (const download of this.#downloads.values()) download.onLost();
+  }
+  #endStart(): void {
+    clearTimeout(this.#startTimer);
+    this.#started.resolve();
   }
 }
