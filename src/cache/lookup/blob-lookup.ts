@@ -42,7 +42,7 @@ export interface BlobLookupOptions {
   readonly negativeCache: NegativeCache;
   readonly bypass: Bypass;
   /** Downloads the other layers of an image ahead; by default, nothing is. */
-  readonly siblings?: Pick<Siblings, "asked" | "missed" | "makeWay"> | undefined;
+  readonly siblings?: Pick<Siblings, "asked" | "recorded" | "missed" | "makeWay"> | undefined;
 }
 
 /**
@@ -111,6 +111,7 @@ export class BlobLookup {
     }
     // For this very pull, so it counts as missing.
     const isAhead = this.#siblings?.asked(repo, digest) ?? false;
+    await this.#siblings?.recorded(repo, digest);
     const link = await this.#access.link(repo, digest);
     let blob: StoredBlob | undefined;
     try {

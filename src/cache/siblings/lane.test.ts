@@ -11,6 +11,7 @@ const KIB = 1024;
 class Download implements Begun {
   received = 0;
   isPaused = false;
+  isSuspended = false;
 
   constructor(readonly sibling: Sibling<string>) {}
 
@@ -21,6 +22,10 @@ class Download implements Begun {
 
   resume(): void {
     this.isPaused = false;
+  }
+
+  suspend(): void {
+    this.isSuspended = true;
   }
 }
 
@@ -260,5 +265,19 @@ test("nothing is begun where it is not allowed, and the rest of an image is left
   expect(world.running).toEqual([0]);
   world.end(0, false);
   expect(world.running).toEqual([]);
+  expect(world.lane.isIdle).toBe(true);
+});
+
+test("what is paused and may not go on is ended once its clients have left", () => {
+  const world = new World();
+  world.add([30 * MIB]);
+  world.pass(0.4, { connection: 2 * MIB, all: 100 * MIB });
+  world.lane.makeWay(false);
+  world.isAllowed = false;
+  world.lane.proceed();
+  expect(world.downloads.map(({ isSuspended }) => isSuspended)).toEqual([false]);
+  world.now += 5000;
+  world.lane.proceed();
+  expect(world.downloads.map(({ isSuspended }) => isSuspended)).toEqual([true]);
   expect(world.lane.isIdle).toBe(true);
 });

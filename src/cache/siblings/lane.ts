@@ -28,6 +28,8 @@ export interface Begun {
   readonly isPaused: boolean;
   pause(): boolean;
   resume(): void;
+  /** Ends it. A later download goes on with its bytes. */
+  suspend(): void;
 }
 
 export interface LaneOptions<Repo> {
@@ -124,6 +126,7 @@ export class Lane<Repo> implements LineUser {
   proceed(): void {
     const { share } = this.#options;
     this.#dropLeft();
+    this.#suspendRefused();
     if (this.isIdle) share.leave(this);
     else share.join(this);
     this.#beginSmall();
@@ -259,6 +262,16 @@ export class Lane<Repo> implements LineUser {
     const now = this.#options.now();
     const pulls = new Map(this.#waiting.map(({ pull }) => [pull, pull.isAlive(now)]));
     this.#waiting = this.#waiting.filter(({ pull }) => pulls.get(pull));
+  }
+
+  /** What is paused, may not go on, and is for clients that have left would be in memory for ever. */
+  #suspendRefused(): void {
+    for (const { begun, sibling } of this.#running.values()) {
+      if (!begun.isPaused || sibling.pull.isAlive(this.#options.now())) continue;
+      if (this.#options.isAllowed(sibling.size, sibling.repo)) continue;
+      this.#end(sibling.digest);
+      begun.suspend();
+    }
   }
 
   #end(digest: Digest): boolean {

@@ -1,116 +1,28 @@
 import { expect, test } from "bun:test";
-import { contentOf, descriptor, type SmallContent } from "../../../test/harness/content.ts";
+import { setImmediate } from "node:timers/promises";
+import { contentOf, type SmallContent } from "../../../test/harness/content.ts";
 import { until } from "../../../test/harness/waiting.ts";
-import type { UpstreamSettings } from "../../config/settings.ts";
 import { GlobPattern } from "../../config/parsing/glob-pattern.ts";
 import { Accept } from "../../oci/accept.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
-import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { openMetadata } from "../../store/sql/open-metadata.ts";
+import { faultOf, repository } from "../../upstream/upstreamtest/test-servers.ts";
 import {
-  faultOf,
-  type RecordedRequest,
-  registry,
-  repository,
-  serve,
-  settings,
-} from "../../upstream/upstreamtest/test-servers.ts";
-import { Cache } from "../cache.ts";
-import type { BlobResult } from "../results.ts";
+  config,
+  image,
+  imageOf,
+  LAYER,
+  layers,
+  world,
+  type WorldOptions,
+} from "../../../test/harness/image-pulls.ts";
 
-const LAYER = "application/vnd.oci.image.layer.v1.tar";
-const config = contentOf("{}", "application/vnd.oci.image.config.v1+json");
-const layers = ["one", "two", "three", "four"].map((name) => contentOf(`layer ${name}`, LAYER));
 const [one, two, three, four] = layers;
-const image = imageOf(layers);
-
-function imageOf(those: readonly SmallContent[]): SmallContent {
-  const blobs = { config: descriptor(config), layers: those.map(descriptor) };
-  return contentOf({ schemaVersion: 2, mediaType: OCI_MANIFEST, ...blobs }, OCI_MANIFEST);
-}
 
 function glob(text: string): GlobPattern {
   const pattern = GlobPattern.compile(text);
   if (typeof pattern === "string") throw new Error(pattern);
   return pattern;
-}
-
-interface WorldOptions {
-  readonly settings?: Partial<UpstreamSettings>;
-  readonly hasRoom?: boolean;
-  /** Answers instead of the registry, if it does. */
-  readonly answer?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
-}
-
-/** A cache in memory in front of a registry with one image. */
-async function world(options: WorldOptions = {}) {
-  const contents = new Map([image, config, ...layers].map((content) => [content.digest, content]));
-  const server = serve(async (request) => {
-    const answer = await options.answer?.(request);
-    if (answer) return answer;
-    const digest = request.path.split("/").at(-1);
-    const content = [...contents.values()].find((other) => other.digest === digest);
-    if (!content) return new Response("", { status: 404 });
-    return new Response(content.bytes, { headers: { "content-type": content.mediaType } });
-  });
-  const metadata = await openMetadata(":memory:");
-  const store = new MemoryBlobStore();
-  const cache = new Cache({
-    store,
-    metadata,
-    hasRoomFor: () => options.hasRoom ?? true,
-    observer: {
-      fillEnded: () => {},
-      manifestNotStored: () => {},
-      metadataNotWritten: () => {},
-      metadataNotRead: () => {},
-      prefetchSwitched: () => {},
-    },
-  });
-  const configured = { ...settings(`http://reg.test:${server.port}`), ...options.settings };
-  const client = registry(server.port, "", options.settings);
-  const upstream = { settings: configured, registry: client };
-  const repo = { upstream: configured.name, repository: repository("app") };
-  const isStored = async (digest: Digest): Promise<boolean> =>
-    (await store.open(digest)) !== undefined;
-  return {
-    cache,
-    metadata,
-    repo,
-    /** The digests of the blobs that were requested, in the order of the image. */
-    get requested(): Digest[] {
-      const paths = server.requests.map(({ path }) => path);
-      return [config, ...layers]
-        .map(({ digest }) => digest)
-        .filter((digest) => paths.some((path) => path.endsWith(`/blobs/${digest}`)));
-    },
-    get requests(): number {
-      return server.requests.length;
-    },
-    manifest: () => cache.manifests.get(upstream, repo, image.digest, new Accept(null)),
-    get: async (content: SmallContent | undefined): Promise<string> => {
-      if (!content) throw new Error("there is no such layer");
-      const result: BlobResult = await cache.blobs.get(upstream, repo, content.digest);
-      if (result.kind !== "complete") throw new Error("a small blob is verified first");
-      expect(await result.blob.bytes.text()).toBe(new TextDecoder().decode(content.bytes));
-      return result.cacheStatus.result;
-    },
-    stored: async (...wanted: readonly (SmallContent | undefined)[]): Promise<void> => {
-      const all = async (): Promise<boolean> =>
-        (
-          await Promise.all(wanted.flatMap((content) => (content ? isStored(content.digest) : [])))
-        ).every(Boolean);
-      await until(all, { what: "the siblings are stored" });
-      await until(() => cache.fills.count === 0, { what: "no fill is running" });
-    },
-    upstream,
-    async [Symbol.asyncDispose](): Promise<void> {
-      await cache.written();
-      await metadata.close();
-      server[Symbol.dispose]();
-    },
-  };
 }
 
 const digests = (...contents: readonly (SmallContent | undefined)[]): Digest[] =>
@@ -292,4 +204,48 @@ test("no request of a client waits for a sibling's connection, of whatever kind 
   }
   expect(results).toEqual(["bypass", "miss"]);
   await cache.fills.drain(0);
+});
+
+test("a layer whose link is being recorded is not asked for once more", async () => {
+  await using pulls = await world();
+  const gate = Promise.withResolvers<void>();
+  const { links } = pulls.metadata;
+  const add = links.add.bind(links);
+  links.add = async (repo, entries) => {
+    if (entries.some(({ digest, confirmed }) => confirmed && digest === two?.digest))
+      await gate.promise;
+    return add(repo, entries);
+  };
+  await pulls.manifest();
+  await pulls.get(one);
+  await pulls.stored(two);
+  const before = pulls.requests;
+  const getting = pulls.get(two);
+  // Long enough for a question to begin.
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate();
+  gate.resolve();
+  expect(await getting).toBe("miss");
+  expect(pulls.requests).toBe(before);
+});
+
+test("an upstream that is configured again has as many connections for siblings as it has then", async () => {
+  const gate = Promise.withResolvers<void>();
+  await using pulls = await world({
+    answer: async ({ path }) => {
+      if (path.includes("/blobs/") && !digests(one, two).some((digest) => path.endsWith(digest)))
+        await gate.promise;
+      return undefined;
+    },
+    settings: { maxConnections: 2 },
+  });
+  const { upstream, cache, repo } = pulls;
+  await pulls.get(one);
+  const again = { ...upstream, settings: { ...upstream.settings, maxConnections: 32 } };
+  again.registry.configure(again.settings);
+  await pulls.manifest();
+  await cache.blobs.get(again, repo, two?.digest ?? image.digest);
+  const expected = digests(config, one, two, three, four);
+  await until(() => pulls.requested.length === expected.length, { what: "all siblings at once" });
+  gate.resolve();
+  await pulls.stored(config, three, four);
 });

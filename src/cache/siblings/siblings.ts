@@ -50,11 +50,15 @@ interface Planned {
 
 /** What is known of one upstream. */
 interface Side {
+  /** As it was last configured: one that is removed may come back with other settings. */
+  upstream: Upstream;
   readonly lane: Lane<From>;
   /** By repository and manifest. */
   readonly pulls: Map<string, Planned>;
   troubleUntil: number;
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** Of blobs that the upstream has given, while that is being recorded. */
+  readonly recording: Map<Digest, Promise<void>>;
 }
 
 /**
@@ -73,7 +77,7 @@ export class Siblings {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#orders = new LayerOrders({ load: options.load, now: this.#now });
-    this.#usefulness = new UsefulnessRecord(options.wallClock ?? Date.now, options.onSwitched);
+    this.#usefulness = new UsefulnessRecord(this.#now, options.wallClock, options.onSwitched);
   }
 
   /** A client was sent a manifest. */
@@ -110,6 +114,11 @@ export class Siblings {
       if (key.startsWith(`${repository}@`)) pull.asked(undefined, this.#now());
     }
     return true;
+  }
+
+  /** Resolves once it is recorded that the upstream has given a blob, if that is just being done. */
+  recorded({ upstream }: RepositoryRef, digest: Digest): Promise<void> | undefined {
+    return this.#sides.get(upstream)?.recording.get(digest);
   }
 
   /** A client asks for all of a blob that is not stored. Its fill is running. */
@@ -170,17 +179,27 @@ export class Siblings {
     const { name, maxConnections } = upstream.settings;
     const { fills } = this.#options;
     const known = this.#sides.get(name);
-    if (known) return known;
+    if (known) {
+      known.upstream = upstream;
+      return known;
+    }
     const lane: Lane<From> = new Lane({
       share: fills.shareOf({ upstream: name, maxConnections }),
       asked: () => fills.askedCount(name),
       // As many as the limiter of connections gives one upstream, if others need few.
-      connections: () => Math.min(upstream.settings.maxConnections, (fills.downloads * 3) / 4),
+      connections: () => Math.min(side.upstream.settings.maxConnections, (fills.downloads * 3) / 4),
       isAllowed: (size, from) => this.#isAllowed(side, from, size),
       begin: (sibling) => this.#begin(side, sibling),
       now: this.#now,
     });
-    const side: Side = { lane, pulls: new Map(), troubleUntil: -Infinity, timer: undefined };
+    const side: Side = {
+      upstream,
+      lane,
+      pulls: new Map(),
+      troubleUntil: -Infinity,
+      timer: undefined,
+      recording: new Map(),
+    };
     this.#sides.set(name, side);
     return side;
   }
@@ -220,6 +239,7 @@ export class Siblings {
       },
       pause: () => yielding.pause(),
       resume: () => yielding.resume(),
+      suspend: () => void fill.suspend(),
     };
   }
 
@@ -229,18 +249,29 @@ export class Siblings {
     try {
       await fill.started;
       const answeredAgo = fill.sources.answeredAgo(from.repo.repository);
-      if (answeredAgo !== undefined)
-        await this.#options.onGiven(from, { digest, size }, answeredAgo);
+      if (answeredAgo !== undefined) {
+        await this.#record(side, from, { digest, size }, answeredAgo);
+      }
       await fill.stored;
       this.#usefulness.stored(upstream);
       side.lane.ended(sibling, true);
     } catch (error) {
       // The observer of fills reports it.
       this.#usefulness.failed(upstream, digest);
-      const isLimited = toFault(error).detail.kind === "upstream-rate-limited";
-      side.troubleUntil = this.#now() + (isLimited ? LIMITED_MS : TROUBLE_MS);
+      const { kind } = toFault(error).detail;
+      const pause = kind === "upstream-rate-limited" ? LIMITED_MS : TROUBLE_MS;
+      if (kind !== "cancelled") side.troubleUntil = this.#now() + pause;
       side.lane.ended(sibling, false);
     }
+  }
+
+  async #record({ recording }: Side, from: From, link: Link, answeredAgo: number): Promise<void> {
+    const given = this.#options.onGiven(from, link, answeredAgo);
+    recording.set(
+      link.digest,
+      given.catch(() => {}),
+    );
+    await given.finally(() => recording.delete(link.digest));
   }
 
   /** Looks from time to time, until nothing waits any more. */

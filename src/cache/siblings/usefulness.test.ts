@@ -5,6 +5,8 @@ import { UsefulnessRecord } from "./usefulness.ts";
 const { upstream: hub } = repositoryRef("docker.io", "library/nginx");
 const { upstream: github } = repositoryRef("ghcr.io", "org/app");
 const MINUTE = 60_000;
+/** What the wall clock shows when the other one begins. */
+const EPOCH = 1_700_000_000_000;
 
 /** A record whose clock is set by hand. */
 function record() {
@@ -12,6 +14,7 @@ function record() {
   const clock = { now: 1_000_000 };
   const of = new UsefulnessRecord(
     () => clock.now,
+    () => EPOCH + clock.now,
     (upstream, { isOn, asked, judged }) =>
       switched.push(`${upstream} ${isOn ? "on" : `off: ${asked} of ${judged}`}`),
   );
@@ -42,7 +45,7 @@ test("it switches itself off for an hour where fewer than half are asked for", (
   expect(of.isOn(hub)).toBe(false);
   expect(of.isOn(github)).toBe(true);
   expect(switched).toEqual(["docker.io off: 9 of 20"]);
-  expect(of.of(hub).offUntil).toBe(clock.now + 60 * MINUTE);
+  expect(of.of(hub).offUntil).toBe(EPOCH + clock.now + 60 * MINUTE);
   clock.now += 60 * MINUTE;
   expect(of.isOn(hub)).toBe(true);
   expect(of.of(hub).offUntil).toBeUndefined();

@@ -50,14 +50,23 @@ interface Tally {
  */
 export class UsefulnessRecord {
   readonly #now: () => number;
+  readonly #wallClock: () => number;
   readonly #onSwitched: OnSwitched;
   /** In the order in which they were begun. */
   readonly #pending = new Map<string, Pending>();
   readonly #tallies = new Map<UpstreamName, Tally>();
 
-  /** @param now in milliseconds of the epoch */
-  constructor(now: () => number, onSwitched: OnSwitched = () => {}) {
+  /**
+   * @param now a monotonic clock, in milliseconds
+   * @param wallClock in milliseconds of the epoch, for what is shown
+   */
+  constructor(
+    now: () => number,
+    wallClock: () => number = Date.now,
+    onSwitched: OnSwitched = () => {},
+  ) {
     this.#now = now;
+    this.#wallClock = wallClock;
     this.#onSwitched = onSwitched;
   }
 
@@ -75,8 +84,8 @@ export class UsefulnessRecord {
   of(upstream: UpstreamName): Usefulness {
     this.#expire();
     const { filled, asked, offUntil } = this.#tallyOf(upstream);
-    const isOff = offUntil !== undefined && this.#now() < offUntil;
-    return { filled, asked, ...(isOff ? { offUntil } : {}) };
+    const left = (offUntil ?? -Infinity) - this.#now();
+    return { filled, asked, ...(left > 0 ? { offUntil: this.#wallClock() + left } : {}) };
   }
 
   /** A download has begun that no client asked for. */

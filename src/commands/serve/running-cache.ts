@@ -205,7 +205,7 @@ async function start(
     siblings: cache.siblings,
     upstreams,
     metrics,
-    received,
+    received: [received, ...(thread ? [thread] : [])],
     rates,
     cluster: cluster?.status,
   });

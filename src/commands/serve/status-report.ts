@@ -38,8 +38,8 @@ export interface StatusReportOptions {
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
   readonly memory: MemoryPlan;
-  /** Bytes of blobs that were received and are not written yet. */
-  readonly received: Pick<ByteBudget, "held">;
+  /** Who holds bytes of blobs that were received and are not written yet. */
+  readonly received: readonly Pick<ByteBudget, "held">[];
   readonly rates: Pick<DownloadRates, "status">;
   /** Absent where no cluster is configured. */
   readonly cluster?: (() => ClusterStatus) | undefined;
@@ -84,8 +84,9 @@ export class StatusReport {
 
   #machine(): Status["machine"] {
     const { localProblems, memory, received, descriptors } = this.#options;
+    const receivedNow = received.reduce((sum, { held }) => sum + held, 0);
     return {
-      memory: { ...memory, resident: process.memoryUsage.rss(), receivedNow: received.held },
+      memory: { ...memory, resident: process.memoryUsage.rss(), receivedNow },
       fileDescriptors: descriptors.used,
       ...(descriptors.limit === Infinity ? {} : { fileDescriptorLimit: descriptors.limit }),
       problems: [...localProblems.current],

@@ -5,7 +5,7 @@ import type { BodyReader } from "../http1/get.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { PartMemory } from "./part-memory.ts";
 
-/** How often the main thread learns that the byte budget holds up a read, in milliseconds. */
+/** How often the main thread learns what the byte budget holds, and that it holds up a read, in milliseconds. */
 const HELD_BACK_MS = 250;
 
 /** A download, until its end was told, or nobody wants it any more. */
@@ -32,6 +32,7 @@ export class DownloadProgram {
   readonly #post: (message: FromThread) => void;
   readonly #memory: PartMemory;
   readonly #budget: ByteBudget;
+  #toldHeld = 0;
   readonly #pools = new Map<number, LocalDownloads>();
   readonly #downloads = new Map<number, Download>();
   /** Of the bytes that the main thread has, by their place. */
@@ -82,7 +83,10 @@ export class DownloadProgram {
       waitsSince: undefined,
     };
     this.#downloads.set(id, download);
-    this.#timer ??= setInterval(() => this.#tellHeldBack(), HELD_BACK_MS);
+    this.#timer ??= setInterval(() => {
+      this.#tellHeld();
+      this.#tellHeldBack();
+    }, HELD_BACK_MS);
     try {
       const downloads = this.#pools.get(pool);
       if (!downloads) throw new Error("the pool is closed");
@@ -150,13 +154,19 @@ export class DownloadProgram {
     this.#post({ kind: "failed", id, message, code });
   }
 
+  #tellHeld(): void {
+    const bytes = this.#budget.held;
+    if (bytes !== this.#toldHeld) this.#post({ kind: "holds", bytes });
+    this.#toldHeld = bytes;
+  }
+
   #tellHeldBack(): void {
     for (const [id, download] of this.#downloads) {
       const milliseconds = heldBack(download);
       if (download.isReading && milliseconds >= HELD_BACK_MS)
         this.#post({ kind: "held-back", id, milliseconds });
     }
-    if (this.#downloads.size > 0) return;
+    if (this.#downloads.size > 0 || this.#budget.held > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -21,6 +21,7 @@ function threads(limit = 4 * MIB) {
   const thread = new DownloadThread({ limit, budget: new ByteBudget(limit), start });
   return {
     workers,
+    thread,
     client(port: number, { tls, ...rest }: Partial<GetRequest> & { tls?: Bun.TLSOptions } = {}) {
       const downloads = thread.downloads(tls);
       const request = {
@@ -239,3 +240,14 @@ describe("a thread that ends", () => {
 async function readOn(body: BodyReader): Promise<void> {
   while (!(await body.read()).done);
 }
+
+test("the main thread learns how many bytes the other one holds", async () => {
+  using all = threads();
+  const bytes = random(MIB);
+  using server = serve(() => new Response(bytes));
+  const { body } = await all.client(server.port, { lends: true })();
+  await body.read();
+  await until(() => all.thread.held > 0, { what: "bytes to be held" });
+  await body.cancel();
+  await until(() => all.thread.held === 0, { what: "the bytes to be freed" });
+});

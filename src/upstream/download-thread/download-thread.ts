@@ -45,6 +45,11 @@ export class DownloadThread implements Disposable {
     return new ThreadDownloads(this, this.#options.budget, this.#pools, tls);
   }
 
+  /** Bytes that it has received, and that are not written yet, as of late. */
+  get held(): number {
+    return this.#running?.held ?? 0;
+  }
+
   /** The thread, once it is ready, if it soon is. Starts it if there is none. */
   async current(): Promise<RunningThread | undefined> {
     if (!this.#running && this.#losses < MAX_LOSSES && !this.#isClosed) this.#start();
@@ -131,6 +136,7 @@ export class RunningThread {
   readonly #startTimer: ReturnType<typeof setTimeout>;
   #isReady = false;
   #ids = 0;
+  #held = 0;
   #isOver = false;
 
   constructor(worker: Worker, limit: number, onLost: (reason: string) => void) {
@@ -146,6 +152,11 @@ export class RunningThread {
     worker.addEventListener("close", () => this.#lost("it ended"));
     this.post({ kind: "begin", shared: this.#shared, limit });
     this.#startTimer = setTimeout(this.#started.resolve, START_MS);
+  }
+
+  /** See `DownloadThread`. */
+  get held(): number {
+    return this.#held;
   }
 
   /** Resolves once it is ready or has ended, or is slow to start. */
@@ -191,6 +202,10 @@ export class RunningThread {
     if (message.kind === "ready") {
       this.#isReady = !this.#isOver;
       this.#endStart();
+      return;
+    }
+    if (message.kind === "holds") {
+      this.#held = message.bytes;
       return;
     }
     const download = this.#downloads.get(message.id);

@@ -45,6 +45,8 @@ export type ToThread =
 /** What the download thread tells the main thread. */
 export type FromThread =
   | { readonly kind: "ready" }
+  /** So many bytes were received and are not written yet. */
+  | { readonly kind: "holds"; readonly bytes: number }
   | {
       readonly kind: "head";
       readonly id: number;
