@@ -63,6 +63,25 @@ const oddities: readonly Oddity[] = [
       },
   },
   {
+    name: "compresses what it sends of a part",
+    rule:
+      () =>
+      ({ headers }) => {
+        const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.get("range") ?? "") ?? [];
+        if (first === undefined) return undefined;
+        const end = last === "" ? SIZE - 1 : Number(last);
+        return {
+          headers: {
+            "Content-Encoding": "gzip",
+            "Content-Range": `bytes ${first}-${end}/${SIZE}`,
+          },
+          status: 206,
+          body: Bun.gzipSync(new Uint8Array(end + 1 - Number(first)).fill(7)),
+          framing: "chunked",
+        };
+      },
+  },
+  {
     name: "sends parts of another range",
     rule:
       () =>

@@ -95,6 +95,7 @@ export class Division {
     const end = this.#endOfRequest(writer);
     this.#requestedEnd = end ?? this.#size;
     const isPart = end !== undefined || this.#isDivided;
+    const isRest = writer.length > 0;
     this.#segments?.headTakes(end ?? Infinity, source);
     // At once: the client would wait for the first response, and then for its own.
     if (part && end !== undefined && part.first >= end) {
@@ -105,7 +106,7 @@ export class Division {
       if (!isPart || this.#fits(transfer)) return transfer;
       await transfer.reader.cancel();
     } catch (error) {
-      if (!isPart || !this.#isRefusal(error, writer) || signal.aborted) throw error;
+      if (!(isPart || isRest) || !this.#isRefusal(error, writer) || signal.aborted) throw error;
     }
     await this.giveUp();
     return openSource(source, 0, signal, undefined, "own");

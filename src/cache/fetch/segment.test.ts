@@ -38,6 +38,7 @@ test("a disk that hangs has a slow sender wait", async () => {
     signal: abort.signal,
     checkVersion: () => {},
     onOpened: () => {},
+    onReading: () => {},
     onReceived: () => {},
     onWritten: () => {},
   }).catch(String);

@@ -26,6 +26,8 @@ export interface SegmentOptions {
   readonly checkVersion: (transfer: Transfer) => void;
   /** Called for a transfer that brings bytes of the blob. */
   readonly onOpened: (transfer: Transfer) => void;
+  /** Called when it begins to wait for the source. */
+  readonly onReading: () => void;
   readonly onReceived: (bytes: number) => void;
   /** Called when bytes were written ahead. */
   readonly onWritten: (bytes: number) => void;
@@ -60,7 +62,7 @@ export async function receiveSegment(options: SegmentOptions): Promise<void> {
 }
 
 async function receive(
-  { writer, source, extent, onReceived, onWritten }: SegmentOptions,
+  { writer, source, extent, onReading, onReceived, onWritten }: SegmentOptions,
   reader: ChunkReader,
   end: number,
 ): Promise<void> {
@@ -97,6 +99,7 @@ async function receive(
   }
   try {
     for (;;) {
+      onReading();
       const { done, value } = await reader.read();
       if (done || !value) break;
       onReceived(value.byteLength);

@@ -85,28 +85,6 @@ test("a blob whose parts are wrong is fetched as a whole once more, and others a
   expect(next.offsets).toEqual([0]);
 });
 
-test("a download that is complete already, without a known size, is stored as it is", async () => {
-  const store = new MemoryBlobStore();
-  const writer = await store.writer(digest, "reg.test");
-  await writer.append(bytes);
-  await writer.suspend();
-  const fault = new Fault({ kind: "invalid-range", reason: "there is no more" });
-  const source = new ScriptedSource(bytes);
-  const opened: number[] = [];
-  const refusing: Source = {
-    upstream: source.upstream,
-    name: source.name,
-    open: (offset) => {
-      opened.push(offset);
-      return Promise.reject(fault);
-    },
-  };
-  const share = shareOf(3);
-  const fill = new Fill(digest, store, refusing, { share });
-  expect((await fill.stored).size).toBe(bytes.length);
-  expect([opened, share.isDistrusted]).toEqual([[bytes.length], false]);
-});
-
 test("what a source sends beyond the parts that it announces is left out", async () => {
   const source = new ScriptedSource(bytes);
   const garbage = new Uint8Array(5000);

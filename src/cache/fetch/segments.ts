@@ -4,7 +4,7 @@ import { type Extent, ExtentMap } from "../../store/extents.ts";
 import type { LineShare, LineUser } from "./line-share.ts";
 import { OwnRequest } from "./own-request.ts";
 import { PartSizes } from "./part-sizes.ts";
-import { STALLED_MS } from "./relief.ts";
+import { RunningSegment } from "./running-segment.ts";
 import { receiveSegment } from "./segment.ts";
 import type { Source, Transfer, TransferUse } from "./source.ts";
 import { isTransient, toFault } from "./transient.ts";
@@ -19,9 +19,6 @@ const MAX_EXTENTS = 1024;
 const KEPT_MS = 500;
 /** How long after a segment has failed, or got no answer, none is tried, in milliseconds. */
 const PAUSE_MS = 10_000;
-/** A segment for which the fill or a client waits is slow if it is so many times slower than the others. */
-const SLOW_FACTOR = 4;
-
 export interface SegmentsOptions {
   readonly writer: BlobWriter;
   /** Of the blob, in bytes, once it is known. */
@@ -39,14 +36,6 @@ export interface SegmentsOptions {
   readonly onProgress: (bytes: number) => void;
 }
 
-interface Running extends Extent {
-  readonly use: TransferUse;
-  readonly since: number;
-  readonly abort: AbortController;
-  received: number;
-  lastAt: number;
-}
-
 /** What becomes of bytes that a client asks for: they are received, or may be later, or are not. */
 export type Demand = "received" | "later" | "refused";
 
@@ -57,7 +46,7 @@ export type Demand = "received" | "later" | "refused";
 export class Segments implements LineUser {
   readonly sizes: PartSizes;
   readonly #options: SegmentsOptions;
-  readonly #running = new Set<Running>();
+  readonly #running = new Set<RunningSegment>();
   readonly #work = new Set<Promise<void>>();
   /** Of the fill. */
   readonly #own: OwnRequest;
@@ -188,15 +177,10 @@ export class Segments implements LineUser {
     const running = this.#at(offset);
     // The connection is not to blame for a limit.
     if (!running || this.isHeldBack) return;
-    const now = this.#options.share.now();
-    const left = running.end - offset;
-    const expected = this.#options.share.ratePerConnection / SLOW_FACTOR;
-    const isSlow = (running.received * 1000) / (now - running.since) < expected;
-    const isOld = now - running.since >= STALLED_MS;
-    const isStalled = now - running.lastAt >= STALLED_MS;
-    if (isStalled || (isOld && isSlow && left >= this.#options.share.sizes.min / 4)) {
+    const { share } = this.#options;
+    if (running.isLate(offset, share.ratePerConnection, share.sizes.min / 4)) {
       // The next one may have to wait as long for its first byte.
-      if (running.received === 0) this.#failedAt = now;
+      if (running.received === 0) this.#failedAt = share.now();
       running.abort.abort(new Fault({ kind: "cancelled", reason: "the connection is too slow" }));
     }
   }
@@ -225,7 +209,7 @@ export class Segments implements LineUser {
     return this.#options.share.now() < this.#failedAt + PAUSE_MS;
   }
 
-  #at(offset: number): Running | undefined {
+  #at(offset: number): RunningSegment | undefined {
     return [...this.#running].find(({ first, end }) => first <= offset && offset < end);
   }
 
@@ -245,16 +229,14 @@ export class Segments implements LineUser {
   }
 
   #start(extent: Extent, use: TransferUse = "extra"): Promise<void> {
-    const since = this.#options.share.now();
-    const abort = new AbortController();
-    const running = { ...extent, use, since, abort, received: 0, lastAt: since };
+    const running = new RunningSegment(extent, use, this.#options.share.now);
     this.#running.add(running);
     const work = this.#run(running);
     this.#work.add(work);
     return work.then(() => void this.#work.delete(work));
   }
 
-  async #run(running: Running): Promise<void> {
+  async #run(running: RunningSegment): Promise<void> {
     const { share, onProgress } = this.#options;
     try {
       await this.#receive(running);
@@ -266,7 +248,7 @@ export class Segments implements LineUser {
     if (running.use === "extra") share.release();
   }
 
-  #failed({ received }: Running, fault: Fault): void {
+  #failed({ received }: RunningSegment, fault: Fault): void {
     const { share } = this.#options;
     this.#hasNoRanges ||= fault.detail.kind === "upstream-invalid-response";
     if (received === 0) this.#failedAt = share.now();
@@ -276,7 +258,7 @@ export class Segments implements LineUser {
     else share.broke();
   }
 
-  async #receive(running: Running): Promise<void> {
+  async #receive(running: RunningSegment): Promise<void> {
     const { writer, share, versions, onOpened, onProgress, size } = this.#options;
     if (!this.#source) return;
     await receiveSegment({
@@ -288,9 +270,9 @@ export class Segments implements LineUser {
       signal: running.abort.signal,
       checkVersion: (transfer) => versions.check(transfer),
       onOpened,
+      onReading: () => running.reads(),
       onReceived: (bytes) => {
-        running.received += bytes;
-        running.lastAt = share.now();
+        running.gets(bytes);
         share.received(bytes);
       },
       onWritten: onProgress,

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Fault } from "../../oci/fault.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { Fill } from "../fill/fill.ts";
@@ -60,4 +61,36 @@ test("a last part is not too short for being small", async () => {
   const fill = new Fill(digest, new MemoryBlobStore(), source, { size: bytes.length, share });
   expect((await fill.stored).size).toBe(bytes.length);
   expect(source.offsets).toEqual([0, 3_999_000]);
+});
+
+test("a source that cannot send the rest of a blob is asked for the whole", async () => {
+  const reason = "a part of a blob, compressed on the way";
+  const fault = new Fault({ kind: "upstream-invalid-response", upstream: "reg.test", reason });
+  const source = new ScriptedSource(bytes, [{ breaksAfter: 100_000 }, { fault }]);
+  const fill = new Fill(digest, new MemoryBlobStore(), source, { size: bytes.length });
+  expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+  expect([source.offsets, source.corruptReports]).toEqual([[0, 100_000, 0], []]);
+});
+
+test("a download that is complete already, without a known size, is stored as it is", async () => {
+  const store = new MemoryBlobStore();
+  const writer = await store.writer(digest, "reg.test");
+  await writer.append(bytes);
+  await writer.suspend();
+  const fault = new Fault({ kind: "invalid-range", reason: "there is no more" });
+  const source = new ScriptedSource(bytes);
+  const opened: number[] = [];
+  const refusing: Source = {
+    upstream: source.upstream,
+    name: source.name,
+    open: (offset) => {
+      opened.push(offset);
+      return Promise.reject(fault);
+    },
+  };
+  const share = new LineShare();
+  share.limit = 3;
+  const fill = new Fill(digest, store, refusing, { share });
+  expect((await fill.stored).size).toBe(bytes.length);
+  expect([opened, share.isDistrusted]).toEqual([[bytes.length], false]);
 });
