@@ -4,7 +4,8 @@ import type { ContainerdLine } from "../scripts/debian.mjs";
 import { type Containerd, hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { allBlobs, bigImage, type Image } from "./harness/images.ts";
+import { allBlobs, bigImage, type Image, manyLayersImage } from "./harness/images.ts";
+import { metric } from "./harness/metrics.ts";
 import { push } from "./harness/push.ts";
 import { longRealTest } from "./harness/real-components.ts";
 import { verifyStore } from "./harness/store-files.ts";
@@ -71,6 +72,28 @@ for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
       await using at = await setUp(image);
       await using containerd = await at.node(line);
       await pullAndRun(containerd);
+      expect(await at.link.delivered()).toBeLessThan(bytesOf(image) + HEADS);
+      await verifyStore(at.cache.data);
+    },
+  );
+}
+
+for (const line of ["1.6", "2.1"] satisfies ContainerdLine[]) {
+  longRealTest(
+    `containerd ${line} pulls an image whose layers were downloaded ahead, each of them once`,
+    async () => {
+      const image = await manyLayersImage({ text: "cold", layers: 40 });
+      await using at = await setUp(image);
+      await using containerd = await at.node(line);
+      await pullAndRun(containerd);
+      const counts = await Promise.all(
+        ["", "_asked"].map((asked) =>
+          metric(at.cache, `entrepot_prefetched_blobs${asked}_total{upstream="reg.test"}`),
+        ),
+      );
+      const [filled = 0, asked = 0] = counts;
+      expect(filled).toBeGreaterThan(20);
+      expect(asked).toBe(filled);
       expect(await at.link.delivered()).toBeLessThan(bytesOf(image) + HEADS);
       await verifyStore(at.cache.data);
     },
