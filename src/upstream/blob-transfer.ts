@@ -2,23 +2,27 @@ import type { Fault } from "../oci/fault.ts";
 import type { KnownRedirect } from "./known-redirect.ts";
 import type { HeldPermit } from "./transport/held-permit.ts";
 
-/** A blob that is being received: a `Transfer` of cache/fetch/source.ts. */
+/** A transfer of a blob's bytes. Cancelling `body` ends it at the sender. */
 export interface BlobTransfer {
-  /** The offset of the body's first byte: the requested one, or 0 from a registry without ranges. */
+  /** The offset in the blob of the body's first byte. */
   readonly start: number;
-  /** The complete blob's size in bytes, if the registry stated it. */
+  /** The size of the whole blob in bytes, if the sender announced it. */
   readonly size?: number;
-  /** The offset after the body's last byte, if the registry sent a range. */
+  /** The offset after the body's last byte, if the sender supports ranges and this is one. */
   readonly end?: number;
-  /** See `Transfer` of cache/fetch/source.ts. */
+  /** What its host says of the blob's version: those of one host are equal, or the blob has changed. */
   readonly version?: { readonly host: string; readonly tag: string };
   /** Must be read to its end or cancelled, because it holds a connection. Fails with a `Fault`. */
   readonly body: ReadableStream<Uint8Array>;
-  /** See `Transfer` of cache/fetch/source.ts. */
+  /**
+   * Reports that the bytes do not match the requested digest.
+   *
+   * @returns whether the source would now take the blob from elsewhere, such as from another mirror
+   */
   readonly reportCorrupt: (fault: Fault) => boolean;
-  /** See `Transfer` of cache/fetch/source.ts. */
+  /** Has the source ask its next host from now on. Absent if it has no other one. */
   readonly nextHost?: () => void;
-  /** See `Transfer` of cache/fetch/source.ts. */
+  /** Milliseconds for which this machine has kept the sender from sending, by a limit of bytes per second. */
   readonly heldBack?: () => number;
 }
 

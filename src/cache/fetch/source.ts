@@ -1,29 +1,10 @@
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
-import type { Fault } from "../../oci/fault.ts";
+import type { BlobTransfer } from "../../upstream/blob-transfer.ts";
 
-/** A transfer of a blob's bytes. Cancelling `body` ends it at the sender. */
-export interface Transfer {
-  /** The offset in the blob of the body's first byte. */
-  readonly start: number;
-  /** The size of the whole blob in bytes, if the sender announced it. */
-  readonly size?: number;
-  /** The offset after the body's last byte, if the sender supports ranges and this is one. */
-  readonly end?: number;
-  /** What its host says of the blob's version: those of one host are equal, or the blob has changed. */
-  readonly version?: { readonly host: string; readonly tag: string };
-  readonly body: ReadableStream<Uint8Array>;
-  /**
-   * Reports that the bytes do not match the requested digest.
-   *
-   * @returns whether the source would now take the blob from elsewhere, such as from another mirror
-   */
-  readonly reportCorrupt: (fault: Fault) => boolean;
+/** A transfer of a blob's bytes, whoever sends them. */
+export interface Transfer extends BlobTransfer {
   /** How long ago the upstream last answered for the place for which the source vouches, in milliseconds; by default, now. */
   readonly answeredAgo?: number;
-  /** Has the source ask its next host from now on. Absent if it has no other one. */
-  readonly nextHost?: () => void;
-  /** Milliseconds for which this machine has kept the sender from sending, by a limit of bytes per second. */
-  readonly heldBack?: () => number;
 }
 
 /** The part of `ReadableStreamDefaultReader` that is needed to read a body. */
