@@ -1,26 +1,106 @@
 import { describe, expect, test } from "bun:test";
-import { randomContent } from "./harness/content.ts";
+import { type Content, randomContent } from "./harness/content.ts";
+import type { Entrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
-import { digestFrom, startReplicas } from "./harness/replicas.ts";
+import { isLong } from "./harness/real-components.ts";
+import { digestFrom, type Replicas, startReplicas, statusOf } from "./harness/replicas.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
+/** Bytes per second, of each connection. */
+const RATE = 30 * MIB;
 
 /** Bytes of blobs that the upstream has sent: a large blob is requested in parts. */
 function sent(upstream: ScriptedUpstream): number {
   return upstream.requests({ kind: "blob" }).reduce((sum, request) => sum + request.sent, 0);
 }
 
+/** Begins to download a blob at two clients of each replica, except for one. Returns what they get. */
+function clients(replicas: Replicas, blob: Content, except?: number): Promise<Set<string>> {
+  const asked = replicas.all.filter((_, number) => number !== except);
+  const downloads = asked.flatMap((one) => [one, one]);
+  return Promise.all(downloads.map((one) => digestFrom(one, "app", blob))).then(
+    (digests) => new Set(digests),
+  );
+}
+
+function replica(replicas: Replicas, number: number | undefined): Entrepot {
+  const found = replicas.all[number ?? -1];
+  if (!found) throw new Error(`there is no replica ${number}`);
+  return found;
+}
+
+/** The part of a blob that is sent to a process which is stopped: its socket takes some MiB. */
+const UNREAD = 8 * MIB;
+
 describe("three replicas", () => {
-  test("have a blob downloaded once, however many clients of each want it", async () => {
-    await using upstream = await startScriptedUpstream();
-    const blob = randomContent(16 * MIB);
-    upstream.addBlob("app", blob);
-    upstream.respond(() => faults.slow(20 * MIB));
-    await using replicas = await startReplicas({ url: upstream.url });
-    const clients = replicas.all.flatMap((replica) => Array.from({ length: 4 }, () => replica));
-    const digests = await Promise.all(clients.map((replica) => digestFrom(replica, "app", blob)));
-    expect(new Set(digests)).toEqual(new Set([blob.digest]));
-    expect(sent(upstream)).toBe(blob.size);
+  let seed = 100;
+
+  async function world(): Promise<{
+    readonly upstream: ScriptedUpstream;
+    readonly replicas: Replicas;
+    readonly blob: () => Content;
+    readonly close: () => Promise<void>;
+  }> {
+    const closing = new AsyncDisposableStack();
+    const upstream = closing.use(await startScriptedUpstream());
+    upstream.respond(() => faults.slow(RATE));
+    const replicas = closing.use(await startReplicas({ url: upstream.url }));
+    return {
+      upstream,
+      replicas,
+      blob() {
+        const blob = randomContent(20 * MIB, (seed += 1));
+        upstream.addBlob("app", blob);
+        upstream.forget();
+        return blob;
+      },
+      close: () => closing.disposeAsync(),
+    };
+  }
+
+  test("download a blob once, and go on at its offset where the one that downloads is killed, and comes back", async () => {
+    const { upstream, replicas, blob, close } = await world();
+    const one = blob();
+    expect(await clients(replicas, one)).toEqual(new Set([one.digest]));
+    expect(sent(upstream)).toBe(one.size);
+
+    const two = blob();
+    const [first = 0] = replicas.order(two);
+    const received = clients(replicas, two, first);
+    await until(() => sent(upstream) > two.size / 3, { what: "a third of the blob" });
+    await replica(replicas, first).stop("SIGKILL");
+    expect(await received).toEqual(new Set([two.digest]));
+    // Some had been sent, and not passed on.
+    expect(sent(upstream)).toBeLessThan(two.size + UNREAD);
+
+    const before = sent(upstream);
+    const again = await replicas.restart(first);
+    expect(await digestFrom(again, "app", two)).toBe(two.digest);
+    expect(sent(upstream)).toBe(before);
+    await close();
   });
+
+  test.skipIf(!isLong)(
+    "go on where the one that downloads is stopped, which has it as well when it goes on",
+    async () => {
+      const { upstream, replicas, blob, close } = await world();
+      for (let round = 0; round < 3; round += 1) {
+        const stopped = blob();
+        const [first = 0, second] = replicas.order(stopped);
+        const received = clients(replicas, stopped, first);
+        await until(() => sent(upstream) > stopped.size / 4, { what: "a quarter of the blob" });
+        replica(replicas, first).signal("SIGSTOP");
+        expect(await received).toEqual(new Set([stopped.digest]));
+        expect(sent(upstream)).toBeLessThan(stopped.size + UNREAD);
+        const { problems } = await statusOf(replica(replicas, second));
+        expect(problems).toContain("silent-member");
+        replica(replicas, first).signal("SIGCONT");
+        expect(await digestFrom(replica(replicas, first), "app", stopped)).toBe(stopped.digest);
+      }
+      await close();
+    },
+    60_000,
+  );
 });

@@ -6,6 +6,7 @@ import { parseUpstreamName } from "../../src/oci/names.ts";
 import type { Content } from "./content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./entrepot.ts";
 import { freePort } from "./free-port.ts";
+import { until } from "./waiting.ts";
 import { tempDir } from "./temp-dir.ts";
 
 const SECRET = "the secret of a cluster in a test";
@@ -17,6 +18,8 @@ export interface ReplicasOptions {
   readonly count?: number;
   /** What differs in `cluster` of a replica: by its number, and given the addresses of all. */
   readonly cluster?: (number: number, members: readonly string[]) => object;
+  /** Whether to wait until each has found all others alive. Default: true. */
+  readonly knowEachOther?: boolean;
   /** What differs in the upstream. */
   readonly upstream?: object;
 }
@@ -37,6 +40,7 @@ export async function startReplicas({
   count = 3,
   cluster = () => ({}),
   upstream = {},
+  knowEachOther = true,
 }: ReplicasOptions): Promise<Replicas> {
   const closing = new AsyncDisposableStack();
   const dir = closing.use(await tempDir("replicas"));
@@ -63,6 +67,7 @@ export async function startReplicas({
   };
   try {
     const all = await Promise.all(members.map((_, number) => start(number)));
+    if (knowEachOther) await Promise.all(all.map((replica) => knowsLiving(replica, count)));
     return {
       all,
       members,
@@ -78,6 +83,28 @@ export async function startReplicas({
     await closing.disposeAsync();
     throw error;
   }
+}
+
+/** Waits until a replica has found so many alive, itself included. */
+export function knowsLiving(replica: Entrepot, count: number): Promise<unknown> {
+  const what = `${count} living replicas`;
+  return until(async () => (await statusOf(replica)).living === count, { what });
+}
+
+/** What a replica tells of its cluster. */
+export async function statusOf(
+  replica: Entrepot,
+): Promise<{ readonly living: number; readonly problems: readonly string[] }> {
+  const response = await replica.getAdmin("/api/v1/status");
+  // The shape is that of the cache's own status, which the caller compares with what it expects.
+  const { cluster } = (await response.json()) as {
+    readonly cluster?: {
+      readonly members: readonly { readonly state: string }[];
+      readonly degraded: readonly { readonly kind: string }[];
+    };
+  };
+  const living = (cluster?.members ?? []).filter(({ state }) => state !== "silent").length;
+  return { living, problems: (cluster?.degraded ?? []).map(({ kind }) => kind) };
 }
 
 function orderOf(urls: readonly string[], text: string): number[] {

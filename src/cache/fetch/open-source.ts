@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Fault, isLocalFault } from "../../oci/fault.ts";
 import type { ChunkReader, NearLimits, Source, Transfer, TransferUse } from "./source.ts";
 
@@ -76,16 +77,16 @@ class Patience {
     // Nobody may look at it any more once its source was given up.
     settled.catch(() => {});
     for (let limit = milliseconds; ; limit = this.#near.stallMs) {
-      const { promise, resolve } = Promise.withResolvers<"over">();
-      const timer = setTimeout(resolve, limit, "over");
-      try {
-        if ((await Promise.race([settled, promise])) !== "over") return await settled;
-      } finally {
-        clearTimeout(timer);
-      }
-      const isAlive = await this.#near.isAlive?.(this.#signal);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, limit);
+      await Promise.race([settled, promise]).finally(() => clearTimeout(timer));
       if (isSettled) return settled;
-      if (!isAlive) throw this.#silent(limit);
+      // What has arrived while this machine was busy was in time.
+      await setImmediate();
+      const isAlive = !isSettled && this.#near.isAlive?.(this.#signal);
+      await Promise.race([settled, isAlive]);
+      if (isSettled) return settled;
+      if (!(await isAlive)) throw this.#silent(limit);
     }
   }
 

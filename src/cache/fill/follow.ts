@@ -26,7 +26,7 @@ export interface FollowOptions extends BodyEvents {
    * body that nobody reads would leave a connection open.
    */
   readonly openAhead?: (from: number) => Promise<Transfer>;
-  /** Whether it gives up where the fill cannot go on, rather than go on by itself. By default, it goes on. */
+  /** Whether it gives up where the fill cannot go on, rather than go on by itself. */
   readonly endsWithFill?: boolean;
   /** Allows the only follower to leave while the disk is slower than the source. By default, it stays. */
   readonly detours?: Detours;
@@ -83,10 +83,8 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
         ({ attempt } = fill);
       }
       if (fill.isVerified && position === fill.size) return undefined;
-      if (fill.resumePoint && (isFillUnreadable || position >= fill.resumePoint.length)) {
-        if (options.endsWithFill) return stall(fill.fault ?? restartedFault(fill));
-        return readUncached(fill.resumePoint);
-      }
+      if (fill.resumePoint && (isFillUnreadable || position >= fill.resumePoint.length))
+        return options.endsWithFill ? stall(restartedFault(fill)) : readUncached(fill.resumePoint);
       if (fill.fault && !fill.resumePoint) return stall(fill.fault);
       if (fill.available > position) {
         ahead?.cancel();

@@ -34,8 +34,11 @@ export interface MemberHealthOptions {
   readonly pauses?: { readonly first: number; readonly longest: number; readonly check: number };
 }
 
-/** How long an answer to a ping may take, in milliseconds. */
-const PING_TIMEOUT_MS = 500;
+/**
+ * How long an answer to a ping may take, in milliseconds. A machine that is busy may need a second; together with
+ * the silence before it, no pull waits for 3 s.
+ */
+const PING_TIMEOUT_MS = 1500;
 /** Of those that are down, and between looks at those that are up. */
 const PAUSES = { first: 250, longest: 5000, check: 15_000 };
 

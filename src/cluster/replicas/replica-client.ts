@@ -116,8 +116,11 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof UnfitError) return { kind: error.kind, reason };
   const code = systemCode(error) ?? "";
   if (/CERT|ALTNAME|UNABLE_TO_/.test(code)) return { kind: "member-certificate", reason: code };
-  const isTimeout = error instanceof DOMException && error.name === "TimeoutError";
-  return { kind: "silent-member", reason: isTimeout ? "no answer in time" : code || reason };
+  return { kind: "silent-member", reason: isTimeout(error) ? "no answer in time" : code || reason };
+}
+
+export function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
 }
 
 function unfit({ status, headers }: GetResponse, isProven: boolean): UnfitError {

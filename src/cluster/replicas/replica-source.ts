@@ -10,9 +10,8 @@ import type { Following } from "./following.ts";
 import { HEADERS, type Question, targetOf } from "./protocol.ts";
 import { failureOf, type ReplicaClient } from "./replica-client.ts";
 
-/** Until the head of an answer, and between bytes, in milliseconds; then a ping decides. */
-const FIRST_BYTE_MS = 1000;
-const STALL_MS = 2000;
+/** After so long without a byte, in milliseconds, a ping decides whether to wait on. */
+const SILENT_MS = 1000;
 /** Before the same is asked again, in milliseconds: the other one has held the question for a while. */
 const AGAIN_MS = 20;
 /**
@@ -49,8 +48,8 @@ export class ReplicaSource implements Source {
     this.vouchesFor = question.repository;
     this.name = `${question.upstream}/${question.repository} at ${member.id}`;
     this.near = {
-      firstByteMs: FIRST_BYTE_MS,
-      stallMs: STALL_MS,
+      firstByteMs: SILENT_MS,
+      stallMs: SILENT_MS,
       isAlive: () => this.#isAlive(),
     };
   }

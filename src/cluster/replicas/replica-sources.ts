@@ -8,7 +8,7 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Member, Members } from "../members/members.ts";
 import { neighboursOf, rendezvousOrder } from "../members/order.ts";
 import { HEADERS, type Question, targetOf } from "./protocol.ts";
-import { failureOf, readBody } from "./replica-client.ts";
+import { failureOf, isTimeout, readBody } from "./replica-client.ts";
 import { type Asking, ReplicaSource } from "./replica-source.ts";
 
 /** The most that are asked to download a blob, one after the other: the second if the first one is gone. */
@@ -96,7 +96,9 @@ export class ReplicaSources implements NearSources {
         const found = await this.#ask(member, { what: "manifests", ...place, digest, isHere });
         if (found) return found;
       } catch (error) {
-        this.#asking.health.failed(member, failureOf(error));
+        // One that is slow may be busy: a ping decides, for which this download does not wait.
+        if (isTimeout(error)) void this.#asking.health.isAlive(member);
+        else this.#asking.health.failed(member, failureOf(error));
       } finally {
         ended();
       }
