@@ -1,6 +1,7 @@
 export type ContainerdLine = "1.6" | "1.7" | "2.1";
 
 export const packages: Readonly<Record<string, string>>;
+export const postgresBin: string;
 export const benchPackages: Readonly<Record<string, string>>;
 export function missingPackages(wanted?: Readonly<Record<string, string>>): string[];
 export function unavailableReason(): string | undefined;

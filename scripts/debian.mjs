@@ -4,7 +4,15 @@ import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { apt, capture, withLock } from "./apt.mjs";
+import { ownSuite } from "./debian-sources.mjs";
 import { ensureUnpacked } from "./debian-unpack.mjs";
+
+/** The major version of PostgreSQL that each Debian suite has. */
+const postgresVersions = { bookworm: 15, trixie: 17, forky: 18 };
+const postgresVersion = postgresVersions[ownSuite()] ?? 17;
+
+/** The folder with `initdb` and `postgres`. */
+export const postgresBin = `/usr/lib/postgresql/${postgresVersion}/bin`;
 
 /** The packages that the tests need, each with a file that shows that the package is usable. */
 export const packages = {
@@ -15,6 +23,7 @@ export const packages = {
   "busybox-static": "/bin/busybox",
   nginx: "/usr/sbin/nginx",
   tinyproxy: "/usr/bin/tinyproxy",
+  [`postgresql-${postgresVersion}`]: `${postgresBin}/postgres`,
   openssl: "/usr/bin/openssl",
   systemd: "/usr/bin/systemd-analyze",
   strace: "/usr/bin/strace",
@@ -116,7 +125,7 @@ async function install(names) {
 }
 
 /**
- * Keeps containerd, nginx, docker-registry and tinyproxy from starting on installation: invoke-rc.d
+ * Keeps containerd, nginx, docker-registry, PostgreSQL and tinyproxy from starting on installation: invoke-rc.d
  * and deb-systemd-invoke run policy-rc.d first, and its exit code 101 forbids the start. An
  * existing policy-rc.d is kept, because the machine's owner has set that policy. Returns a function
  * that removes it again.
