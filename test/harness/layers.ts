@@ -143,6 +143,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       members: ["."],
       // What replicas ask each other.
       replicas: [".", "members"],
+      // What replicas tell each other over a database.
+      ledger: [],
     },
     above: ["cluster.ts"],
   },
