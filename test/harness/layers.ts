@@ -145,6 +145,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       replicas: [".", "members"],
       // What replicas tell each other over a database.
       ledger: [],
+      // The database of it.
+      postgres: ["ledger"],
     },
     above: ["cluster.ts"],
   },

@@ -1,0 +1,47 @@
+import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
+
+/** Classes of SQLSTATE that are about the statement or its data: another one may succeed. */
+const STATEMENT_CLASSES: ReadonlySet<string> = new Set(["21", "22", "23", "40", "54"]);
+/** A statement took longer than it may, or was cancelled. */
+const CANCELLED = "57014";
+
+/** What the person who runs the database can do about some errors. */
+const ADVICE: Readonly<Record<string, string>> = {
+  "25006": "the server is read-only, such as a standby: use the address of the primary",
+  "28000": "the server does not accept this user: see its pg_hba.conf",
+  "28P01": "the user or the password is wrong",
+  "3D000": "there is no such database: create it",
+  "42501": "the user lacks a permission: let it own the database",
+  "53100": "the server's disk is full",
+  "53300": "the server has no connection left: raise max_connections",
+  "57P03": "the server is starting or stopping",
+  XX000: "the server has an internal error, as with a full disk: see its log",
+};
+
+/** The SQLSTATE with which the server answered; `undefined` if it did not answer. */
+export function sqlState(error: unknown): string | undefined {
+  const code = systemCode(error);
+  // Codes of the system are longer, such as ECONNREFUSED.
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && code !== "EPIPE" ? code : undefined;
+}
+
+/** Whether an error is about the one statement, so that another may succeed: the server works. */
+export function isOfStatement(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && (STATEMENT_CLASSES.has(state.slice(0, 2)) || state === CANCELLED);
+}
+
+/** What went wrong, for people, without the password. */
+export function describeDatabaseError(error: unknown): string {
+  const state = sqlState(error);
+  if (state !== undefined) {
+    const message = error instanceof Error ? error.message : "";
+    const advice = ADVICE[state];
+    return advice === undefined ? `${message} (${state})` : `${advice} (${state}: ${message})`;
+  }
+  const code = systemCode(error);
+  if (code === "ECONNREFUSED") return "nothing listens at its address (ECONNREFUSED)";
+  if (code === "ECONNRESET" || code === "EPIPE") return `it broke the connection (${code})`;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `its name cannot be resolved (${code})`;
+  return describeSystemError(error);
+}

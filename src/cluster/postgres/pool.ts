@@ -1,0 +1,119 @@
+import {
+  Kysely,
+  type PostgresCursor,
+  PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type PostgresQueryResult,
+} from "kysely";
+import { Pool, type PoolClient } from "pg";
+import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import { clientConfig, Sockets } from "./connection.ts";
+import { isOfStatement } from "./database-error.ts";
+
+export interface PoolLimits {
+  readonly connections: number;
+  /** How long a statement may take, in milliseconds. */
+  readonly statementMs: number;
+  /** How long connecting, or waiting for a connection, may take. Default: 400. */
+  readonly connectMs?: number;
+}
+
+/** A database that is reached over connections which come and go. */
+export interface Database<Tables> {
+  readonly db: Kysely<Tables>;
+  /** Ends all connections, also those to a server that hangs. */
+  close(): Promise<void>;
+}
+
+const CONNECT_MS = 400;
+const IDLE_MS = 10_000;
+/** How long connections may take to end in an orderly way. */
+const GOODBYE_MS = 500;
+
+/** Opens no connection yet: they are opened when they are needed, and closed when they are not. */
+export function openDatabase<Tables>(
+  settings: DatabaseSettings,
+  { connections, statementMs, connectMs = CONNECT_MS }: PoolLimits,
+): Database<Tables> {
+  const sockets = new Sockets();
+  const pool = new Pool({
+    ...clientConfig(settings, { connectMs, statementMs }, sockets),
+    max: connections,
+    idleTimeoutMillis: IDLE_MS,
+    allowExitOnIdle: true,
+  });
+  // Whoever uses a connection that breaks has its error from there; one that is idle is replaced.
+  pool.on("connect", (client) => client.on("error", () => {}));
+  pool.on("error", () => {});
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: new GivingUpPool(pool) }) });
+  return {
+    db,
+    async close() {
+      const goodbye = setTimeout(() => sockets.destroy(), GOODBYE_MS);
+      await db.destroy();
+      clearTimeout(goodbye);
+    },
+  };
+}
+
+/**
+ * A pool that never gives a connection again on which a statement got no answer, or one that may be the last.
+ * Kysely gives it back as if it were good, and everybody who got it then would wait for the answer to a statement
+ * of somebody else.
+ */
+class GivingUpPool implements PostgresPool {
+  readonly options = {};
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    return new GivingUpClient(await this.#pool.connect());
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end();
+  }
+}
+
+class GivingUpClient implements PostgresPoolClient {
+  readonly #client: PoolClient;
+  #failure: unknown;
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+  }
+
+  query<Row>(statement: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<Row>>;
+  query<Row>(cursor: PostgresCursor<Row>): PostgresCursor<Row>;
+  query<Row>(
+    statement: string | PostgresCursor<Row>,
+    parameters: readonly unknown[] = [],
+  ): Promise<PostgresQueryResult<Row>> | PostgresCursor<Row> {
+    if (typeof statement !== "string") throw new Error("cursors are not used: read pages instead");
+    return this.#run(statement, parameters);
+  }
+
+  async #run<Row>(
+    statement: string,
+    parameters: readonly unknown[],
+  ): Promise<PostgresQueryResult<Row>> {
+    // Another statement, such as a rollback, would wait behind the one that is not answered.
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      const result: unknown = await this.#client.query(statement, [...parameters]);
+      // Kysely infers the rows from the statement, and says what it reads of the client's result.
+      return result as PostgresQueryResult<Row>;
+    } catch (error) {
+      if (!isOfStatement(error)) this.#failure = error;
+      throw error;
+    }
+  }
+
+  release(mustDestroy = false): void {
+    this.#client.release(mustDestroy || this.#failure !== undefined);
+  }
+}
