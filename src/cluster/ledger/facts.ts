@@ -89,6 +89,8 @@ export type Order =
 export interface AppliedFact {
   readonly kind: "applied";
   readonly order: OrderId;
+  /** How many images it concerned here. */
+  readonly images: number;
 }
 
 /** What is told without waiting. */

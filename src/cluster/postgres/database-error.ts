@@ -1,7 +1,9 @@
 import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 
-/** Classes of SQLSTATE that are about the statement or its data: another one may succeed. */
-const STATEMENT_CLASSES: ReadonlySet<string> = new Set(["21", "22", "23", "40", "54"]);
+/** Classes of SQLSTATE that are about what a statement says: it never succeeds. */
+const DATA_CLASSES: ReadonlySet<string> = new Set(["21", "22", "23", "54"]);
+/** What a statement met by chance, such as a deadlock. */
+const CHANCE_CLASS = "40";
 /** A statement took longer than it may, or was cancelled. */
 const CANCELLED = "57014";
 
@@ -25,10 +27,15 @@ export function sqlState(error: unknown): string | undefined {
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && code !== "EPIPE" ? code : undefined;
 }
 
+/** Whether an error is about what the statement says, so that it never succeeds: the server works. */
+export function isOfData(error: unknown): boolean {
+  return DATA_CLASSES.has(sqlState(error)?.slice(0, 2) ?? "");
+}
+
 /** Whether an error is about the one statement, so that another may succeed: the server works. */
 export function isOfStatement(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== undefined && (STATEMENT_CLASSES.has(state.slice(0, 2)) || state === CANCELLED);
+  return state === CANCELLED || state?.startsWith(CHANCE_CLASS) === true || isOfData(error);
 }
 
 /** What went wrong, for people, without the password. */
@@ -43,5 +50,8 @@ export function describeDatabaseError(error: unknown): string {
   if (code === "ECONNREFUSED") return "nothing listens at its address (ECONNREFUSED)";
   if (code === "ECONNRESET" || code === "EPIPE") return `it broke the connection (${code})`;
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `its name cannot be resolved (${code})`;
+  const message = error instanceof Error ? error.message : "";
+  if (/timeout/i.test(message)) return "it does not answer";
+  if (message.startsWith("Connection terminated")) return "it ended the connection";
   return describeSystemError(error);
 }

@@ -1,20 +1,13 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { sql } from "kysely";
-import { parseDatabaseUrl } from "../../config/cluster/database-url.ts";
-import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
 import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
+import { databaseSettings } from "../../../test/harness/postgres-ledger.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { failureOf } from "../../../test/harness/waiting.ts";
 import { describeDatabaseError } from "./database-error.ts";
 import { migrateLedger, SCHEMA_VERSION } from "./migrations.ts";
 import { type Database, openDatabase } from "./pool.ts";
 import type { LedgerTables } from "./tables.ts";
-
-function settingsOf(url: string): DatabaseSettings {
-  const settings = parseDatabaseUrl(url);
-  if (typeof settings === "string") throw new Error(`the URL ${settings}`);
-  return settings;
-}
 
 let postgres: Postgres;
 beforeAll(async () => {
@@ -25,7 +18,7 @@ afterAll(async () => postgres?.[Symbol.asyncDispose]());
 const LIMITS = { connections: 2, statementMs: 300 };
 
 function open(url: string): Database<LedgerTables> & AsyncDisposable {
-  const database = openDatabase<LedgerTables>(settingsOf(url), LIMITS);
+  const database = openDatabase<LedgerTables>(databaseSettings(url), LIMITS);
   return { ...database, [Symbol.asyncDispose]: () => database.close() };
 }
 

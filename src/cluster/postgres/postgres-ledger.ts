@@ -1,0 +1,295 @@
+import { withTimeout } from "../../cache/with-timeout.ts";
+import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { Digest } from "../../oci/digest.ts";
+import type { Tag } from "../../oci/names.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { Fact, ManifestFact, Order, TagFact } from "../ledger/facts.ts";
+import { Hearing } from "../ledger/hearing.ts";
+import {
+  type Ledger,
+  LedgerAwayError,
+  type LedgerHearer,
+  type LedgerState,
+  QUESTION_MS,
+} from "../ledger/ledger.ts";
+import { Outbox } from "../ledger/outbox.ts";
+import { describeDatabaseError, isOfStatement } from "./database-error.ts";
+import type { ReplicaIdentity } from "./heartbeat.ts";
+import { Looks } from "./looks.ts";
+import { newsOf, parseMessage } from "./messages.ts";
+import { migrateLedger } from "./migrations.ts";
+import { type Database, openDatabase } from "./pool.ts";
+import { Presence } from "./presence.ts";
+import { askManifest, askTag } from "./questions.ts";
+import { recordOrder } from "./record-order.ts";
+import type { ServerClock } from "./server-clock.ts";
+import type { LedgerTables } from "./tables.ts";
+import { tellAll } from "./telling.ts";
+
+/** What happens to the ledger, for whoever shows it. */
+export interface LedgerEvents {
+  changed(state: LedgerState): void;
+  /** The other replicas that are alive, each second while the ledger is up. */
+  replicas(others: readonly ReplicaIdentity[]): void;
+  /** The database does not take a fact. It was left out. */
+  refused(fact: Fact, reason: string): void;
+}
+
+export interface PostgresLedgerOptions {
+  readonly settings: DatabaseSettings;
+  readonly replica: ReplicaIdentity;
+  readonly events: LedgerEvents;
+  /** How often to look what changed, beside notifications, in milliseconds. Default: 30 s. */
+  readonly lookMs?: number;
+}
+
+/** What the ledger is at, for people. */
+export interface LedgerFigures {
+  /** Facts that are still to be told. */
+  readonly untold: number;
+  /** How long ago everything was heard that others had told, in milliseconds; `undefined` if it never was. */
+  readonly lagMs: number | undefined;
+}
+
+/** Statements of requests, which never wait for anything else. */
+const QUESTIONS = { connections: 2, statementMs: 300 };
+/** Of everything that happens behind. */
+const WORK = { connections: 2, statementMs: 3000 };
+/** Questions that may be unanswered at once. */
+const MAX_QUESTIONS = 256;
+const LOOK_MS = 30_000;
+/** How long the rest may take to be told at the end. */
+const FAREWELL_MS = 1000;
+
+/** The ledger in PostgreSQL. It connects by itself, again and again, and never makes anybody wait for that. */
+export class PostgresLedger implements Ledger {
+  readonly #options: PostgresLedgerOptions;
+  readonly #questions: Database<LedgerTables>;
+  readonly #work: Database<LedgerTables>;
+  readonly #presence: Presence;
+  readonly #outbox: Outbox;
+  #hearing: Hearing | undefined;
+  #looks: Looks | undefined;
+  #asked = 0;
+  /** Whether a question was not answered in time since the last heartbeat. */
+  #isDoubtful = false;
+  #isLooking = false;
+  #mustLook = true;
+  /** How often this has come up, and of which of these times the hearer has heard everything. */
+  #ups = 0;
+  #caughtUp = 0;
+  /** When the last look began. */
+  #lookedAt: number | undefined;
+
+  constructor(options: PostgresLedgerOptions) {
+    const { settings, replica, events } = options;
+    this.#options = options;
+    this.#questions = openDatabase(settings, QUESTIONS);
+    this.#work = openDatabase(settings, WORK);
+    this.#outbox = new Outbox({
+      now,
+      tell: (facts) =>
+        tellAll(facts, {
+          db: this.#work.db,
+          run: this.#presence.run,
+          clock: () => this.#clock(),
+          now,
+          refused: (fact, reason) => events.refused(fact, reason),
+        }),
+    });
+    this.#presence = new Presence({
+      settings,
+      replica,
+      now,
+      heard: () => this.#looks?.cursor,
+      events: {
+        prepare: () => migrateLedger(this.#work.db),
+        beaten: ({ others }) => {
+          events.replicas(others);
+          this.#beaten();
+        },
+        notified: (text) => this.#notified(text),
+        changed: (state) => this.#changed(state),
+      },
+    });
+  }
+
+  get state(): LedgerState {
+    return this.#presence.state;
+  }
+
+  get figures(): LedgerFigures {
+    const lookedAt = this.#lookedAt;
+    return {
+      untold: this.#outbox.size,
+      lagMs: lookedAt === undefined ? undefined : now() - lookedAt,
+    };
+  }
+
+  tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined> {
+    return this.#ask(() => askTag(this.#questions.db, repo, tag));
+  }
+
+  manifest(
+    repo: RepositoryRef,
+    digest: Digest,
+  ): Promise<Pick<ManifestFact, "size" | "mediaType" | "ageMs"> | undefined> {
+    return this.#ask(() => askManifest(this.#questions.db, repo, digest));
+  }
+
+  tell(fact: Fact): void {
+    this.#outbox.add(fact);
+    if (this.#isUp) void this.#flush();
+  }
+
+  async order(order: Order): Promise<void> {
+    const { state } = this;
+    if (state.state === "away") throw new LedgerAwayError(`the ledger is away: ${state.reason}`);
+    const at = this.#clock().earliest() - order.ageMs;
+    try {
+      await recordOrder(this.#work.db, this.#presence.run.instance, order, at);
+    } catch (cause) {
+      this.#failed(cause);
+      const reason = describeDatabaseError(cause);
+      throw new LedgerAwayError(`the ledger did not take it: ${reason}`, { cause });
+    }
+  }
+
+  hear(hearer: LedgerHearer): void {
+    const hearing = new Hearing(hearer);
+    this.#hearing = hearing;
+    this.#looks = new Looks({
+      db: this.#work.db,
+      hearing,
+      clock: () => this.#presence.clock,
+      heardBefore: () => this.#presence.heardBefore,
+    });
+    void this.#look();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isUp) await withTimeout(FAREWELL_MS, this.#flush());
+    await this.#presence.close();
+    await Promise.all([this.#questions.close(), this.#work.close()]);
+  }
+
+  get #isUp(): boolean {
+    return this.state.state === "up";
+  }
+
+  /** @throws Error before the database was ever reached */
+  #clock(): ServerClock {
+    const { clock } = this.#presence;
+    if (!clock) throw new Error("the database was not reached yet");
+    return clock;
+  }
+
+  /**
+   * No request waits for a ledger that hangs, except the first one: until the next heartbeat says more, there are no
+   * more questions.
+   */
+  async #ask<Answer extends { readonly ageMs: number }>(
+    question: () => Promise<Answer | undefined>,
+  ): Promise<Answer | undefined> {
+    if (!this.#isUp || this.#isDoubtful || this.#asked >= MAX_QUESTIONS) return undefined;
+    this.#asked += 1;
+    const askedAt = now();
+    let isAnswered = false;
+    const answer = question()
+      .catch((error: unknown) => {
+        this.#failed(error);
+        return undefined;
+      })
+      .finally(() => {
+        this.#asked -= 1;
+        isAnswered = true;
+      });
+    const inTime = await withTimeout(QUESTION_MS, answer);
+    if (!isAnswered) {
+      this.#isDoubtful = true;
+      this.#presence.doubt();
+    }
+    return inTime && { ...inTime, ageMs: inTime.ageMs + now() - askedAt };
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      await this.#outbox.flush();
+      if (this.#outbox.takeLoss()) this.#hearing?.lost();
+    } catch (error) {
+      // It is tried again with the next heartbeat.
+      this.#failed(error);
+    }
+  }
+
+  #changed(state: LedgerState): void {
+    if (state.state === "up") {
+      this.#mustLook = true;
+      this.#ups += 1;
+    }
+    this.#options.events.changed(state);
+  }
+
+  #beaten(): void {
+    this.#isDoubtful = false;
+    if (this.#outbox.size > 0) void this.#flush();
+    const { lookMs = LOOK_MS } = this.#options;
+    if (this.#mustLook || now() - (this.#lookedAt ?? 0) >= lookMs) void this.#look();
+  }
+
+  #notified(text: string): void {
+    const { by, what } = parsedNotification(text);
+    const hearing = this.#hearing;
+    if (!hearing || by === this.#presence.run.instance) return;
+    if (what === undefined || hearing.isFull) {
+      this.#mustLook = true;
+      void this.#look();
+      return;
+    }
+    const message = parseMessage(what);
+    if (!message) return;
+    void hearing.hand(() => {
+      const { clock } = this.#presence;
+      return clock && newsOf(message, clock);
+    });
+  }
+
+  async #look(): Promise<void> {
+    const [hearing, looks] = [this.#hearing, this.#looks];
+    if (!hearing || !looks || this.#isLooking || !this.#isUp) return;
+    this.#isLooking = true;
+    this.#mustLook = false;
+    const [startedAt, up] = [now(), this.#ups];
+    try {
+      await looks.look();
+      this.#lookedAt = startedAt;
+      if (up > this.#caughtUp) void hearing.caughtUp();
+      this.#caughtUp = up;
+    } catch (error) {
+      this.#mustLook = true;
+      this.#failed(error);
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  /** The heartbeat decides whether it is the database that failed. */
+  #failed(error: unknown): void {
+    if (!isOfStatement(error)) this.#presence.doubt();
+  }
+}
+
+function now(): number {
+  return performance.now();
+}
+
+/** Anybody with access to the database can notify of anything. */
+function parsedNotification(text: string): { readonly by?: unknown; readonly what?: unknown } {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null) return { what: null };
+    return value;
+  } catch {
+    return { what: null };
+  }
+}

@@ -1,0 +1,174 @@
+import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { LedgerState } from "../ledger/ledger.ts";
+import { describeDatabaseError } from "./database-error.ts";
+import { type Beat, beat, type ReplicaIdentity, type ReplicaRun, sayGoodbye } from "./heartbeat.ts";
+import { NewerLedgerError } from "./migrations.ts";
+import { ServerClock } from "./server-clock.ts";
+import { Session } from "./session.ts";
+
+export interface PresenceEvents {
+  /** Before the replica is present: brings the tables up to date. */
+  prepare(): Promise<void>;
+  /** A heartbeat was answered. Notifications are heard. */
+  beaten(beat: Beat): void;
+  notified(text: string): void;
+  /** `state` has become another one. */
+  changed(state: LedgerState): void;
+}
+
+export interface PresenceOptions {
+  readonly settings: DatabaseSettings;
+  readonly replica: ReplicaIdentity;
+  readonly events: PresenceEvents;
+  /** The last look of this replica, which is kept for its next run. */
+  readonly heard: () => string | undefined;
+  readonly now: () => number;
+}
+
+const BEAT_MS = 1000;
+/** The first and the longest pause after a failure. */
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 10_000;
+const PAUSE_GROWTH = 1.5;
+
+/** Another replica has the id of this one. */
+class TakenIdError extends Error {
+  override readonly name = "TakenIdError";
+
+  constructor(id: string) {
+    super(
+      `another replica says that it is reached at ${id} too: give each its own cluster.advertise`,
+    );
+  }
+}
+
+/**
+ * Keeps a replica present in the database, by a heartbeat each second, whatever becomes of the connection. The
+ * heartbeat decides whether the database is there at all.
+ */
+export class Presence {
+  readonly run: ReplicaRun;
+  readonly #options: PresenceOptions;
+  #state: LedgerState;
+  #clock: ServerClock | undefined;
+  #isClosed = false;
+  #wake = Promise.withResolvers<void>();
+  #pause = FIRST_PAUSE_MS;
+  /** Whether this run has had the id. */
+  #hasId = false;
+  #heard: string | undefined;
+  readonly #ended: Promise<void>;
+
+  constructor(options: PresenceOptions) {
+    this.#options = options;
+    this.run = { ...options.replica, instance: crypto.randomUUID() };
+    this.#state = { state: "away", reason: "it was not reached yet", since: Date.now() };
+    this.#ended = this.#stay();
+  }
+
+  get state(): LedgerState {
+    return this.#state;
+  }
+
+  /** The server's clock; `undefined` before it was ever reached. */
+  get clock(): ServerClock | undefined {
+    return this.#clock;
+  }
+
+  /** The last look of an earlier run of this replica. */
+  get heardBefore(): string | undefined {
+    return this.#heard;
+  }
+
+  /** Has the next heartbeat sent at once: something makes it doubtful that the database is there. */
+  doubt(): void {
+    if (this.#state.state === "up") this.#wake.resolve();
+  }
+
+  /** Says goodbye, if the database is there. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake.resolve();
+    await this.#ended;
+  }
+
+  async #stay(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await this.#session();
+      } catch (error) {
+        this.#isAway(reasonOf(error));
+        // Replicas that lost the database at once do not come back at once.
+        await this.#sleep(this.#pause * (0.75 + Math.random() / 2));
+        this.#pause = Math.min(this.#pause * PAUSE_GROWTH, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  /** Until it is closed. */
+  async #session(): Promise<void> {
+    const { settings, events } = this.#options;
+    await using session = new Session(settings, (text) => events.notified(text));
+    await session.open();
+    await events.prepare();
+    const first = await this.#beat(session, "first");
+    this.#heard ??= first.heard;
+    await session.listen();
+    this.#pause = FIRST_PAUSE_MS;
+    this.#become({ state: "up" });
+    events.beaten(first);
+    let isOver = false;
+    session.whenBroken(() => {
+      if (!isOver) this.#wake.resolve();
+    });
+    try {
+      for (;;) {
+        await this.#sleep(BEAT_MS);
+        if (this.#isClosed) break;
+        events.beaten(await this.#beat(session, "next"));
+      }
+      await sayGoodbye(session.client, this.run).catch(() => {});
+    } finally {
+      isOver = true;
+    }
+  }
+
+  async #beat(session: Session, which: "first" | "next"): Promise<Beat> {
+    const { heard, now } = this.#options;
+    const sent = now();
+    const answer = await beat(session.client, this.run, heard(), !this.#hasId);
+    if (answer.isTaken) throw new TakenIdError(this.run.id);
+    this.#hasId = true;
+    const received = now();
+    // Another server may have taken the place of the one before.
+    if (this.#clock && which === "next") this.#clock.hear(answer.now, sent, received);
+    else this.#clock = new ServerClock(answer.now, sent, received, now);
+    return answer;
+  }
+
+  /** Less, if there is something to do. */
+  async #sleep(milliseconds: number): Promise<void> {
+    if (this.#isClosed) return;
+    const timer = setTimeout(() => this.#wake.resolve(), milliseconds);
+    await this.#wake.promise;
+    clearTimeout(timer);
+    this.#wake = Promise.withResolvers();
+  }
+
+  #isAway(reason: string): void {
+    const before = this.#state;
+    if (before.state === "away" && before.reason === reason) return;
+    const since = before.state === "away" ? before.since : Date.now();
+    this.#become({ state: "away", reason, since });
+  }
+
+  #become(state: LedgerState): void {
+    this.#state = state;
+    this.#options.events.changed(state);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const isOurs = error instanceof TakenIdError || error instanceof NewerLedgerError;
+  return isOurs ? error.message : describeDatabaseError(error);
+}

@@ -1,0 +1,49 @@
+import { type Kysely, sql } from "kysely";
+import type { Order } from "../ledger/facts.ts";
+import { MESSAGES, notifyOf, timeOf } from "./message-sql.ts";
+import type { LedgerTables } from "./tables.ts";
+
+/**
+ * Records an order, and notifies of it unless it is known. Of the orders to pin and to unpin a pattern, the one
+ * that was given last holds, in whatever order they arrive. It survives a crash of the server.
+ *
+ * @param at when it was given, on the server's clock, in milliseconds of the epoch
+ */
+export async function recordOrder(
+  db: Kysely<LedgerTables>,
+  by: string,
+  order: Order,
+  at: number,
+): Promise<void> {
+  const { id, pattern } = order;
+  const moment = sql`least(${timeOf(sql`${at}::float8`)}, clock_timestamp())`;
+  await db.transaction().execute(async (transaction) => {
+    await sql`set local synchronous_commit = on`.execute(transaction);
+    if (order.kind === "purge") {
+      await sql`
+        with put as (
+          insert into purges (id, pattern, at) values (${id}, ${pattern}, ${moment})
+          on conflict (id) do nothing
+          returning *
+        )
+        select ${notifyOf(by, MESSAGES.purges)} from put
+      `.execute(transaction);
+      return;
+    }
+    const isPinned = order.kind === "pin";
+    const platforms = order.kind === "pin" ? order.platforms : [];
+    await sql`
+      with put as (
+        insert into pins as known (pattern, id, is_pinned, platforms, at)
+        values (${pattern}, ${id}, ${isPinned}, ${platforms}::text[], ${moment})
+        on conflict (pattern) do update set
+          id = excluded.id, is_pinned = excluded.is_pinned, platforms = excluded.platforms,
+          at = excluded.at, tx = pg_current_xact_id()
+        where known.id <> excluded.id
+          and (known.at < excluded.at or known.at > clock_timestamp())
+        returning *
+      )
+      select ${notifyOf(by, MESSAGES.pins)} from put
+    `.execute(transaction);
+  });
+}

@@ -1,0 +1,56 @@
+import type { DatabaseSettings } from "../../src/config/cluster/database-settings.ts";
+import { parseDatabaseUrl } from "../../src/config/cluster/database-url.ts";
+import { until } from "./waiting.ts";
+import type { LedgerState } from "../../src/cluster/ledger/ledger.ts";
+import { PostgresLedger } from "../../src/cluster/postgres/postgres-ledger.ts";
+
+/** @throws Error if it is none */
+export function databaseSettings(url: string): DatabaseSettings {
+  const settings = parseDatabaseUrl(url);
+  if (typeof settings === "string") throw new Error(`the URL ${settings}`);
+  return settings;
+}
+
+/** A ledger that remembers what has happened to it. */
+export class TestLedger extends PostgresLedger {
+  readonly states: LedgerState[];
+  readonly refused: string[];
+  /** The ids of the other replicas, as last heard. */
+  readonly others: () => readonly string[];
+
+  constructor(url: string, id: string, lookMs?: number) {
+    const states: LedgerState[] = [];
+    const refused: string[] = [];
+    let others: readonly string[] = [];
+    super({
+      settings: databaseSettings(url),
+      replica: { id, url: id, version: "1" },
+      events: {
+        changed: (state) => states.push(state),
+        replicas: (living) => (others = living.map((other) => other.id)),
+        refused: (fact, reason) => refused.push(`${fact.kind}: ${reason}`),
+      },
+      ...(lookMs === undefined ? {} : { lookMs }),
+    });
+    this.states = states;
+    this.refused = refused;
+    this.others = () => others;
+  }
+
+  async isUp(): Promise<this> {
+    const detail = (): string => JSON.stringify(this.state);
+    await until(() => this.state.state === "up", {
+      what: "the ledger to be up",
+      detail,
+      within: 20_000,
+    });
+    return this;
+  }
+
+  /** Resolves with the reason. */
+  async isAway(): Promise<string> {
+    return until(() => (this.state.state === "away" ? this.state.reason : undefined), {
+      what: "the ledger to be away",
+    });
+  }
+}
