@@ -11,6 +11,9 @@ export function databaseSettings(url: string): DatabaseSettings {
   return settings;
 }
 
+/** Tests need not wait for a whole second. */
+const BEAT_MS = 100;
+
 /** A ledger that remembers what has happened to it. */
 export class TestLedger extends PostgresLedger {
   readonly states: LedgerState[];
@@ -30,6 +33,7 @@ export class TestLedger extends PostgresLedger {
         replicas: (living) => (others = living.map((other) => other.id)),
         refused: (fact, reason) => refused.push(`${fact.kind}: ${reason}`),
       },
+      beatMs: BEAT_MS,
       ...(lookMs === undefined ? {} : { lookMs }),
     });
     this.states = states;

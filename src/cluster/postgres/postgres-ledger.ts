@@ -39,7 +39,9 @@ export interface PostgresLedgerOptions {
   readonly settings: DatabaseSettings;
   readonly replica: ReplicaIdentity;
   readonly events: LedgerEvents;
-  /** How often to look what changed, beside notifications, in milliseconds. Default: 30 s. */
+  /** How often to say that this replica is alive, in milliseconds. Default: each second. */
+  readonly beatMs?: number;
+  /** How often to look what changed, beside notifications, in milliseconds. Default: each 30 s. */
   readonly lookMs?: number;
 }
 
@@ -57,6 +59,7 @@ const QUESTIONS = { connections: 2, statementMs: 300 };
 const WORK = { connections: 2, statementMs: 3000 };
 /** Questions that may be unanswered at once. */
 const MAX_QUESTIONS = 256;
+const BEAT_MS = 1000;
 const LOOK_MS = 30_000;
 /** How long the rest may take to be told at the end. */
 const FAREWELL_MS = 1000;
@@ -82,7 +85,7 @@ export class PostgresLedger implements Ledger {
   #lookedAt: number | undefined;
 
   constructor(options: PostgresLedgerOptions) {
-    const { settings, replica, events } = options;
+    const { settings, replica, events, beatMs = BEAT_MS } = options;
     this.#options = options;
     this.#questions = openDatabase(settings, QUESTIONS);
     this.#work = openDatabase(settings, WORK);
@@ -101,6 +104,7 @@ export class PostgresLedger implements Ledger {
       settings,
       replica,
       now,
+      beatMs,
       heard: () => this.#looks?.cursor,
       events: {
         prepare: () => migrateLedger(this.#work.db),

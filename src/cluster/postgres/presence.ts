@@ -23,11 +23,11 @@ export interface PresenceOptions {
   /** The last look of this replica, which is kept for its next run. */
   readonly heard: () => string | undefined;
   readonly now: () => number;
+  /** How often it says that it is alive, and how soon it tries again, in milliseconds. */
+  readonly beatMs: number;
 }
 
-const BEAT_MS = 1000;
-/** The first and the longest pause after a failure. */
-const FIRST_PAUSE_MS = 1000;
+/** Pauses after failures become longer: the longest, and how they grow. */
 const LONGEST_PAUSE_MS = 10_000;
 const PAUSE_GROWTH = 1.5;
 
@@ -53,7 +53,7 @@ export class Presence {
   #clock: ServerClock | undefined;
   #isClosed = false;
   #wake = Promise.withResolvers<void>();
-  #pause = FIRST_PAUSE_MS;
+  #pause: number;
   /** Whether this run has had the id. */
   #hasId = false;
   #heard: string | undefined;
@@ -61,6 +61,7 @@ export class Presence {
 
   constructor(options: PresenceOptions) {
     this.#options = options;
+    this.#pause = options.beatMs;
     this.run = { ...options.replica, instance: crypto.randomUUID() };
     this.#state = { state: "away", reason: "it was not reached yet", since: Date.now() };
     this.#ended = this.#stay();
@@ -107,14 +108,14 @@ export class Presence {
 
   /** Until it is closed. */
   async #session(): Promise<void> {
-    const { settings, events } = this.#options;
+    const { settings, events, beatMs } = this.#options;
     await using session = new Session(settings, (text) => events.notified(text));
     await session.open();
     await events.prepare();
     const first = await this.#beat(session, "first");
     this.#heard ??= first.heard;
     await session.listen();
-    this.#pause = FIRST_PAUSE_MS;
+    this.#pause = beatMs;
     this.#become({ state: "up" });
     events.beaten(first);
     let isOver = false;
@@ -123,7 +124,7 @@ export class Presence {
     });
     try {
       for (;;) {
-        await this.#sleep(BEAT_MS);
+        await this.#sleep(beatMs);
         if (this.#isClosed) break;
         events.beaten(await this.#beat(session, "next"));
       }
