@@ -51,6 +51,20 @@ export function parseMessage(value: unknown): Message | undefined {
   return MESSAGE.safeParse(value).data;
 }
 
+/** What a notification has, see message-sql.ts. Anybody with access to the database can notify of anything. */
+export function parseNotification(text: string): {
+  readonly by?: unknown;
+  readonly what?: unknown;
+} {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value;
+  } catch {
+    // Somebody else's.
+  }
+  return { what: null };
+}
+
 /** What a message says now, by the server's clock; `undefined` if it is over. */
 export function newsOf(message: Message, clock: ServerClock): News | undefined {
   switch (message.kind) {

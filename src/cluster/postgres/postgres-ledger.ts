@@ -16,7 +16,7 @@ import { Outbox } from "../ledger/outbox.ts";
 import { describeDatabaseError, isOfStatement } from "./database-error.ts";
 import type { ReplicaIdentity } from "./heartbeat.ts";
 import { Looks } from "./looks.ts";
-import { newsOf, parseMessage } from "./messages.ts";
+import { newsOf, parseMessage, parseNotification } from "./messages.ts";
 import { migrateLedger } from "./migrations.ts";
 import { type Database, openDatabase } from "./pool.ts";
 import { Presence } from "./presence.ts";
@@ -24,6 +24,7 @@ import { askManifest, askTag } from "./questions.ts";
 import { recordOrder } from "./record-order.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { LedgerTables } from "./tables.ts";
+import { tidyDaily } from "./tidying.ts";
 import { tellAll } from "./telling.ts";
 
 /** What happens to the ledger, for whoever shows it. */
@@ -61,6 +62,8 @@ const WORK = { connections: 2, statementMs: 3000 };
 const MAX_QUESTIONS = 256;
 const BEAT_MS = 1000;
 const LOOK_MS = 30_000;
+/** How often a replica asks whether it is its turn to remove what is old. */
+const TIDY_MS = 3_600_000;
 /** How long the rest may take to be told at the end. */
 const FAREWELL_MS = 1000;
 
@@ -83,6 +86,7 @@ export class PostgresLedger implements Ledger {
   #caughtUp = 0;
   /** When the last look began. */
   #lookedAt: number | undefined;
+  #tidiedAt: number = now();
 
   constructor(options: PostgresLedgerOptions) {
     const { settings, replica, events, beatMs = BEAT_MS } = options;
@@ -239,10 +243,11 @@ export class PostgresLedger implements Ledger {
     if (this.#outbox.size > 0) void this.#flush();
     const { lookMs = LOOK_MS } = this.#options;
     if (this.#mustLook || now() - (this.#lookedAt ?? 0) >= lookMs) void this.#look();
+    if (now() - this.#tidiedAt >= TIDY_MS) void this.#tidy();
   }
 
   #notified(text: string): void {
-    const { by, what } = parsedNotification(text);
+    const { by, what } = parseNotification(text);
     const hearing = this.#hearing;
     if (!hearing || by === this.#presence.run.instance) return;
     if (what === undefined || hearing.isFull) {
@@ -277,6 +282,13 @@ export class PostgresLedger implements Ledger {
     }
   }
 
+  async #tidy(): Promise<void> {
+    this.#tidiedAt = now();
+    await tidyDaily(this.#work.db, this.#presence.run.id).catch((error: unknown) => {
+      this.#failed(error);
+    });
+  }
+
   /** The heartbeat decides whether it is the database that failed. */
   #failed(error: unknown): void {
     if (!isOfStatement(error)) this.#presence.doubt();
@@ -285,15 +297,4 @@ export class PostgresLedger implements Ledger {
 
 function now(): number {
   return performance.now();
-}
-
-/** Anybody with access to the database can notify of anything. */
-function parsedNotification(text: string): { readonly by?: unknown; readonly what?: unknown } {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) return { what: null };
-    return value;
-  } catch {
-    return { what: null };
-  }
 }

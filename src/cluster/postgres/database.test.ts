@@ -8,6 +8,7 @@ import { describeDatabaseError } from "./database-error.ts";
 import { migrateLedger, SCHEMA_VERSION } from "./migrations.ts";
 import { type Database, openDatabase } from "./pool.ts";
 import type { LedgerTables } from "./tables.ts";
+import { tidyDaily } from "./tidying.ts";
 
 let postgres: Postgres;
 beforeAll(async () => {
@@ -15,10 +16,11 @@ beforeAll(async () => {
 });
 afterAll(async () => postgres?.[Symbol.asyncDispose]());
 
-const LIMITS = { connections: 2, statementMs: 300 };
-
-function open(url: string): Database<LedgerTables> & AsyncDisposable {
-  const database = openDatabase<LedgerTables>(databaseSettings(url), LIMITS);
+function open(url: string, statementMs = 300): Database<LedgerTables> & AsyncDisposable {
+  const database = openDatabase<LedgerTables>(databaseSettings(url), {
+    connections: 2,
+    statementMs,
+  });
   return { ...database, [Symbol.asyncDispose]: () => database.close() };
 }
 
@@ -96,6 +98,53 @@ describe("the schema", () => {
       `its schema has version ${SCHEMA_VERSION + 2}, and this version supports versions up to ${SCHEMA_VERSION + 1}: run the newer version here too`,
     );
   });
+});
+
+realTest("what is old is removed from the ledger once a day, by one replica", async () => {
+  const url = await postgres.database();
+  await using database = open(url, 3000);
+  await migrateLedger(database.db);
+  const ago = (text: string): string => `clock_timestamp() - interval '${text}'`;
+  await postgres.query(
+    `set search_path = entrepot;
+    insert into tags select 'docker.io', 'library/nginx', 't' || n, 'sha256:1', null,
+      case when n % 2 = 0 then ${ago("31 days")} else ${ago("29 days")} end from generate_series(1, 12000) n;
+    insert into manifests values ('a', 'b', 'old', 1, 'm', ${ago("31 days")}), ('a', 'b', 'new', 1, 'm', ${ago("1 day")});
+    insert into pins values ('old pin', '1', true, '{}', ${ago("1 year")}), ('old unpin', '2', false, '{}', ${ago("8 days")}),
+      ('unpin', '3', false, '{}', ${ago("6 days")});
+    insert into purges values ('old', 'p', ${ago("8 days")}), ('new', 'p', ${ago("6 days")});
+    insert into limits values ('a', 'h', 'old', 'budget', '', 1, 1, 1, ${ago("2 days")}),
+      ('a', 'h', 'new', 'budget', '', 1, 1, 1, ${ago("1 hour")});
+    insert into replicas values ('old', 'i', 'u', '1', ${ago("1 year")}, ${ago("8 days")}),
+      ('new', 'i', 'u', '1', ${ago("1 year")}, ${ago("6 days")});`,
+    url,
+  );
+  const left = async (): Promise<unknown> =>
+    postgres.query(
+      `select (select count(*)::int from entrepot.tags) as tags,
+        (select string_agg(digest, ',') from entrepot.manifests) as manifests,
+        (select string_agg(pattern, ',' order by pattern) from entrepot.pins) as pins,
+        (select string_agg(id, ',') from entrepot.purges) as purges,
+        (select string_agg(account, ',') from entrepot.limits) as limits,
+        (select string_agg(id, ',') from entrepot.replicas) as replicas`,
+      url,
+    );
+  await Promise.all([tidyDaily(database.db, "a"), tidyDaily(database.db, "b")]);
+  const remaining = {
+    tags: 6000,
+    manifests: "new",
+    pins: "old pin,unpin",
+    purges: "new",
+    limits: "new",
+    replicas: "new",
+  };
+  expect(await left()).toEqual([remaining]);
+  await postgres.query(
+    "update entrepot.purges set at = clock_timestamp() - interval '8 days'",
+    url,
+  );
+  await tidyDaily(database.db, "a");
+  expect(await left()).toEqual([remaining]);
 });
 
 describe("what is wrong with a database", () => {
