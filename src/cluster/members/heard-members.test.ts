@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test";
+import { HeardMembers } from "./heard-members.ts";
+import type { Member } from "./members.ts";
+
+const memberAt = (url: string): Member => ({ id: url, url: new URL(url) });
+const [self, listed] = [memberAt("http://a:1"), memberAt("http://z:1")];
+
+function setUp() {
+  const changes: string[][] = [];
+  const down = new Set<string>();
+  const clock = { now: 0 };
+  const members = new HeardMembers({
+    self,
+    configured: { self, living: () => [self, listed] },
+    isUp: ({ id }) => !down.has(id),
+    onChange: (others) => changes.push(others.map(({ id }) => id)),
+    now: () => clock.now,
+  });
+  const hear = (...urls: readonly string[]): void =>
+    members.hear(urls.map((url) => ({ id: url, url })));
+  const living = (): string[] => members.living().map(({ id }) => id);
+  return { members, changes, down, clock, hear, living };
+}
+
+test("the configured members are believed in until the ledger has said something", () => {
+  const { living, hear } = setUp();
+  expect(living()).toEqual([self.id, listed.id]);
+  hear();
+  expect(living()).toEqual([self.id]);
+});
+
+test("of the members that the ledger hears of, those are asked that are not known to be down", () => {
+  const { living, hear, changes, down } = setUp();
+  hear("http://b:1", self.id, "http://c:1");
+  hear("http://b:1", "http://c:1");
+  down.add("http://b:1");
+  expect(living()).toEqual([self.id, "http://c:1"]);
+  expect(changes).toEqual([["http://b:1", "http://c:1"]]);
+});
+
+test("what the ledger said holds for a minute after it is away, and again when it is back", () => {
+  const { living, hear, clock } = setUp();
+  hear("http://b:1");
+  clock.now = 59_999;
+  expect(living()).toEqual([self.id, "http://b:1"]);
+  clock.now = 60_000;
+  expect(living()).toEqual([self.id, listed.id]);
+  hear("http://b:1");
+  expect(living()).toEqual([self.id, "http://b:1"]);
+});
+
+test("whatever somebody writes into the ledger, only what can be a replica is a member", () => {
+  const { living, hear } = setUp();
+  hear("", "b:1", "file:///etc/passwd", "http://me:secret@b:1", "http://b:1/path", "https://c:1");
+  expect(living()).toEqual([self.id, "https://c:1"]);
+  hear(...Array.from({ length: 1000 }, (_, at) => `http://h${at}`));
+  expect(living()).toHaveLength(256);
+});

@@ -1,0 +1,86 @@
+import type { Member, Members } from "./members.ts";
+
+/** How long the last word of the ledger holds once it is away, in milliseconds. */
+const HELD_MS = 60_000;
+/** As many as a cluster may have. */
+const MAX_MEMBERS = 256;
+
+/** What the ledger says of another replica. */
+export interface HeardReplica {
+  readonly id: string;
+  readonly url: string;
+}
+
+export interface HeardMembersOptions {
+  /** As this replica tells the ledger. */
+  readonly self: Member;
+  /** Those that are believed in while the ledger says nothing. */
+  readonly configured: Members;
+  /** Whether a member can be asked: the ledger may not know yet that it is gone, or not be able to say so. */
+  readonly isUp: (member: Member) => boolean;
+  /** Called when there are others than before. */
+  readonly onChange: (others: readonly Member[]) => void;
+  /** A monotonic clock, in milliseconds. */
+  readonly now?: () => number;
+}
+
+/** The members that the ledger hears of, by their heartbeats. */
+export class HeardMembers implements Members {
+  readonly #options: HeardMembersOptions;
+  readonly #now: () => number;
+  #others: readonly Member[] = [];
+  #heardAt: number | undefined;
+
+  constructor(options: HeardMembersOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  get self(): Member {
+    return this.#isHeld ? this.#options.self : this.#options.configured.self;
+  }
+
+  /** All that were heard of last, without this one. */
+  get others(): readonly Member[] {
+    return this.#others;
+  }
+
+  living(): readonly Member[] {
+    const { self, configured, isUp } = this.#options;
+    return this.#isHeld ? [self, ...this.#others.filter(isUp)] : configured.living();
+  }
+
+  /** The ledger has said which other replicas are alive. */
+  hear(replicas: readonly HeardReplica[]): void {
+    this.#heardAt = this.#now();
+    const { self, onChange } = this.#options;
+    const others = replicas
+      .flatMap((replica) => memberOf(replica) ?? [])
+      .filter(({ id }) => id !== self.id)
+      .slice(0, MAX_MEMBERS - 1);
+    const isSame =
+      others.length === this.#others.length &&
+      others.every(({ id, url }, at) => {
+        const before = this.#others[at];
+        return before?.id === id && before.url.href === url.href;
+      });
+    if (isSame) return;
+    this.#others = others;
+    onChange(others);
+  }
+
+  get #isHeld(): boolean {
+    return this.#heardAt !== undefined && this.#now() - this.#heardAt < HELD_MS;
+  }
+}
+
+/** @returns undefined if no replica can be reached there, whoever has written it */
+function memberOf({ id, url }: HeardReplica): Member | undefined {
+  const parsed = URL.parse(url);
+  const isReplica =
+    (parsed?.protocol === "http:" || parsed?.protocol === "https:") &&
+    parsed.username === "" &&
+    parsed.password === "" &&
+    parsed.pathname === "/";
+  return isReplica ? { id, url: parsed } : undefined;
+}
