@@ -1,4 +1,4 @@
-import type { DatabaseSettings } from "../../src/config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../../src/config/database-settings.ts";
 import { parseDatabaseUrl } from "../../src/config/cluster/database-url.ts";
 import { until } from "./waiting.ts";
 import type { LedgerState } from "../../src/cluster/ledger/ledger.ts";

@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import { type ClientConfig, type CustomTypesConfig, types } from "pg";
-import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../../config/database-settings.ts";
 
 /** The schema that has the tables, so that other programs can use the same database. */
 export const SCHEMA = "entrepot";

@@ -7,7 +7,7 @@ import {
   type PostgresQueryResult,
 } from "kysely";
 import { Pool, type PoolClient } from "pg";
-import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../../config/database-settings.ts";
 import { clientConfig, Sockets } from "./connection.ts";
 import { isOfStatement } from "./database-error.ts";
 

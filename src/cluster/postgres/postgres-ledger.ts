@@ -1,5 +1,5 @@
 import { withTimeout } from "../../cache/with-timeout.ts";
-import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";

@@ -1,4 +1,4 @@
-import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { LedgerState } from "../ledger/ledger.ts";
 import { describeDatabaseError } from "./database-error.ts";
 import { type Beat, beat, type ReplicaIdentity, type ReplicaRun, sayGoodbye } from "./heartbeat.ts";

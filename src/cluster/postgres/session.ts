@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import type { DatabaseSettings } from "../../config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../../config/database-settings.ts";
 import { clientConfig, Sockets } from "./connection.ts";
 import { CHANNEL } from "./message-sql.ts";
 

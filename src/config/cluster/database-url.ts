@@ -1,4 +1,4 @@
-import type { DatabaseSettings, DatabaseTls } from "./database-settings.ts";
+import type { DatabaseSettings, DatabaseTls } from "../database-settings.ts";
 
 const DEFAULT_PORT = 5432;
 
