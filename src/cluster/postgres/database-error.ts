@@ -4,6 +4,8 @@ import { describeSystemError, systemCode } from "../../store/storage-fault.ts";
 const DATA_CLASSES: ReadonlySet<string> = new Set(["21", "22", "23", "54"]);
 /** What a statement met by chance, such as a deadlock. */
 const CHANCE_CLASS = "40";
+/** The server does not do what it has to: it is full, read-only, lacks tables or permissions, or is broken. */
+const REFUSAL_CLASSES: ReadonlySet<string> = new Set(["25", "42", "53", "58", "XX"]);
 /** A statement took longer than it may, or was cancelled. */
 const CANCELLED = "57014";
 
@@ -38,6 +40,11 @@ export function isOfStatement(error: unknown): boolean {
   return state === CANCELLED || state?.startsWith(CHANCE_CLASS) === true || isOfData(error);
 }
 
+/** Whether the server answers, but does not do what it has to, whatever the statement. */
+export function isRefusal(error: unknown): boolean {
+  return REFUSAL_CLASSES.has(sqlState(error)?.slice(0, 2) ?? "");
+}
+
 /** What went wrong, for people, without the password. */
 export function describeDatabaseError(error: unknown): string {
   const state = sqlState(error);
@@ -52,6 +59,6 @@ export function describeDatabaseError(error: unknown): string {
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `its name cannot be resolved (${code})`;
   const message = error instanceof Error ? error.message : "";
   if (/timeout/i.test(message)) return "it does not answer";
-  if (message.startsWith("Connection terminated")) return "it ended the connection";
+  if (/^Connection terminated|not queryable/.test(message)) return "it ended the connection";
   return describeSystemError(error);
 }

@@ -19,7 +19,7 @@ export interface Beat {
   readonly now: number;
   /** Whether another run has this replica's id. */
   readonly isTaken: boolean;
-  /** The last look of this replica that it has said, in whatever run. */
+  /** The last look of this replica that it has told, in whatever run. */
   readonly heard: string | undefined;
   /** The other replicas that are alive, ordered by id. */
   readonly others: readonly ReplicaIdentity[];
@@ -66,7 +66,7 @@ interface BeatRow {
 /**
  * Says that a replica is alive.
  *
- * @param heard its last look, once it has one
+ * @param heard its last look, to be remembered
  * @param isNew takes the id from another run: a replica that is started again follows itself. The other one,
  *   if it lives, is told with its next heartbeat
  */

@@ -20,8 +20,8 @@ export interface LooksOptions {
   readonly db: Kysely<LedgerTables>;
   readonly hearing: Hearing;
   readonly clock: () => ServerClock | undefined;
-  /** The last look of this replica's run before, by which tags go on that it may know. */
-  readonly heardBefore: () => string | undefined;
+  /** The last look of this replica that the database remembered when it was reached again. */
+  readonly remembered: () => string | undefined;
 }
 
 /**
@@ -33,19 +33,33 @@ export class Looks {
   #cursor: Cursor | undefined;
   /** What the last look has found. */
   #found: ReadonlySet<string> = new Set();
+  #hasLooked = false;
+  /** Counts how often it has begun again. */
+  #beginnings = 0;
 
   constructor(options: LooksOptions) {
     this.#options = options;
   }
 
-  /** The last look that heard everything. */
+  /** The last look that heard everything since the database was reached; to be remembered by it. */
   get cursor(): Cursor | undefined {
     return this.#cursor;
+  }
+
+  /**
+   * The database is reached again. If it has crashed, it may have lost its last transactions, and give their ids
+   * to others: then only a look counts that it remembers itself, since it knows of later transactions.
+   */
+  beginAgain(): void {
+    this.#beginnings += 1;
+    this.#cursor = undefined;
+    this.#found = new Set();
   }
 
   /** Hears everything that changed until now. Rejects if the database fails. */
   async look(): Promise<void> {
     const { db, hearing, clock } = this.#options;
+    const beginning = this.#beginnings;
     const next = await currentCursor(db);
     const found = new Set<string>();
     for await (const { message, key } of changesSince(db, this.#since(next))) {
@@ -57,24 +71,27 @@ export class Looks {
         return now && newsOf(parsed, now);
       });
     }
+    this.#hasLooked = true;
+    if (beginning !== this.#beginnings) return;
     this.#cursor = next;
     this.#found = found;
   }
 
-  /**
-   * A replica that begins knows no tag that it could have wrong, except those that it had in an earlier run. Orders and
-   * limits are few, and concern it whatever it knew.
-   *
-   * A database that was restored begins to count anew, and what its rows say of transactions means nothing any more.
-   */
   #since(next: Cursor): Since {
-    const before = this.#options.heardBefore();
-    const cursor = this.#cursor ?? (before === undefined ? undefined : parseCursor(before));
-    const isRestored = cursor !== undefined && isBefore(next, cursor);
-    if (this.#cursor !== undefined && !isRestored)
-      return { tags: this.#cursor, orders: this.#cursor, limits: this.#cursor };
-    this.#found = new Set();
-    const tags = cursor === undefined || isRestored ? next : cursor;
-    return { tags, orders: BEGINNING, limits: BEGINNING };
+    const remembered = this.#options.remembered();
+    const cursor = this.#cursor ?? (remembered === undefined ? undefined : parseCursor(remembered));
+    // A database that was restored begins to count anew, and what its rows say of transactions means nothing any more.
+    if (cursor !== undefined && isBefore(next, cursor)) return sinceBeginning(next);
+    if (this.#cursor !== undefined || this.#hasLooked) {
+      const all = cursor ?? BEGINNING;
+      return { tags: all, orders: all, limits: all };
+    }
+    // A replica that begins knows no tag that it could have wrong, except those that it had in an earlier run.
+    return sinceBeginning(cursor ?? next);
   }
+}
+
+/** Orders and limits are few, and concern a replica whatever it knows. */
+function sinceBeginning(tags: Cursor): Since {
+  return { tags, orders: BEGINNING, limits: BEGINNING };
 }

@@ -13,7 +13,7 @@ import {
   QUESTION_MS,
 } from "../ledger/ledger.ts";
 import { Outbox } from "../ledger/outbox.ts";
-import { describeDatabaseError, isOfStatement } from "./database-error.ts";
+import { describeDatabaseError, isOfStatement, isRefusal } from "./database-error.ts";
 import type { ReplicaIdentity } from "./heartbeat.ts";
 import { Looks } from "./looks.ts";
 import { newsOf, parseMessage, parseNotification } from "./messages.ts";
@@ -46,7 +46,6 @@ export interface PostgresLedgerOptions {
   readonly lookMs?: number;
 }
 
-/** What the ledger is at, for people. */
 export interface LedgerFigures {
   /** Facts that are still to be told. */
   readonly untold: number;
@@ -112,6 +111,7 @@ export class PostgresLedger implements Ledger {
       heard: () => this.#looks?.cursor,
       events: {
         prepare: () => migrateLedger(this.#work.db),
+        catchUp: () => this.#outbox.flush(),
         beaten: ({ others }) => {
           events.replicas(others);
           this.#beaten();
@@ -128,10 +128,8 @@ export class PostgresLedger implements Ledger {
 
   get figures(): LedgerFigures {
     const lookedAt = this.#lookedAt;
-    return {
-      untold: this.#outbox.size,
-      lagMs: lookedAt === undefined ? undefined : now() - lookedAt,
-    };
+    const lagMs = lookedAt === undefined ? undefined : now() - lookedAt;
+    return { untold: this.#outbox.size, lagMs };
   }
 
   tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined> {
@@ -170,7 +168,7 @@ export class PostgresLedger implements Ledger {
       db: this.#work.db,
       hearing,
       clock: () => this.#presence.clock,
-      heardBefore: () => this.#presence.heardBefore,
+      remembered: () => this.#presence.remembered,
     });
     void this.#look();
   }
@@ -234,13 +232,14 @@ export class PostgresLedger implements Ledger {
     if (state.state === "up") {
       this.#mustLook = true;
       this.#ups += 1;
+      this.#looks?.beginAgain();
     }
     this.#options.events.changed(state);
   }
 
   #beaten(): void {
     this.#isDoubtful = false;
-    if (this.#outbox.size > 0) void this.#flush();
+    void this.#flush();
     const { lookMs = LOOK_MS } = this.#options;
     if (this.#mustLook || now() - (this.#lookedAt ?? 0) >= lookMs) void this.#look();
     if (now() - this.#tidiedAt >= TIDY_MS) void this.#tidy();
@@ -289,9 +288,10 @@ export class PostgresLedger implements Ledger {
     });
   }
 
-  /** The heartbeat decides whether it is the database that failed. */
   #failed(error: unknown): void {
-    if (!isOfStatement(error)) this.#presence.doubt();
+    if (isRefusal(error)) this.#presence.fail(error);
+    // The heartbeat decides whether it is the database that failed.
+    else if (!isOfStatement(error)) this.#presence.doubt();
   }
 }
 

@@ -7,8 +7,10 @@ import { ServerClock } from "./server-clock.ts";
 import { Session } from "./session.ts";
 
 export interface PresenceEvents {
-  /** Before the replica is present: brings the tables up to date. */
+  /** Before anything else: brings the tables up to date. */
   prepare(): Promise<void>;
+  /** Tells what could not be told. The database is not there before it takes that. */
+  catchUp(): Promise<void>;
   /** A heartbeat was answered. Notifications are heard. */
   beaten(beat: Beat): void;
   notified(text: string): void;
@@ -20,7 +22,7 @@ export interface PresenceOptions {
   readonly settings: DatabaseSettings;
   readonly replica: ReplicaIdentity;
   readonly events: PresenceEvents;
-  /** The last look of this replica, which is kept for its next run. */
+  /** The last look since the database was reached, for it to remember. */
   readonly heard: () => string | undefined;
   readonly now: () => number;
   /** How often it says that it is alive, and how soon it tries again, in milliseconds. */
@@ -30,6 +32,8 @@ export interface PresenceOptions {
 /** Pauses after failures become longer: the longest, and how they grow. */
 const LONGEST_PAUSE_MS = 10_000;
 const PAUSE_GROWTH = 1.5;
+/** After having been there for so long, it is tried again soon. */
+const STEADY_MS = 60_000;
 
 /** Another replica has the id of this one. */
 class TakenIdError extends Error {
@@ -53,10 +57,11 @@ export class Presence {
   #clock: ServerClock | undefined;
   #isClosed = false;
   #wake = Promise.withResolvers<void>();
+  #failure: unknown;
   #pause: number;
   /** Whether this run has had the id. */
   #hasId = false;
-  #heard: string | undefined;
+  #remembered: string | undefined;
   readonly #ended: Promise<void>;
 
   constructor(options: PresenceOptions) {
@@ -76,14 +81,20 @@ export class Presence {
     return this.#clock;
   }
 
-  /** The last look of an earlier run of this replica. */
-  get heardBefore(): string | undefined {
-    return this.#heard;
+  /** The last look of this replica that the database remembered when it was reached. */
+  get remembered(): string | undefined {
+    return this.#remembered;
   }
 
   /** Has the next heartbeat sent at once: something makes it doubtful that the database is there. */
   doubt(): void {
     if (this.#state.state === "up") this.#wake.resolve();
+  }
+
+  /** The database answers, but does not do what it has to. It is away until it does. */
+  fail(error: unknown): void {
+    this.#failure = error;
+    this.doubt();
   }
 
   /** Says goodbye, if the database is there. */
@@ -95,9 +106,12 @@ export class Presence {
 
   async #stay(): Promise<void> {
     while (!this.#isClosed) {
+      const startedAt = this.#options.now();
       try {
+        this.#failure = undefined;
         await this.#session();
       } catch (error) {
+        if (this.#options.now() - startedAt > STEADY_MS) this.#pause = this.#options.beatMs;
         this.#isAway(reasonOf(error));
         // Replicas that lost the database at once do not come back at once.
         await this.#sleep(this.#pause * (0.75 + Math.random() / 2));
@@ -113,9 +127,9 @@ export class Presence {
     await session.open();
     await events.prepare();
     const first = await this.#beat(session, "first");
-    this.#heard ??= first.heard;
+    this.#remembered = first.heard;
     await session.listen();
-    this.#pause = beatMs;
+    await events.catchUp();
     this.#become({ state: "up" });
     events.beaten(first);
     let isOver = false;
@@ -126,6 +140,7 @@ export class Presence {
       for (;;) {
         await this.#sleep(beatMs);
         if (this.#isClosed) break;
+        if (this.#failure !== undefined) throw this.#failure;
         events.beaten(await this.#beat(session, "next"));
       }
       await sayGoodbye(session.client, this.run).catch(() => {});
@@ -137,7 +152,8 @@ export class Presence {
   async #beat(session: Session, which: "first" | "next"): Promise<Beat> {
     const { heard, now } = this.#options;
     const sent = now();
-    const answer = await beat(session.client, this.run, heard(), !this.#hasId);
+    const looked = which === "first" ? undefined : heard();
+    const answer = await beat(session.client, this.run, looked, !this.#hasId);
     if (answer.isTaken) throw new TakenIdError(this.run.id);
     this.#hasId = true;
     const received = now();
