@@ -10,9 +10,9 @@ import {
   LedgerAwayError,
   type LedgerHearer,
   type LedgerState,
-  QUESTION_MS,
 } from "../ledger/ledger.ts";
 import { Outbox } from "../ledger/outbox.ts";
+import { Asking } from "./asking.ts";
 import { describeDatabaseError, isOfStatement, isRefusal } from "./database-error.ts";
 import type { ReplicaIdentity } from "./heartbeat.ts";
 import { Looks } from "./looks.ts";
@@ -57,8 +57,6 @@ export interface LedgerFigures {
 const QUESTIONS = { connections: 2, statementMs: 300 };
 /** Of everything that happens behind. */
 const WORK = { connections: 2, statementMs: 3000 };
-/** Questions that may be unanswered at once. */
-const MAX_QUESTIONS = 256;
 const BEAT_MS = 1000;
 const LOOK_MS = 30_000;
 /** How often a replica asks whether it is its turn to remove what is old. */
@@ -73,11 +71,9 @@ export class PostgresLedger implements Ledger {
   readonly #work: Database<LedgerTables>;
   readonly #presence: Presence;
   readonly #outbox: Outbox;
+  readonly #asking: Asking;
   #hearing: Hearing | undefined;
   #looks: Looks | undefined;
-  #asked = 0;
-  /** Whether a question was not answered in time since the last heartbeat. */
-  #isDoubtful = false;
   #isLooking = false;
   #mustLook = true;
   /** How often this has come up, and of which of these times the hearer has heard everything. */
@@ -86,12 +82,18 @@ export class PostgresLedger implements Ledger {
   /** When the last look began. */
   #lookedAt: number | undefined;
   #tidiedAt: number = now();
+  #closed: Promise<void> | undefined;
 
   constructor(options: PostgresLedgerOptions) {
     const { settings, replica, events, beatMs = BEAT_MS } = options;
     this.#options = options;
     this.#questions = openDatabase(settings, QUESTIONS);
     this.#work = openDatabase(settings, WORK);
+    this.#asking = new Asking({
+      isUp: () => this.#isUp,
+      failed: (error) => this.#failed(error),
+      late: () => this.#presence.doubt(),
+    });
     this.#outbox = new Outbox({
       now,
       tell: (facts) =>
@@ -133,14 +135,14 @@ export class PostgresLedger implements Ledger {
   }
 
   tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined> {
-    return this.#ask(() => askTag(this.#questions.db, repo, tag));
+    return this.#asking.ask(() => askTag(this.#questions.db, repo, tag));
   }
 
   manifest(
     repo: RepositoryRef,
     digest: Digest,
   ): Promise<Pick<ManifestFact, "size" | "mediaType" | "ageMs"> | undefined> {
-    return this.#ask(() => askManifest(this.#questions.db, repo, digest));
+    return this.#asking.ask(() => askManifest(this.#questions.db, repo, digest));
   }
 
   tell(fact: Fact): void {
@@ -173,7 +175,11 @@ export class PostgresLedger implements Ledger {
     void this.#look();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     if (this.#isUp) await withTimeout(FAREWELL_MS, this.#flush());
     await this.#presence.close();
     await Promise.all([this.#questions.close(), this.#work.close()]);
@@ -188,34 +194,6 @@ export class PostgresLedger implements Ledger {
     const { clock } = this.#presence;
     if (!clock) throw new Error("the database was not reached yet");
     return clock;
-  }
-
-  /**
-   * No request waits for a ledger that hangs, except the first one: until the next heartbeat says more, there are no
-   * more questions.
-   */
-  async #ask<Answer extends { readonly ageMs: number }>(
-    question: () => Promise<Answer | undefined>,
-  ): Promise<Answer | undefined> {
-    if (!this.#isUp || this.#isDoubtful || this.#asked >= MAX_QUESTIONS) return undefined;
-    this.#asked += 1;
-    const askedAt = now();
-    let isAnswered = false;
-    const answer = question()
-      .catch((error: unknown) => {
-        this.#failed(error);
-        return undefined;
-      })
-      .finally(() => {
-        this.#asked -= 1;
-        isAnswered = true;
-      });
-    const inTime = await withTimeout(QUESTION_MS, answer);
-    if (!isAnswered) {
-      this.#isDoubtful = true;
-      this.#presence.doubt();
-    }
-    return inTime && { ...inTime, ageMs: inTime.ageMs + now() - askedAt };
   }
 
   async #flush(): Promise<void> {
@@ -238,7 +216,7 @@ export class PostgresLedger implements Ledger {
   }
 
   #beaten(): void {
-    this.#isDoubtful = false;
+    this.#asking.trust();
     void this.#flush();
     const { lookMs = LOOK_MS } = this.#options;
     if (this.#mustLook || now() - (this.#lookedAt ?? 0) >= lookMs) void this.#look();
