@@ -1,9 +1,10 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
-import type { UpstreamName } from "../oci/names.ts";
+import type { Tag, UpstreamName } from "../oci/names.ts";
 import type { MemoryPlan } from "../process/memory-plan.ts";
 import type { BlobStore } from "../store/blob-store.ts";
 import type { DiskTimes } from "../store/disk-times.ts";
+import type { RepositoryRef } from "../store/metadata-store.ts";
 import type { SidecarFiles } from "../store/sidecars/sidecar-files.ts";
 import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
@@ -23,6 +24,10 @@ import { Siblings } from "./siblings/siblings.ts";
 import type { OnSwitched } from "./siblings/usefulness.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
 import { WriteBehind } from "./write-behind.ts";
+import { Patience } from "./lookup/patience.ts";
+import { TagChecks } from "./lookup/tag-checks.ts";
+import type { TagNews } from "./lookup/tag-news.ts";
+import type { Upstream } from "./upstream.ts";
 import { TagRecords } from "./lookup/tag-records.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
 import { TagResolver } from "./lookup/tag-resolver.ts";
@@ -46,6 +51,8 @@ export interface CacheOptions {
   readonly times?: DiskTimes;
   /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
   readonly memory?: Pick<MemoryPlan, "manifests" | "lists" | "downloads">;
+  /** What other replicas know of tags; absent if there are none. */
+  readonly tagNews?: TagNews | undefined;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -74,6 +81,7 @@ export class Cache {
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
   readonly #manifests: ManifestStore;
+  readonly #checks: TagChecks;
   readonly #behind = new WriteBehind();
   readonly #negativeCache = new NegativeCache();
   readonly #recordAccess: (digest: Digest) => void;
@@ -90,6 +98,7 @@ export class Cache {
     memory,
     hasRoomFor = () => true,
     near = NO_NEAR_SOURCES,
+    tagNews,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -160,14 +169,15 @@ export class Cache {
     });
     const trust = new HeadTrust();
     const records = new TagRecords(metadata.tags, manifests, this.#behind);
-    const tags = new TagResolver({ records, manifests, negativeCache, trust, access, now });
+    const patience = new Patience();
+    const checks = new TagChecks({ records, manifests, access, patience, news: tagNews, now });
+    this.#checks = checks;
+    const shared = { records, manifests, negativeCache, trust, access };
+    const tags = new TagResolver({ ...shared, checks, patience, now });
     this.manifests = new ManifestLookup({
-      records,
-      manifests,
+      ...shared,
+      checks,
       tags,
-      negativeCache,
-      trust,
-      access,
       bypass,
       onServed: (repo, manifest) => this.siblings.served(repo, manifest),
     });
@@ -196,6 +206,16 @@ export class Cache {
   /** The settings of upstreams changed: what failed or was missing before may be available now. */
   reconfigured(): void {
     this.#negativeCache.clear();
+  }
+
+  /** Another replica found that a tag moved, or was removed: without a digest. */
+  async tagMoved(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    found: { readonly digest: Digest | undefined; readonly ageMs: number },
+  ): Promise<void> {
+    await this.#checks.moved(upstream, repo, tag, found);
   }
 
   /** A stored blob was served by something other than the lookups, such as a cached response. */

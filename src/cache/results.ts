@@ -19,6 +19,16 @@ export interface FreshnessWindow {
   readonly until: number;
 }
 
+/** Where a tag points. */
+export interface ResolvedTag {
+  readonly digest: Digest;
+  readonly cacheStatus: CacheStatus;
+  /** Set for a hit: while the tag stays fresh. */
+  readonly fresh?: FreshnessWindow;
+  /** Set if resolving the tag fetched or found its manifest. */
+  readonly manifest?: StoredManifest;
+}
+
 export interface ManifestResult {
   readonly manifest: StoredManifest;
   readonly cacheStatus: CacheStatus;

@@ -147,6 +147,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       ledger: [],
       // The database of it.
       postgres: ["ledger"],
+      // What is done with what they tell.
+      facts: ["ledger"],
     },
     above: ["cluster.ts"],
   },

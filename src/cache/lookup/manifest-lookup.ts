@@ -18,6 +18,7 @@ import { isDigest, keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { Asker, NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
+import type { TagChecks } from "./tag-checks.ts";
 import type { TagResolver } from "./tag-resolver.ts";
 import type { Bypass } from "../bypass/bypass.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
@@ -28,6 +29,7 @@ const DEFAULT_PLATFORM = "linux/amd64";
 
 export interface ManifestLookupOptions {
   readonly records: Pick<TagRecords, "get">;
+  readonly checks: Pick<TagChecks, "toldByOthers">;
   readonly manifests: ManifestStore;
   readonly tags: TagResolver;
   readonly negativeCache: NegativeCache;
@@ -41,6 +43,7 @@ export interface ManifestLookupOptions {
 /** Answers requests for manifests: by tag or digest, with content negotiation (`Accept`). */
 export class ManifestLookup {
   readonly #records: Pick<TagRecords, "get">;
+  readonly #checks: Pick<TagChecks, "toldByOthers">;
   readonly #manifests: ManifestStore;
   readonly #tags: TagResolver;
   readonly #negativeCache: NegativeCache;
@@ -51,8 +54,9 @@ export class ManifestLookup {
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
   constructor(options: ManifestLookupOptions) {
-    const { records, manifests, tags, negativeCache, trust, access, bypass } = options;
+    const { records, checks, manifests, tags, negativeCache, trust, access, bypass } = options;
     this.#records = records;
+    this.#checks = checks;
     this.#manifests = manifests;
     this.#tags = tags;
     this.#negativeCache = negativeCache;
@@ -114,7 +118,8 @@ export class ManifestLookup {
     }
     const digest = isDigest(reference)
       ? reference
-      : (await this.#records.get(repo, reference))?.digest;
+      : ((await this.#records.get(repo, reference))?.digest ??
+        (await this.#checks.toldByOthers(upstream, repo, reference))?.digest);
     const stored = digest && (await this.#manifests.get(repo, digest));
     if (!stored) {
       const remote = await this.#heads.run(`${repo.upstream}/${repo.repository} ${reference}`, () =>

@@ -17,31 +17,22 @@ import {
   REVALIDATED,
   staleAfter,
 } from "../cache-status.ts";
-import type { FreshnessWindow, StoredManifest } from "../results.ts";
+import type { ResolvedTag, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
-import { Patience, PATIENCE_MS } from "./patience.ts";
+import { type Patience, PATIENCE_MS } from "./patience.ts";
+import { freshness, type TagChecks } from "./tag-checks.ts";
 import type { TagRecords } from "./tag-records.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 
-/** Of immutable tags: always fresh. */
-const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
-
 export interface TagResolverOptions {
   readonly records: TagRecords;
+  readonly checks: TagChecks;
   readonly manifests: ManifestStore;
   readonly negativeCache: NegativeCache;
   readonly trust: HeadTrust;
   readonly access: RepositoryAccess;
+  readonly patience: Patience;
   readonly now: () => number;
-}
-
-export interface ResolvedTag {
-  readonly digest: Digest;
-  readonly cacheStatus: CacheStatus;
-  /** Set for a hit: while the tag stays fresh. */
-  readonly fresh?: FreshnessWindow;
-  /** Set if resolving the tag fetched or found its manifest. */
-  readonly manifest?: StoredManifest;
 }
 
 /**
@@ -59,21 +50,24 @@ export interface ResolvedTag {
  */
 export class TagResolver {
   readonly #records: TagRecords;
+  readonly #checks: TagChecks;
   readonly #manifests: ManifestStore;
   readonly #negativeCache: NegativeCache;
   readonly #trust: HeadTrust;
   readonly #access: RepositoryAccess;
   readonly #now: () => number;
   readonly #revalidations = new SingleFlight<ResolvedTag>();
-  readonly #patience = new Patience();
+  readonly #patience: Patience;
 
-  constructor({ records, manifests, negativeCache, trust, access, now }: TagResolverOptions) {
-    this.#records = records;
-    this.#manifests = manifests;
-    this.#negativeCache = negativeCache;
-    this.#trust = trust;
-    this.#access = access;
-    this.#now = now;
+  constructor(options: TagResolverOptions) {
+    this.#records = options.records;
+    this.#checks = options.checks;
+    this.#manifests = options.manifests;
+    this.#negativeCache = options.negativeCache;
+    this.#trust = options.trust;
+    this.#access = options.access;
+    this.#patience = options.patience;
+    this.#now = options.now;
   }
 
   /**
@@ -89,11 +83,15 @@ export class TagResolver {
     asker: Asker,
   ): Promise<ResolvedTag> {
     const record = await this.#records.get(repo, tag);
+    if (record) {
+      const fresh = freshness(upstream, tag, record);
+      const now = this.#now();
+      if (now >= fresh.from && now < fresh.until)
+        return { digest: record.digest, cacheStatus: HIT, fresh };
+    }
+    const told = await this.#checks.toldByOthers(upstream, repo, tag, record);
+    if (told) return told;
     if (!record) return this.#resolveUnknown(upstream, repo, tag, asker);
-    const fresh = freshness(upstream, tag, record);
-    const now = this.#now();
-    if (now >= fresh.from && now < fresh.until)
-      return { digest: record.digest, cacheStatus: HIT, fresh };
     if (!this.#mayServeStale(upstream, record)) {
       return this.#revalidate(upstream, repo, tag, record);
     }
@@ -106,8 +104,9 @@ export class TagResolver {
    * @throws Fault
    */
   async fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
+    const askedAt = this.#now();
     const manifest = await this.#manifests.fetch(upstream, repo, tag);
-    await this.#records.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
     return manifest;
   }
 
@@ -142,8 +141,9 @@ export class TagResolver {
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
     const fetch = (): Promise<StoredManifest> => this.#fetchUnknown(upstream, repo, tag);
     const key = { asker, what: keyOf(repo, tag) };
+    const askedAt = this.#now();
     const manifest = await this.#negativeCache.run(key, upstream.settings.tagTtl, fetch);
-    await this.#records.put(repo, tag, { digest: manifest.digest, checkedAt: this.#now() });
+    await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
 
@@ -200,10 +200,11 @@ export class TagResolver {
     record: TagRecord,
   ): Promise<ResolvedTag> {
     return this.#revalidations.run(`${repo.upstream}/${repo.repository}:${tag}`, async () => {
+      const askedAt = this.#now();
       try {
         const digest = await this.#headDigest(upstream, repo, tag);
         if (digest === record.digest && this.#isConfirmed(upstream, repo, tag)) {
-          await this.#records.put(repo, tag, { digest, checkedAt: this.#now() });
+          await this.#checks.checked(upstream, repo, tag, { digest, askedAt });
           return { digest, cacheStatus: REVALIDATED };
         }
         const { budget, isBudgetLow } = upstream.registry;
@@ -222,15 +223,12 @@ export class TagResolver {
         // Store the manifest before the tag: a tag must never point to what cannot be served.
         const manifest = stored || (await this.#manifests.fetch(upstream, repo, tag));
         this.#compare(upstream, repo, digest, manifest.digest);
-        await this.#records.put(repo, tag, {
-          digest: manifest.digest,
-          checkedAt: this.#now(),
-        });
+        await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
         const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        if (error.detail.kind === "not-found") await this.#records.remove(repo, tag);
+        if (error.detail.kind === "not-found") await this.#checks.missing(repo, tag, askedAt);
         // Here, since the client may have gone on without this answer.
         if (isRefusal(error)) await this.#access.refused(upstream, repo);
         throw error;
@@ -275,12 +273,6 @@ export class TagResolver {
   ): void {
     if (named !== given && !registry.budget) this.#trust.doubt(repo);
   }
-}
-
-function freshness({ settings }: Upstream, tag: Tag, { checkedAt }: TagRecord): FreshnessWindow {
-  if (matchesAny(settings.immutableTags, tag)) return ALWAYS_FRESH;
-  // It has a start, so that a record from the future (the clock was set back) is not fresh for ever.
-  return { from: checkedAt, until: checkedAt + settings.tagTtl };
 }
 
 function stale(

@@ -1,0 +1,206 @@
+import { LRUCache } from "lru-cache";
+import { matchesAny } from "../../config/parsing/glob-pattern.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { Tag } from "../../oci/names.ts";
+import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import { HIT, MISS, REPLACED } from "../cache-status.ts";
+import type { FreshnessWindow, ResolvedTag } from "../results.ts";
+import { SingleFlight } from "../single-flight.ts";
+import type { Upstream } from "../upstream.ts";
+import { keyOf, type ManifestStore } from "./manifest-store.ts";
+import type { Patience } from "./patience.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { TagNews } from "./tag-news.ts";
+import type { TagRecords } from "./tag-records.ts";
+
+/** Of immutable tags: always fresh. */
+const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
+
+/** Tags that others said have moved. Of one that is forgotten, the record is as stale as before. */
+const MAX_MOVED = 4096;
+
+/** How long a check takes at most, in milliseconds: a record that is so much younger than another check is of a later one. */
+const LONGEST_CHECK_MS = 30_000;
+
+export interface TagChecksOptions {
+  readonly records: TagRecords;
+  readonly manifests: ManifestStore;
+  readonly access: RepositoryAccess;
+  readonly patience: Patience;
+  /** Absent if this is the only replica. */
+  readonly news: TagNews | undefined;
+  readonly now: () => number;
+}
+
+/** That a tag points elsewhere than its record said, as another replica found. */
+interface Move {
+  /** Absent if the tag was removed. */
+  readonly digest: Digest | undefined;
+  /** When its upstream was asked, or later. */
+  readonly at: number;
+  /** When the record was really checked: it was made stale. */
+  readonly checkedAt: number;
+}
+
+/**
+ * The checks of tags: those of this replica, which it records and tells, and those of others, which it
+ * believes as its own. Of two checks the later one holds. A tag that another replica saw move is stale
+ * here, so that it is asked for again; what it pointed to stays, for nothing else can be served if that fails.
+ */
+export class TagChecks {
+  readonly #options: TagChecksOptions;
+  readonly #questions = new SingleFlight<ResolvedTag | undefined>();
+  readonly #moves = new LRUCache<string, Move>({ max: MAX_MOVED });
+
+  constructor(options: TagChecksOptions) {
+    this.#options = options;
+  }
+
+  /** The upstream was asked at `askedAt`, and said that the tag points to this digest. */
+  async checked(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    { digest, askedAt }: { readonly digest: Digest; readonly askedAt: number },
+  ): Promise<void> {
+    const now = this.#options.now();
+    const key = keyOf(repo, tag);
+    const move = this.#moves.get(key);
+    // It may have moved while the upstream was answering.
+    const isDoubtful = move !== undefined && move.digest !== digest && move.at > askedAt;
+    if (isDoubtful) this.#moves.set(key, { ...move, checkedAt: now });
+    else this.#moves.delete(key);
+    const checkedAt = isDoubtful ? staleSince(upstream, now) : now;
+    await this.#options.records.put(repo, tag, { digest, checkedAt });
+    this.#options.news?.told(repo, tag, digest, Math.max(0, now - askedAt));
+  }
+
+  /** The upstream was asked at `askedAt`, and said that there is no such tag. */
+  async missing(repo: RepositoryRef, tag: Tag, askedAt: number): Promise<void> {
+    const { records, news, now } = this.#options;
+    await records.remove(repo, tag);
+    news?.removed(repo, tag, Math.max(0, now() - askedAt));
+  }
+
+  /** Another replica found that a tag moved, or was removed: without a digest. */
+  async moved(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    { digest, ageMs }: { readonly digest: Digest | undefined; readonly ageMs: number },
+  ): Promise<void> {
+    if (matchesAny(upstream.settings.immutableTags, tag)) return;
+    const now = this.#options.now();
+    const at = now - ageMs;
+    const record = await this.#options.records.get(repo, tag);
+    const checkedAt = this.#checkedAt(repo, tag, record) ?? -Infinity;
+    if (digest === record?.digest || checkedAt > at + LONGEST_CHECK_MS) return;
+    this.#moves.set(keyOf(repo, tag), { digest, at, checkedAt });
+    const staleAt = staleSince(upstream, now);
+    if (!record || record.checkedAt <= staleAt) return;
+    await this.#options.records.put(repo, tag, { ...record, checkedAt: staleAt });
+  }
+
+  /**
+   * Where a tag points as another replica found, if that is fresh and newer than what is known here.
+   * `undefined` if the upstream has to be asked.
+   */
+  async toldByOthers(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    record?: TagRecord,
+  ): Promise<ResolvedTag | undefined> {
+    const { news } = this.#options;
+    if (!news) return undefined;
+    return this.#questions.run(keyOf(repo, tag), async () => {
+      // What was refused here shows nothing before this replica is given something itself.
+      if (await this.#options.access.isRefused(repo)) return undefined;
+      const askedAt = this.#options.now();
+      const told = await news.known(repo, tag);
+      if (!told) return undefined;
+      const { digest } = told;
+      const known = { digest, checkedAt: askedAt - Math.max(0, told.ageMs) };
+      const { from, until } = freshness(upstream, tag, known);
+      const now = this.#options.now();
+      if (now < from || now >= until) return undefined;
+      if (this.#isOutdated(repo, tag, record, known)) return undefined;
+      return this.#adopt(upstream, repo, tag, { record, known });
+    });
+  }
+
+  /** Whether another check may have been later, and said otherwise. */
+  #isOutdated(
+    repo: RepositoryRef,
+    tag: Tag,
+    record: TagRecord | undefined,
+    { digest, checkedAt }: TagRecord,
+  ): boolean {
+    const move = this.#moves.get(keyOf(repo, tag));
+    if (move && move.digest !== digest && checkedAt < move.at) return true;
+    const recorded = this.#checkedAt(repo, tag, record) ?? -Infinity;
+    return digest !== record?.digest && checkedAt < recorded;
+  }
+
+  /** Brings in the manifest first: a tag must never point to what cannot be served. */
+  async #adopt(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    {
+      record,
+      known: { digest, checkedAt },
+    }: { readonly record: TagRecord | undefined; readonly known: TagRecord },
+  ): Promise<ResolvedTag | undefined> {
+    const { manifests, patience, records, access } = this.#options;
+    const stored = await manifests.get(repo, digest);
+    const fetched = stored ? undefined : this.#fetch(upstream, repo, digest);
+    const manifest =
+      stored ?? (fetched && (await (record ? patience.wait(upstream, fetched) : fetched)));
+    if (!manifest) return undefined;
+    const isSame = record?.digest === digest;
+    const latest = isSame ? Math.max(record.checkedAt, checkedAt) : checkedAt;
+    this.#moves.delete(keyOf(repo, tag));
+    await records.put(repo, tag, { digest, checkedAt: latest });
+    await access.answeredBefore(upstream, repo, Math.max(0, this.#options.now() - checkedAt));
+    const fetchStatus = record ? REPLACED : MISS;
+    return { digest, cacheStatus: stored ? HIT : fetchStatus, manifest };
+  }
+
+  /** `undefined` if it cannot be had: then the upstream is asked for the tag. */
+  async #fetch(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+  ): Promise<ResolvedTag["manifest"]> {
+    try {
+      return await this.#options.manifests.fetch(upstream, repo, digest);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return undefined;
+    }
+  }
+
+  /** When a record was checked, also if it was made stale since. */
+  #checkedAt(repo: RepositoryRef, tag: Tag, record: TagRecord | undefined): number | undefined {
+    const move = this.#moves.get(keyOf(repo, tag));
+    if (!record) return undefined;
+    return Math.max(record.checkedAt, move?.checkedAt ?? -Infinity);
+  }
+}
+
+export function freshness(
+  { settings }: Upstream,
+  tag: Tag,
+  { checkedAt }: TagRecord,
+): FreshnessWindow {
+  if (matchesAny(settings.immutableTags, tag)) return ALWAYS_FRESH;
+  // It has a start, so that a record from the future (the clock was set back) is not fresh for ever.
+  return { from: checkedAt, until: checkedAt + settings.tagTtl };
+}
+
+/** When a record was last checked that is stale now. */
+function staleSince({ settings }: Upstream, now: number): number {
+  return now - settings.tagTtl;
+}

@@ -1,0 +1,48 @@
+import type { Cache } from "../../cache/cache.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import type { UpstreamName } from "../../oci/names.ts";
+import type { News } from "../ledger/facts.ts";
+import type { LedgerHearer } from "../ledger/ledger.ts";
+
+export interface NewsReaderOptions {
+  readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
+  readonly cache: Pick<Cache, "tagMoved">;
+  /** Something could not be done with news. It is told once more with the next look at the ledger, or finds out by itself. */
+  readonly onFailed: (task: string, error: unknown) => void;
+}
+
+/** Does what the news of other replicas ask for. Upstreams that are not configured here are none of its business. */
+export class NewsReader implements LedgerHearer {
+  readonly #options: NewsReaderOptions;
+
+  constructor(options: NewsReaderOptions) {
+    this.#options = options;
+  }
+
+  async heard(news: News): Promise<void> {
+    try {
+      await this.#read(news);
+    } catch (error) {
+      this.#options.onFailed(`news of another replica (${news.kind})`, error);
+    }
+  }
+
+  caughtUp(): void {}
+
+  lost(): void {}
+
+  async #read(news: News): Promise<void> {
+    const { upstreams, cache } = this.#options;
+    switch (news.kind) {
+      case "tag":
+      case "tag-removed": {
+        const upstream = upstreams.get(news.repo.upstream);
+        if (!upstream) return;
+        const { repo, tag, ageMs } = news;
+        const digest = news.kind === "tag" ? news.digest : undefined;
+        return cache.tagMoved(upstream, repo, tag, { digest, ageMs });
+      }
+      default:
+    }
+  }
+}
