@@ -1,20 +1,23 @@
+import { join } from "node:path";
 import { contentOf, type SmallContent } from "./content.ts";
+import { tempDir } from "./temp-dir.ts";
 import { Cache } from "../../src/cache/cache.ts";
+import { openStorage } from "../../src/cache/retention/storage.ts";
 import type { Upstream } from "../../src/cache/upstream.ts";
 import type { UpstreamSettings } from "../../src/config/settings.ts";
 import { Accept } from "../../src/oci/accept.ts";
 import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
-import { MemoryBlobStore } from "../../src/store/memory/memory-blob-store.ts";
-import { openMetadata } from "../../src/store/sql/open-metadata.ts";
 import {
   type RecordedRequest,
-  registry,
+  registry as clientOf,
   repository,
   serve,
   settings,
   tag,
 } from "../../src/upstream/upstreamtest/test-servers.ts";
 import { NewsReader } from "../../src/cluster/facts/news-reader.ts";
+import { OrderFile } from "../../src/cluster/facts/order-file.ts";
+import { Orders } from "../../src/cluster/facts/orders.ts";
 import { RecentPurges } from "../../src/cluster/facts/recent-purges.ts";
 import { TagFacts } from "../../src/cluster/facts/tag-facts.ts";
 import { MemoryLedger, SharedMemory } from "../../src/cluster/ledger/memory-ledger.ts";
@@ -31,22 +34,37 @@ export function smallImage(text: string): SmallContent {
   );
 }
 
+const ignored = (): void => {};
+const UNREPORTED = {
+  fewInodes: ignored,
+  fullStateChanged: ignored,
+  removed: ignored,
+  unreadable: ignored,
+  accessTimesNotWritten: ignored,
+  limitMet: ignored,
+  recordsLeft: ignored,
+  metadataDamaged: ignored,
+  failed: ignored,
+};
+
 export interface ReplicasOptions {
   readonly settings?: Partial<Omit<UpstreamSettings, "url" | "name">>;
-  /** Answers instead of the registry, if it does. */
-  readonly answer?: (request: RecordedRequest) => Response | Promise<Response> | undefined;
 }
 
+export type Replicas = Awaited<ReturnType<typeof replicas>>;
 export type Replica = Awaited<ReturnType<typeof replica>>;
 
 /** Three replicas in one process, in front of one registry. Their clock, and that of their ledger, is `clock.now`. */
 export async function replicas(options: ReplicasOptions = {}) {
   const clock = { now: 1_000_000_000 };
   let told = 0;
+  /** Answers instead of the registry, if it does. */
+  type Answer = (request: RecordedRequest) => Response | Promise<Response> | undefined;
+  const registry: { answer: Answer | undefined } = { answer: undefined };
   const images = new Map<string, SmallContent>();
   const tags = new Map<string, SmallContent>();
   const server = serve(async (request) => {
-    const answer = await options.answer?.(request);
+    const answer = await registry.answer?.(request);
     if (answer) return answer;
     const reference = request.path.split("/").at(-1) ?? "";
     const found = tags.get(reference) ?? images.get(reference);
@@ -59,17 +77,36 @@ export async function replicas(options: ReplicasOptions = {}) {
     return new Response(request.method === "HEAD" ? null : found.bytes, { headers });
   });
   const shared = new SharedMemory(() => clock.now);
+  const dir = await tempDir();
   const open = (id: string): Promise<Replica> =>
-    replica(id, { clock, shared, port: server.port, ...options });
+    replica(id, { clock, shared, port: server.port, path: dir.file(id), ...options });
   const [one, two, three] = await Promise.all([open("one"), open("two"), open("three")]);
-  const all = [one, two, three];
+  const current = { one, two, three };
+  const all = (): readonly Replica[] => Object.values(current);
   return {
     clock,
     shared,
-    one,
-    two,
-    three,
-    all,
+    get one() {
+      return current.one;
+    },
+    get two() {
+      return current.two;
+    },
+    get three() {
+      return current.three;
+    },
+    get all() {
+      return all();
+    },
+    set answer(answer: Answer | undefined) {
+      registry.answer = answer;
+    },
+    /** Stops a replica, and starts it again on its data directory. */
+    restart: async (id: keyof typeof current): Promise<Replica> => {
+      await current[id].close();
+      current[id] = await open(id);
+      return current[id];
+    },
     /** Has the registry's tag point to an image, or removes it. */
     push: (name: string, image: SmallContent | undefined): void => {
       if (!image) return void tags.delete(name);
@@ -85,12 +122,17 @@ export async function replicas(options: ReplicasOptions = {}) {
       told = server.requests.length;
       return texts;
     },
+    /** Resolves once what was told is heard and done. */
     settled: async (): Promise<void> => {
-      for (const { ledger } of all) await ledger.settled();
+      for (const { ledger, orders } of all()) {
+        await ledger.settled();
+        await orders.settled();
+      }
     },
     async [Symbol.asyncDispose](): Promise<void> {
-      await Promise.all(all.map((opened) => opened.close()));
+      await Promise.all(all().map((opened) => opened.close()));
       server[Symbol.dispose]();
+      await dir[Symbol.asyncDispose]();
     },
   };
 }
@@ -99,17 +141,25 @@ interface ReplicaOptions extends Pick<ReplicasOptions, "settings"> {
   readonly clock: { readonly now: number };
   readonly shared: SharedMemory;
   readonly port: number;
+  readonly path: string;
 }
 
-async function replica(id: string, { clock, shared, port, settings: changed }: ReplicaOptions) {
+async function replica(
+  id: string,
+  { clock, shared, port, path, settings: changed }: ReplicaOptions,
+) {
   const now = (): number => clock.now;
   const ledger = new MemoryLedger(shared, id);
   const purges = new RecentPurges();
-  const metadata = await openMetadata(":memory:");
-  const store = new MemoryBlobStore();
+  const storage = await openStorage(
+    { dataDirectory: path, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
+    UNREPORTED,
+  );
+  const { store, metadata, admin } = storage;
   const cache = new Cache({
     store,
     metadata,
+    sidecars: storage.sidecars,
     now,
     tagNews: new TagFacts({ ledger, purges, now }),
     observer: {
@@ -121,17 +171,35 @@ async function replica(id: string, { clock, shared, port, settings: changed }: R
     },
   });
   const configured = settings(`http://reg.test:${port}`, changed);
-  const upstream: Upstream = { settings: configured, registry: registry(port, "", changed) };
+  const upstream: Upstream = { settings: configured, registry: clientOf(port, "", changed) };
   const repo = { upstream: configured.name, repository: repository("app") };
   const upstreams = new Map([[configured.name, upstream]]);
-  const onFailed = (task: string, error: unknown): never => {
-    throw new Error(task, { cause: error });
+  const failures: Error[] = [];
+  const onFailed = (task: string, cause: unknown): void => {
+    failures.push(new Error(task, { cause }));
   };
-  ledger.hear(new NewsReader({ upstreams, cache, onFailed }));
+  const { file, isNew } = await OrderFile.open(join(path, "orders.json"));
+  const refused: string[] = [];
+  const orders = new Orders({
+    ledger,
+    admin,
+    file,
+    purges,
+    replicas: () => shared.replicas.size,
+    onRefused: (order, reason) => refused.push(`${order.kind}: ${reason}`),
+    onFailed,
+    now,
+  });
+  if (isNew) await orders.adoptPins();
+  ledger.hear(new NewsReader({ upstreams, cache, orders, onFailed }));
   return {
     cache,
     ledger,
     purges,
+    orders,
+    /** Orders of others that could not be carried out as they are. */
+    refused,
+    admin,
     metadata,
     repo,
     upstream,
@@ -150,8 +218,10 @@ async function replica(id: string, { clock, shared, port, settings: changed }: R
       (await cache.manifests.head(upstream, repo, tag(name), new Accept(null))).digest,
     async close(): Promise<void> {
       await ledger.close();
+      await orders.close();
       await cache.written();
-      await metadata.close();
+      await storage[Symbol.asyncDispose]();
+      if (failures.length > 0) throw new AggregateError(failures);
     },
   };
 }

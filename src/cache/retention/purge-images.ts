@@ -30,6 +30,14 @@ export interface PurgeOptions {
   readonly inUse: (digest: Digest) => boolean;
 }
 
+/** What is purged. */
+export interface PurgeSelection {
+  readonly pattern: ImagePattern;
+  /** Content that was stored later stays, in milliseconds of the epoch. */
+  readonly storedUntil?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Blobs per metadata query. */
 const BATCH_SIZE = 256;
 
@@ -45,6 +53,7 @@ const RETAINED = 4;
 export class Purge {
   readonly #store: PurgeOptions;
   readonly #pattern: ImagePattern;
+  readonly #storedUntil: number;
   readonly #survey: Survey;
   readonly #marks: BlobMarks;
   /** Manifests of images that match, and to which other images of the same repository lead. */
@@ -54,12 +63,13 @@ export class Purge {
 
   private constructor(
     store: PurgeOptions,
-    pattern: ImagePattern,
+    { pattern, storedUntil = Infinity }: PurgeSelection,
     survey: Survey,
     marks: BlobMarks,
   ) {
     this.#store = store;
     this.#pattern = pattern;
+    this.#storedUntil = storedUntil;
     this.#survey = survey;
     this.#marks = marks;
   }
@@ -69,15 +79,11 @@ export class Purge {
    *
    * @throws RefusedError if no image matches the pattern, or one that does is pinned
    */
-  static async prepare(
-    store: PurgeOptions,
-    pattern: ImagePattern,
-    signal?: AbortSignal,
-  ): Promise<Purge> {
-    const survey = await store.images.survey(signal);
+  static async prepare(store: PurgeOptions, selection: PurgeSelection): Promise<Purge> {
+    const survey = await store.images.survey(selection.signal);
     const marks = await BlobMarks.read(store.metadata.blobs);
-    const purge = new Purge(store, pattern, survey, marks);
-    await purge.#prepare(signal);
+    const purge = new Purge(store, selection, survey, marks);
+    await purge.#prepare(selection.signal);
     return purge;
   }
 
@@ -120,7 +126,7 @@ export class Purge {
       signal?.throwIfAborted();
       const tree = await trees.read(image.digest);
       const parts = tree ? partsOf(tree) : [];
-      if (this.#pattern.matches(image)) {
+      if (await this.#isMatch(image)) {
         for (const { digest } of parts) {
           this.#marks.add(digest, CANDIDATE);
           if (this.#store.inUse(digest)) this.#busy.add(digest);
@@ -144,7 +150,7 @@ export class Purge {
     const patterns = pins.flatMap(({ pattern }) => parseImagePattern(pattern) ?? []);
     let count = 0;
     for await (const image of this.#store.images.names(this.#survey)) {
-      if (!this.#pattern.matches(image)) continue;
+      if (!(await this.#isMatch(image))) continue;
       const pin = patterns.find((pattern) => pattern.matches(image));
       if (pin) {
         const hint = `run entrepot unpin '${pin.text}' first`;
@@ -177,9 +183,19 @@ export class Purge {
       const page = await blobs.page(BATCH_SIZE, last);
       last = page.at(-1)?.digest;
       if (last === undefined) return;
-      yield* page.filter(({ digest }) => this.#marks.has(digest, CANDIDATE));
+      yield* page.filter(
+        ({ digest, storedAt }) =>
+          this.#marks.has(digest, CANDIDATE) && storedAt <= this.#storedUntil,
+      );
       await setImmediate();
     }
+  }
+
+  async #isMatch(image: ImageName): Promise<boolean> {
+    if (!this.#pattern.matches(image)) return false;
+    if (this.#storedUntil === Infinity) return true;
+    const [record] = await this.#store.metadata.blobs.find([image.digest]);
+    return record === undefined || record.storedAt <= this.#storedUntil;
   }
 
   async #forget(image: ImageName): Promise<void> {

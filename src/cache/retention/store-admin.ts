@@ -1,11 +1,9 @@
-import { formatSize } from "../../config/parsing/units.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { BlobStore } from "../../store/blob-store.ts";
 import type { UnreadableBlobs } from "../../store/memory/unreadable-blobs.ts";
 import type { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
-import type { BlobTotal, MetadataStore, Pin } from "../../store/metadata-store.ts";
+import type { BlobTotal, MetadataStore } from "../../store/metadata-store.ts";
 import { scrub, type ScrubProgress } from "../../store/repair/scrub.ts";
 import { reconcile, type Reconciled } from "../../store/repair/reconcile.ts";
 import type { RebuildState } from "../../store/repair/rebuild-marker.ts";
@@ -15,8 +13,9 @@ import type { Evicted, Evictor, RemovalReason } from "./evictor.ts";
 import { type CachedImage, Images } from "./images.ts";
 import type { ManifestTrees } from "./manifest-trees.ts";
 import type { PinnedBlobs } from "./pinned-blobs.ts";
-import { Purge } from "./purge-images.ts";
-import { RefusedError } from "./refused-error.ts";
+import { Pinning } from "./pinning.ts";
+import { Purge, type PurgeSelection } from "./purge-images.ts";
+import { requestedPattern } from "./requested-pattern.ts";
 import type { StorageFigures } from "./storage-figures.ts";
 
 export interface StoreAdminOptions {
@@ -42,12 +41,10 @@ export interface StoreAdminOptions {
 
 /** How often the bytes are counted at most, until no blob was stored or removed meanwhile. */
 const MAX_COUNTS = 5;
-/** How many pins an error message lists. */
-const MAX_LISTED = 20;
 
-export interface PinnedPattern extends Pin {
-  /** How many images it matches now. */
-  readonly images: number;
+export interface PreparePurgeOptions extends Omit<PurgeSelection, "pattern"> {
+  /** Whether nothing will be removed. */
+  readonly dryRun?: boolean;
 }
 
 export interface Verified extends ScrubProgress, Reconciled {
@@ -57,6 +54,7 @@ export interface Verified extends ScrubProgress, Reconciled {
 /** The operations of an operator on a store, whether a server runs on it or not. */
 export class StoreAdmin {
   readonly #options: StoreAdminOptions;
+  readonly pinning: Pinning;
   readonly #images: Images;
   #total: BlobTotal;
   #pinnedBytes = 0;
@@ -66,6 +64,7 @@ export class StoreAdmin {
     this.#options = options;
     this.#total = options.total;
     this.#images = new Images(options.metadata, options.trees);
+    this.pinning = new Pinning(options);
   }
 
   /** While the metadata database cannot be read, the last figures that are known. */
@@ -103,7 +102,7 @@ export class StoreAdmin {
    * @throws RefusedError if the pattern is not valid
    */
   async list(pattern?: string, signal?: AbortSignal): Promise<AsyncIterableIterator<CachedImage>> {
-    const parsed = pattern === undefined ? undefined : patternOf(pattern);
+    const parsed = pattern === undefined ? undefined : requestedPattern(pattern);
     await this.#options.flushAccessTimes().catch(() => {});
     return this.#images.list(parsed, signal);
   }
@@ -115,74 +114,17 @@ export class StoreAdmin {
     return this.#options.quotas.enforce({ dryRun });
   }
 
-  async pins(signal?: AbortSignal): Promise<PinnedPattern[]> {
-    const { metadata, pinned } = this.#options;
-    const pins = await metadata.pins.list();
-    const { images } = await pinned.resolve(pins, signal);
-    return pins.map((pin) => Object.assign({ images: images.get(pin.pattern) ?? 0 }, pin));
-  }
-
-  /**
-   * Protects the images that a pattern matches from eviction, now and in future. It need not match
-   * any yet.
-   *
-   * @throws RefusedError if the pattern or a platform is not valid, or if all pins together would
-   *   exceed `storage.maxSize`
-   */
-  async pin(text: string, platforms: readonly string[] = []): Promise<PinnedPattern> {
-    const { metadata, pinned, budget, sidecars, mustBeWritable } = this.#options;
-    await mustBeWritable();
-    const pattern = patternOf(text);
-    const invalid = platforms.find((platform) => !PLATFORM.test(platform));
-    if (invalid !== undefined) {
-      const shown = JSON.stringify(invalid.slice(0, 100));
-      throw new RefusedError(
-        "invalid-argument",
-        `${shown} is not a valid platform: write os/architecture, such as linux/amd64`,
-      );
-    }
-    const pin = { pattern: pattern.text, platforms, since: Date.now() };
-    const others = (await metadata.pins.list()).filter(
-      ({ pattern: other }) => other !== pin.pattern,
-    );
-    const resolved = await pinned.resolve([...others, pin]);
-    const { maxSize } = budget.limits;
-    if (resolved.bytes > maxSize) {
-      const sizes = `${exactSize(resolved.bytes)}, but storage.maxSize is ${exactSize(maxSize)}`;
-      throw new RefusedError(
-        "over-max-size",
-        `with ${pin.pattern}, all pins together would take ${sizes}: pin fewer images, limit the pin to some platforms, or raise storage.maxSize`,
-      );
-    }
-    await metadata.pins.put(pin);
-    pinned.invalidate();
-    await sidecars.savePins(await metadata.pins.list());
-    return { ...pin, images: resolved.images.get(pin.pattern) ?? 0 };
-  }
-
-  /** @throws RefusedError if there is no such pin */
-  async unpin(text: string): Promise<void> {
-    const { metadata, pinned, sidecars, mustBeWritable } = this.#options;
-    await mustBeWritable();
-    const pattern = patternOf(text).text;
-    if (!(await metadata.pins.remove(pattern))) {
-      const pins = (await metadata.pins.list()).map((pin) => pin.pattern);
-      const existing = pins.length === 0 ? "nothing is pinned" : `pinned are: ${shortList(pins)}`;
-      throw new RefusedError("no-match", `there is no pin ${pattern}; ${existing}`);
-    }
-    pinned.invalidate();
-    await sidecars.savePins(await metadata.pins.list());
-  }
-
   /**
    * Prepares to remove the images that a pattern matches, and the blobs that only they use.
    *
    * @throws RefusedError if the pattern is not valid, matches nothing, or matches a pinned image
    * @throws Fault if nothing can be removed
    */
-  async purge(text: string, signal?: AbortSignal, dryRun = false): Promise<Purge> {
+  async purge(text: string, options: PreparePurgeOptions = {}): Promise<Purge> {
+    const { dryRun = false, ...selection } = options;
     if (!dryRun) await this.#options.mustBeWritable();
-    return Purge.prepare({ ...this.#options, images: this.#images }, patternOf(text), signal);
+    const pattern = requestedPattern(text);
+    return Purge.prepare({ ...this.#options, images: this.#images }, { pattern, ...selection });
   }
 
   /**
@@ -270,26 +212,4 @@ async function resolves(work: Promise<void>): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** `os/architecture[/variant]`, as in an image index. */
-const PLATFORM = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
-
-/** Rounded and in bytes: two sizes that round to the same value stay distinguishable. */
-function exactSize(bytes: number): string {
-  return `${formatSize(bytes)} (${bytes} bytes)`;
-}
-
-/** The first of many texts. */
-function shortList(texts: readonly string[]): string {
-  const more = texts.length - MAX_LISTED;
-  return texts.slice(0, MAX_LISTED).join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
-function patternOf(text: string): ImagePattern {
-  const pattern = parseImagePattern(text);
-  if (pattern) return pattern;
-  const shown = JSON.stringify(text.slice(0, 100));
-  const message = `${shown} is not a valid pattern: write the name of an image, such as docker.io/library/nginx:1.29 or ghcr.io/org/*`;
-  throw new RefusedError("invalid-argument", message);
 }

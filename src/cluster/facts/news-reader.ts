@@ -3,10 +3,12 @@ import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { News } from "../ledger/facts.ts";
 import type { LedgerHearer } from "../ledger/ledger.ts";
+import type { Orders } from "./orders.ts";
 
 export interface NewsReaderOptions {
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   readonly cache: Pick<Cache, "tagMoved">;
+  readonly orders: Pick<Orders, "heard" | "applied" | "tellAll">;
   /** Something could not be done with news. It is told once more with the next look at the ledger, or finds out by itself. */
   readonly onFailed: (task: string, error: unknown) => void;
 }
@@ -27,12 +29,14 @@ export class NewsReader implements LedgerHearer {
     }
   }
 
-  caughtUp(): void {}
+  caughtUp(): void {
+    void this.#options.orders.tellAll();
+  }
 
   lost(): void {}
 
   async #read(news: News): Promise<void> {
-    const { upstreams, cache } = this.#options;
+    const { upstreams, cache, orders } = this.#options;
     switch (news.kind) {
       case "tag":
       case "tag-removed": {
@@ -42,7 +46,14 @@ export class NewsReader implements LedgerHearer {
         const digest = news.kind === "tag" ? news.digest : undefined;
         return cache.tagMoved(upstream, repo, tag, { digest, ageMs });
       }
-      default:
+      case "pin":
+      case "unpin":
+      case "purge":
+        return orders.heard(news);
+      case "applied":
+        return orders.applied(news);
+      case "rest":
+      case "budget":
     }
   }
 }

@@ -1,9 +1,8 @@
-import { expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { GlobPattern } from "../../config/parsing/glob-pattern.ts";
 import { faultOf, tag as tagName } from "../../upstream/upstreamtest/test-servers.ts";
-import { replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
+import { type Replicas, replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
 
-const [before, after] = [smallImage("before"), smallImage("after")];
 const TTL = 30_000;
 
 function glob(text: string): GlobPattern {
@@ -12,9 +11,20 @@ function glob(text: string): GlobPattern {
   return pattern;
 }
 
+let at: Replicas;
+beforeAll(async () => {
+  at = await replicas({ settings: { immutableTags: [glob("v*")] } });
+});
+afterAll(() => at[Symbol.asyncDispose]());
+
+/** Of one test alone: what is stored already would not be fetched. */
+function images(name: string) {
+  return { before: smallImage(`${name} before`), after: smallImage(`${name} after`) };
+}
+
 test("a tag that another replica checked is taken at its word, and its manifest fetched by digest", async () => {
-  await using at = await replicas();
   const { one, two } = at;
+  const { before } = images("1");
   at.push("1", before);
   await one.pull("1");
   expect(at.requests()).toEqual(["GET 1"]);
@@ -25,145 +35,142 @@ test("a tag that another replica checked is taken at its word, and its manifest 
 });
 
 test("a HEAD is answered in the same way", async () => {
-  await using at = await replicas();
   const { one, two } = at;
-  at.push("1", before);
-  await one.pull("1");
+  const { before } = images("2");
+  at.push("2", before);
+  await one.pull("2");
   at.requests();
-  expect(await two.head("1")).toBe(before.digest);
+  expect(await two.head("2")).toBe(before.digest);
   expect(at.requests()).toEqual(["GET digest"]);
 });
 
 test("an expired tag that another replica has checked since is fresh, for as long as that check is", async () => {
-  await using at = await replicas();
   const { one, two } = at;
-  at.push("1", before);
-  await one.pull("1");
-  await two.pull("1");
+  const { before } = images("3");
+  at.push("3", before);
+  await one.pull("3");
+  await two.pull("3");
   at.clock.now += TTL + 1;
-  expect(await one.pull("1")).toEqual({ digest: before.digest, result: "revalidated" });
+  expect(await one.pull("3")).toEqual({ digest: before.digest, result: "revalidated" });
   at.requests();
   at.clock.now += TTL - 1;
-  expect(await two.pull("1")).toEqual({ digest: before.digest, result: "hit" });
+  expect(await two.pull("3")).toEqual({ digest: before.digest, result: "hit" });
   expect(at.requests()).toEqual([]);
   at.clock.now += 1;
-  expect(await two.pull("1")).toEqual({ digest: before.digest, result: "revalidated" });
-  expect(at.requests()).toEqual(["HEAD 1"]);
+  expect(await two.pull("3")).toEqual({ digest: before.digest, result: "revalidated" });
+  expect(at.requests()).toEqual(["HEAD 3"]);
 });
 
 test("a tag that moved is known to the others although their records are fresh", async () => {
-  await using at = await replicas();
   const { one, two, three } = at;
-  at.push("1", before);
-  for (const replica of at.all) await replica.pull("1");
+  const { before, after } = images("4");
+  at.push("4", before);
+  for (const replica of at.all) await replica.pull("4");
   at.clock.now += TTL / 2;
   // This replica knows that it has to look again; the others would serve what they have.
-  await one.cache.tagMoved(one.upstream, one.repo, tagName("1"), { digest: undefined, ageMs: 0 });
-  at.push("1", after);
+  await one.cache.tagMoved(one.upstream, one.repo, tagName("4"), { digest: undefined, ageMs: 0 });
+  at.push("4", after);
   at.requests();
-  expect(await one.pull("1")).toEqual({ digest: after.digest, result: "miss" });
+  expect(await one.pull("4")).toEqual({ digest: after.digest, result: "miss" });
   await at.settled();
-  expect(await two.pull("1")).toEqual({ digest: after.digest, result: "miss" });
-  expect(await three.pull("1")).toEqual({ digest: after.digest, result: "miss" });
-  expect(at.requests()).toEqual(["HEAD 1", "GET 1", "GET digest", "GET digest"]);
+  expect(await two.pull("4")).toEqual({ digest: after.digest, result: "miss" });
+  expect(await three.pull("4")).toEqual({ digest: after.digest, result: "miss" });
+  expect(at.requests()).toEqual(["HEAD 4", "GET 4", "GET digest", "GET digest"]);
 });
 
 test("a tag that moved is served as it was where nothing else can be had", async () => {
-  let isDown = false;
-  await using at = await replicas({
-    answer: ({ path }) =>
-      isDown && path.includes("/v2/") ? new Response("", { status: 500 }) : undefined,
-  });
   const { one, two } = at;
-  at.push("1", before);
-  await one.pull("1");
-  await two.pull("1");
-  isDown = true;
+  const { before, after } = images("5");
+  at.push("5", before);
+  await one.pull("5");
+  await two.pull("5");
+  at.answer = () => new Response("", { status: 500 });
   one.ledger.tell({
     kind: "tag",
     repo: one.repo,
-    tag: tagName("1"),
+    tag: tagName("5"),
     digest: after.digest,
     ageMs: -1,
   });
   await at.settled();
-  expect(await two.pull("1")).toEqual({ digest: before.digest, result: "stale" });
+  expect(await two.pull("5")).toEqual({ digest: before.digest, result: "stale" });
+  at.answer = undefined;
 });
 
 test("a tag that was removed is asked for, and is then gone from all", async () => {
-  await using at = await replicas();
   const { one, two } = at;
-  at.push("1", before);
-  await one.pull("1");
-  await two.pull("1");
+  const { before } = images("6");
+  at.push("6", before);
+  await one.pull("6");
+  await two.pull("6");
   at.clock.now += TTL + 1;
-  at.push("1", undefined);
-  expect(await faultOf(one.pull("1"))).toMatchObject({ kind: "not-found" });
+  at.push("6", undefined);
+  expect(await faultOf(one.pull("6"))).toMatchObject({ kind: "not-found" });
   await at.settled();
   at.requests();
-  expect(await faultOf(two.pull("1"))).toMatchObject({ kind: "not-found" });
-  expect(at.requests()).toEqual(["HEAD 1", "GET 1"]);
+  expect(await faultOf(two.pull("6"))).toMatchObject({ kind: "not-found" });
+  expect(at.requests()).toEqual(["HEAD 6", "GET 6"]);
 });
 
 test("what a replica has checked later than the ledger knows is not taken back", async () => {
-  await using at = await replicas();
   const { one, two } = at;
-  at.push("1", before);
-  await one.pull("1");
+  const { before, after } = images("7");
+  at.push("7", before);
+  await one.pull("7");
   two.ledger.away();
   at.clock.now += 60_000;
-  at.push("1", after);
-  expect(await two.pull("1")).toEqual({ digest: after.digest, result: "miss" });
+  at.push("7", after);
+  expect(await two.pull("7")).toEqual({ digest: after.digest, result: "miss" });
   // The ledger hears of it late, and must not believe that the other one is younger.
   at.clock.now += TTL - 1;
   one.ledger.tell({
     kind: "tag",
     repo: one.repo,
-    tag: tagName("1"),
+    tag: tagName("7"),
     digest: before.digest,
     ageMs: 60_000 + TTL - 1,
   });
   two.ledger.back();
   await at.settled();
   at.requests();
-  expect(await two.pull("1")).toEqual({ digest: after.digest, result: "hit" });
-  expect(await one.pull("1")).toEqual({ digest: after.digest, result: "miss" });
+  expect(await two.pull("7")).toEqual({ digest: after.digest, result: "hit" });
+  expect(await one.pull("7")).toEqual({ digest: after.digest, result: "miss" });
   expect(at.requests()).toEqual(["GET digest"]);
 });
 
 test("with the ledger away, each replica asks for itself; back again, all know what was found", async () => {
-  await using at = await replicas();
   const { one, two } = at;
-  at.push("1", before);
+  const { before, after } = images("8");
+  at.push("8", before);
   one.ledger.away();
-  await one.pull("1");
-  await two.pull("1");
-  expect(at.requests()).toEqual(["GET 1", "GET 1"]);
+  await one.pull("8");
+  await two.pull("8");
+  expect(at.requests()).toEqual(["GET 8", "GET 8"]);
   at.clock.now += TTL + 1;
-  at.push("1", after);
-  await two.pull("1");
+  at.push("8", after);
+  await two.pull("8");
   at.requests();
   one.ledger.back();
   await at.settled();
-  expect(await one.pull("1")).toEqual({ digest: after.digest, result: "miss" });
+  expect(await one.pull("8")).toEqual({ digest: after.digest, result: "miss" });
   expect(at.requests()).toEqual(["GET digest"]);
 });
 
 test("what the ledger knows from before a purge is not used", async () => {
-  await using at = await replicas();
   const { one, two } = at;
-  at.push("1", before);
-  await one.pull("1");
-  at.push("1", after);
+  const { before, after } = images("9");
+  at.push("9", before);
+  await one.pull("9");
+  at.push("9", after);
   at.requests();
-  two.purges.add("reg.test/app:1", at.clock.now);
-  expect(await two.pull("1")).toEqual({ digest: after.digest, result: "miss" });
-  expect(at.requests()).toEqual(["GET 1"]);
+  two.purges.add("reg.test/app:9", at.clock.now);
+  expect(await two.pull("9")).toEqual({ digest: after.digest, result: "miss" });
+  expect(at.requests()).toEqual(["GET 9"]);
 });
 
 test("news of immutable tags change nothing", async () => {
-  await using at = await replicas({ settings: { immutableTags: [glob("v*")] } });
   const { one, two } = at;
+  const { before, after } = images("10");
   at.push("v1", before);
   await one.pull("v1");
   await two.pull("v1");

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { counted, table } from "../table.ts";
+import { reachText, replicasSchema } from "./replica-reach.ts";
 import {
   onRunning,
   print,
@@ -17,6 +18,8 @@ const pinSchema = z.object({
 });
 const pinsSchema = z.object({ pins: z.array(pinSchema) });
 type Pin = z.infer<typeof pinSchema>;
+const pinnedSchema = pinSchema.extend({ replicas: replicasSchema });
+const unpinnedSchema = z.object({ replicas: replicasSchema });
 
 const upstreamsSchema = z.object({ upstreams: z.array(z.object({ name: z.string() })) });
 
@@ -63,23 +66,30 @@ function runListPins(options: StoreOptions): Promise<number> {
 function runPin(pattern: string, options: PinOptions): Promise<number> {
   return onRunning(options, async (client) => {
     const platforms = options.platform ?? [];
-    const pin = await client.post("pin", { pattern, platforms }, pinSchema);
-    if (options.json) printJson(pin);
-    else if (pin.images > 0) print(`Pinned ${pin.pattern}: ${counted(pin.images, "image")}.`);
+    const pin = await client.post("pin", { pattern, platforms }, pinnedSchema);
+    if (options.json) {
+      printJson(pin);
+      return 0;
+    }
+    if (pin.images > 0) print(`Pinned ${pin.pattern}: ${counted(pin.images, "image")}.`);
     else {
       const { upstreams } = await client.get("status", upstreamsSchema);
       const names = upstreams.map(({ name }) => name);
       print(`Pinned ${pin.pattern}: ${noMatchReason(pin.pattern, names)}.`);
     }
+    for (const line of reachText("Pinned", pin.replicas)) print(line);
     return 0;
   });
 }
 
 function runUnpin(pattern: string, options: StoreOptions): Promise<number> {
   return onRunning(options, async (client) => {
-    await client.post("unpin", { pattern }, z.object({}));
-    if (options.json) printJson({ pattern });
-    else print(`${pattern} is no longer pinned.`);
+    const unpinned = await client.post("unpin", { pattern }, unpinnedSchema);
+    if (options.json) printJson({ pattern, ...unpinned });
+    else
+      print(
+        [`${pattern} is no longer pinned.`, ...reachText("Unpinned", unpinned.replicas)].join("\n"),
+      );
     return 0;
   });
 }

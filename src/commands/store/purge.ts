@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { formatSize } from "../../config/parsing/units.ts";
 import { counted } from "../table.ts";
+import { reachText, replicasSchema } from "./replica-reach.ts";
 import {
   CommandError,
   onRunning,
@@ -17,6 +18,7 @@ const purgedSchema = z.object({
   bytes: z.number(),
   shared: z.number(),
   busy: z.number(),
+  replicas: replicasSchema,
 });
 type Purged = z.infer<typeof purgedSchema>;
 /** The images are sent before they are removed, so an error comes after them. */
@@ -46,7 +48,10 @@ function runPurge(pattern: string, options: PurgeOptions): Promise<number> {
   });
 }
 
-function purgeText({ images, blobs, bytes, shared, busy }: Purged, dryRun: boolean): string {
+function purgeText(
+  { images, blobs, bytes, shared, busy, replicas }: Purged,
+  dryRun: boolean,
+): string {
   const removed = dryRun ? "Would remove" : "Removed";
   const lines = [
     ...images.map((image) => `${removed} ${image}`),
@@ -62,5 +67,5 @@ function purgeText({ images, blobs, bytes, shared, busy }: Purged, dryRun: boole
       `${counted(busy, "blob")} ${are} being downloaded or read, and ${stay} until evicted like any other.`,
     );
   }
-  return lines.join("\n");
+  return [...lines, ...reachText("Purged", replicas)].join("\n");
 }

@@ -7,6 +7,7 @@ import { RefusedError } from "../../cache/retention/refused-error.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 import { jsonList } from "./json-list.ts";
+import { Orders, type TellReplicas } from "./orders.ts";
 import { progressStream } from "./progress-stream.ts";
 
 export interface AdminApiOptions {
@@ -20,6 +21,8 @@ export interface AdminApiOptions {
   readonly version: string;
   /** What `GET /api/v1/status` returns. */
   readonly status: () => Promise<object>;
+  /** Has other replicas do what was done here; absent if there are none. */
+  readonly tellReplicas?: TellReplicas | undefined;
 }
 
 /** Limit of request bodies, in bytes: far above what any request needs. */
@@ -65,11 +68,13 @@ export const STORING_HEADER = "entrepot-storing";
 /** The API for operators of a running cache, at `/api/v1/`. */
 export class AdminApi {
   readonly #options: AdminApiOptions;
+  readonly #orders: Orders;
   /** Requests in progress that read every image. */
   #surveys = 0;
 
   constructor(options: AdminApiOptions) {
     this.#options = options;
+    this.#orders = new Orders(options);
   }
 
   /** @param path the part of the path after `/api/v1/` */
@@ -110,7 +115,7 @@ export class AdminApi {
       }
       case "pins":
         return this.#survey(async (ended) => {
-          const pins = await admin.pins(signal);
+          const pins = await admin.pinning.list(signal);
           ended();
           return Response.json({ pins });
         });
@@ -135,21 +140,20 @@ export class AdminApi {
         const { pattern: text, dryRun: isDryRun } = bodies.purge.parse(body);
         return this.#survey(async (ended) => {
           if (!isDryRun) await this.#mustBeStored();
-          const purge = await admin.purge(text, request.signal, isDryRun);
-          return jsonList("images", purge.names(), { last: () => purge.run(isDryRun), ended });
+          const { names, run } = await this.#orders.purge(text, isDryRun, request.signal);
+          return jsonList("images", names, { last: run, ended });
         });
       }
       case "pin": {
         const { pattern: text, platforms } = bodies.pin.parse(body);
         return this.#survey(async (ended) => {
-          const pin = await admin.pin(text, platforms);
+          const pin = await this.#orders.pin(text, platforms);
           ended();
           return Response.json(pin);
         });
       }
       case "unpin":
-        await admin.unpin(bodies.unpin.parse(body).pattern);
-        return Response.json({});
+        return Response.json(await this.#orders.unpin(bodies.unpin.parse(body).pattern));
       case "reload":
         return Response.json(this.#options.reload());
       case "fsck":

@@ -1,0 +1,149 @@
+import { z } from "zod";
+import { readJson } from "../../store/sidecars/json-file.ts";
+import { removeFile } from "../../store/remove-file.ts";
+import { renameOver, replaceFile } from "../../store/replace-file.ts";
+import { type OrderId, parseOrderId } from "../ledger/facts.ts";
+
+/** How many orders of a pattern are known by name. Older ones are recognized by their time. */
+const MAX_IDS = 16;
+/** Patterns whose orders are known, and orders that are still to be told. */
+const MAX_PATTERNS = 4096;
+
+/** An order, with its time in milliseconds of this machine's epoch. */
+export interface TimedOrder {
+  readonly kind: "pin" | "unpin" | "purge";
+  readonly id: OrderId;
+  readonly pattern: string;
+  readonly platforms: readonly string[];
+  readonly at: number;
+}
+
+/** What is known of a pattern: pins and unpins in one entry, purges in another one. */
+interface Known {
+  readonly key: string;
+  readonly pattern: string;
+  /** When the latest was given. */
+  readonly at: number;
+  readonly ids: readonly OrderId[];
+}
+
+const id = z.string().transform((text, context) => {
+  const parsed = parseOrderId(text);
+  if (parsed) return parsed;
+  context.addIssue({ code: "custom", message: "not the name of an order" });
+  return z.NEVER;
+});
+const schema = z.object({
+  untold: z.array(
+    z.object({
+      kind: z.enum(["pin", "unpin", "purge"]),
+      id,
+      pattern: z.string(),
+      platforms: z.array(z.string()),
+      at: z.number(),
+    }),
+  ),
+  known: z.array(
+    z.object({ key: z.string(), pattern: z.string(), at: z.number(), ids: z.array(id) }),
+  ),
+});
+
+/**
+ * The orders that this replica was given or has carried out, in a file. A later order replaces an earlier one
+ * of the same kind and pattern, so that the file stays small.
+ */
+export class OrderFile {
+  readonly #path: string;
+  readonly #untold: Map<string, TimedOrder>;
+  readonly #known: Map<string, Known>;
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(path: string, { untold, known }: z.infer<typeof schema>) {
+    this.#path = path;
+    this.#untold = new Map(untold.map((order) => [keyOf(order), order]));
+    this.#known = new Map(known.map((entry) => [entry.key, entry]));
+  }
+
+  /** What is no such file counts as none. `isNew`: there was none. */
+  static async open(path: string): Promise<{ readonly file: OrderFile; readonly isNew: boolean }> {
+    const found = schema.safeParse(await readJson(path));
+    const content = found.data ?? { untold: [], known: [] };
+    return { file: new OrderFile(path, content), isNew: !found.success };
+  }
+
+  /** What is still to be told, in the order in which it was given. */
+  get untold(): readonly TimedOrder[] {
+    return [...this.#untold.values()];
+  }
+
+  /** The latest purges. */
+  get purges(): readonly { readonly pattern: string; readonly at: number }[] {
+    return [...this.#known.values()].filter(({ key }) => key.startsWith("purge "));
+  }
+
+  /** Whether an order was given here, was carried out, or came before one of these. */
+  isKnown(order: TimedOrder): boolean {
+    const known = this.#known.get(keyOf(order));
+    return known !== undefined && (known.ids.includes(order.id) || order.at < known.at);
+  }
+
+  /** This replica has carried an order out. */
+  done(order: TimedOrder): Promise<void> {
+    this.#note(order);
+    return this.#write();
+  }
+
+  /** This replica was given an order, has carried it out, and has to tell it. */
+  given(orders: readonly TimedOrder[]): Promise<void> {
+    for (const order of orders) {
+      this.#note(order);
+      this.#untold.delete(keyOf(order));
+      this.#untold.set(keyOf(order), order);
+      dropOldest(this.#untold);
+    }
+    return this.#write();
+  }
+
+  /** An order is told. */
+  told(order: TimedOrder): Promise<void> {
+    if (this.#untold.get(keyOf(order))?.id === order.id) this.#untold.delete(keyOf(order));
+    return this.#write();
+  }
+
+  #note(order: TimedOrder): void {
+    const key = keyOf(order);
+    const before = this.#known.get(key);
+    const ids = [...(before?.ids ?? []), order.id].slice(-MAX_IDS);
+    const at = Math.max(order.at, before?.at ?? order.at);
+    this.#known.delete(key);
+    this.#known.set(key, { key, pattern: order.pattern, at, ids });
+    dropOldest(this.#known);
+  }
+
+  /** @throws the error of the file system */
+  #write(): Promise<void> {
+    this.#writing = this.#writing.catch(() => {}).then(() => this.#writeNow());
+    return this.#writing;
+  }
+
+  async #writeNow(): Promise<void> {
+    const text = JSON.stringify({ untold: this.untold, known: [...this.#known.values()] });
+    const temporary = `${this.#path}.new`;
+    try {
+      replaceFile(temporary, text, true);
+      await renameOver(temporary, this.#path);
+    } catch (error) {
+      await removeFile(temporary).catch(() => {});
+      throw error;
+    }
+  }
+}
+
+function keyOf({ kind, pattern }: Pick<TimedOrder, "kind" | "pattern">): string {
+  return `${kind === "purge" ? "purge" : "pin"} ${pattern}`;
+}
+
+function dropOldest(entries: Map<string, unknown>): void {
+  const [oldest] = entries.keys();
+  if (entries.size > MAX_PATTERNS && oldest !== undefined) entries.delete(oldest);
+}

@@ -1,0 +1,234 @@
+import { RefusedError } from "../../cache/retention/refused-error.ts";
+import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import { withTimeout } from "../../cache/with-timeout.ts";
+import { type AppliedFact, newOrderId, type Order, type OrderId } from "../ledger/facts.ts";
+import { type Ledger, LedgerAwayError } from "../ledger/ledger.ts";
+import type { OrderFile, TimedOrder } from "./order-file.ts";
+import type { RecentPurges } from "./recent-purges.ts";
+
+/** How long an operator waits for the other replicas to say that they have carried out an order, in milliseconds. */
+const ANSWER_MS = 5000;
+/** When an order is tried again that could not be carried out, in milliseconds. */
+const RETRY_MS = 30_000;
+/** Orders that wait to be carried out; who tells more waits. */
+const MAX_WAITING = 256;
+
+export interface OrdersOptions {
+  readonly ledger: Pick<Ledger, "order" | "tell">;
+  readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
+  readonly file: OrderFile;
+  readonly purges: RecentPurges;
+  /** How many replicas there are, this one included. */
+  readonly replicas: () => number;
+  /** An order of another replica cannot be carried out as it is; it is not tried again. */
+  readonly onRefused: (order: Order, reason: string) => void;
+  /** It is tried again. */
+  readonly onFailed: (task: string, error: unknown) => void;
+  /** The current time, in milliseconds of the epoch. */
+  readonly now?: () => number;
+}
+
+/** Which replicas have carried out an order. */
+export interface OrderReach {
+  /** How many have, this one included. */
+  readonly reached: number;
+  readonly of: number;
+  /** Whether the ledger has the order, so that the others will hear of it; otherwise this replica keeps it until then. */
+  readonly isRecorded: boolean;
+  /** How many images it concerned at the others. */
+  readonly images: number;
+}
+
+interface Awaited {
+  readonly by: Map<string, number>;
+  readonly wanted: number;
+  readonly complete: () => void;
+}
+
+/**
+ * What an operator asks of one replica, and all have to do: pins and purges. It is carried out here first. What
+ * the ledger does not take is kept in a file and told later, with its time: a purge is of what was stored
+ * before it, and of several pins and unpins of a pattern the latest counts, at whichever replica.
+ */
+export class Orders {
+  readonly #options: OrdersOptions;
+  readonly #now: () => number;
+  readonly #awaited = new Map<OrderId, Awaited>();
+  readonly #queue: TimedOrder[] = [];
+  #working: Promise<void> | undefined;
+  #telling: Promise<void> | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
+
+  constructor(options: OrdersOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    for (const { pattern, at } of options.file.purges) options.purges.add(pattern, at);
+  }
+
+  /** What was pinned before there were other replicas is to be told to them. */
+  async adoptPins(): Promise<void> {
+    const pins = await this.#options.admin.pinning.saved();
+    const orders = pins.map(({ pattern, platforms, since }): TimedOrder => {
+      return { kind: "pin", id: newOrderId(), pattern, platforms, at: since };
+    });
+    await this.#options.file.given(orders);
+  }
+
+  /** Tells the others what was done here at an operator's request, and waits until they have done it too. */
+  async give(order: Pick<TimedOrder, "kind" | "pattern" | "platforms">): Promise<OrderReach> {
+    const { file, purges, replicas } = this.#options;
+    const given: TimedOrder = { ...order, id: newOrderId(), at: this.#now() };
+    if (given.kind === "purge") purges.add(given.pattern, given.at);
+    // If it cannot be written, it can still be told.
+    const failed = await file.given([given]).catch((error: unknown) => ({ error }));
+    const wanted = replicas() - 1;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const awaited: Awaited = { by: new Map(), wanted, complete: resolve };
+    this.#awaited.set(given.id, awaited);
+    try {
+      const isRecorded = await this.#tell(given);
+      if (!isRecorded && failed) throw failed.error;
+      if (isRecorded && wanted > 0) await withTimeout(ANSWER_MS, promise);
+      const images = [...awaited.by.values()].reduce((sum, count) => sum + count, 0);
+      const reached = 1 + awaited.by.size;
+      return { reached, of: Math.max(reached, replicas()), isRecorded, images };
+    } finally {
+      this.#awaited.delete(given.id);
+    }
+  }
+
+  /** Another replica was given an order. Resolves once it is known here, not once it is carried out. */
+  async heard(order: Order): Promise<void> {
+    const platforms = order.kind === "pin" ? order.platforms : [];
+    const { kind, id, pattern } = order;
+    const timed = { kind, id, pattern, platforms, at: this.#now() - Math.max(0, order.ageMs) };
+    if (kind === "purge") this.#options.purges.add(pattern, timed.at);
+    if (this.#queue.length >= MAX_WAITING) await this.#work();
+    if (this.#isClosed || this.#queue.some((waiting) => waiting.id === id)) return;
+    // None of them can be carried out. It is heard again after a start.
+    if (this.#queue.length >= MAX_WAITING) throw new Error("too many orders wait");
+    this.#queue.push(timed);
+    void this.#work();
+  }
+
+  /** Another replica has carried out an order. */
+  applied({ order, images, by }: AppliedFact & { readonly by: string }): void {
+    const awaited = this.#awaited.get(order);
+    if (!awaited) return;
+    awaited.by.set(by, images);
+    if (awaited.by.size >= awaited.wanted) awaited.complete();
+  }
+
+  /** Tells what the ledger did not take before. */
+  tellAll(): Promise<void> {
+    this.#telling ??= this.#tellAll().finally(() => {
+      this.#telling = undefined;
+    });
+    return this.#telling;
+  }
+
+  /** Resolves once everything that was heard is carried out, or has to be tried again. */
+  async settled(): Promise<void> {
+    await this.#telling;
+    await this.#working;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    await this.settled();
+  }
+
+  async #tellAll(): Promise<void> {
+    for (const order of this.#options.file.untold) {
+      if (!(await this.#tell(order))) return;
+    }
+  }
+
+  /** Returns whether the ledger has it now. */
+  async #tell({ at, platforms, ...order }: TimedOrder): Promise<boolean> {
+    const { ledger, file, onFailed } = this.#options;
+    const ageMs = Math.max(0, this.#now() - at);
+    const { kind } = order;
+    try {
+      await ledger.order(
+        kind === "pin" ? { ...order, kind, platforms, ageMs } : { ...order, kind, ageMs },
+      );
+    } catch (error) {
+      if (!(error instanceof LedgerAwayError)) onFailed("telling an order", error);
+      return false;
+    }
+    await file
+      .told({ ...order, platforms, at })
+      .catch((error: unknown) => onFailed("noting that an order is told", error));
+    return true;
+  }
+
+  #work(): Promise<void> {
+    clearTimeout(this.#retry);
+    this.#working ??= this.#carryOutAll().finally(() => {
+      this.#working = undefined;
+    });
+    return this.#working;
+  }
+
+  async #carryOutAll(): Promise<void> {
+    const { file, ledger, onFailed } = this.#options;
+    for (let order = this.#queue[0]; order && !this.#isClosed; order = this.#queue[0]) {
+      try {
+        if (!file.isKnown(order)) {
+          const images = await this.#carryOut(order);
+          const noting = "noting that an order is carried out";
+          await file.done(order).catch((error: unknown) => onFailed(noting, error));
+          ledger.tell({ kind: "applied", order: order.id, images });
+        }
+        this.#queue.shift();
+      } catch (error) {
+        onFailed(`an order of another replica (${order.kind} ${order.pattern})`, error);
+        this.#retry = setTimeout(() => void this.#work(), RETRY_MS);
+        this.#retry.unref();
+        return;
+      }
+    }
+  }
+
+  /** Returns how many images it concerned. */
+  async #carryOut(order: TimedOrder): Promise<number> {
+    const { pinning } = this.#options.admin;
+    try {
+      switch (order.kind) {
+        case "purge":
+          return await this.#purge(order);
+        case "pin":
+          return (await pinning.pin(order.pattern, order.platforms, order.at)).images;
+        case "unpin": {
+          const pins = await pinning.saved();
+          const pin = pins.find(({ pattern }) => pattern === order.pattern);
+          if (pin && pin.since <= order.at) await pinning.unpin(order.pattern);
+          return 0;
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      // What is not here needs no purge.
+      if (error.kind !== "no-match") this.#refused(order, error.message);
+      return 0;
+    }
+  }
+
+  async #purge({ pattern, at }: TimedOrder): Promise<number> {
+    const purge = await this.#options.admin.purge(pattern, { storedUntil: at });
+    let images = 0;
+    for await (const _ of purge.names()) images += 1;
+    await purge.run(false);
+    return images;
+  }
+
+  #refused({ kind, id, pattern, platforms, at }: TimedOrder, reason: string): void {
+    const ageMs = Math.max(0, this.#now() - at);
+    const order: Order =
+      kind === "pin" ? { kind, id, pattern, platforms, ageMs } : { kind, id, pattern, ageMs };
+    this.#options.onRefused(order, reason);
+  }
+}

@@ -1,0 +1,97 @@
+import { RefusedError } from "../../cache/retention/refused-error.ts";
+import { requestedPattern } from "../../cache/retention/requested-pattern.ts";
+import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+
+export interface ReplicaOrder {
+  readonly kind: "pin" | "unpin" | "purge";
+  /** Complete, as in `ImagePattern`. */
+  readonly pattern: string;
+  /** Of a pin. */
+  readonly platforms: readonly string[];
+}
+
+/** Which replicas have done what an operator asked of one. */
+export interface ReplicaReach {
+  /** How many have, this one included. */
+  readonly reached: number;
+  readonly of: number;
+  /** Whether the others will hear of it without this one. */
+  readonly isRecorded: boolean;
+  /** How many images it concerned at the others. */
+  readonly images: number;
+}
+
+export type TellReplicas = (order: ReplicaOrder) => Promise<ReplicaReach>;
+
+export interface OrdersOptions {
+  readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
+  readonly tellReplicas?: TellReplicas | undefined;
+}
+
+/** What an operator asks of one replica, and all have to do: it is done here, and then told to the others. */
+export class Orders {
+  readonly #admin: OrdersOptions["admin"];
+  readonly #tellReplicas: TellReplicas | undefined;
+
+  constructor({ admin, tellReplicas }: OrdersOptions) {
+    this.#admin = admin;
+    this.#tellReplicas = tellReplicas;
+  }
+
+  /** @throws RefusedError */
+  async pin(text: string, platforms: readonly string[]): Promise<object> {
+    const pin = await this.#admin.pinning.pin(text, platforms);
+    return { ...pin, ...(await this.#tell("pin", pin.pattern, platforms)) };
+  }
+
+  /** @throws RefusedError */
+  async unpin(text: string): Promise<object> {
+    await this.#admin.pinning.unpin(text);
+    return this.#tell("unpin", requestedPattern(text).text);
+  }
+
+  /**
+   * @returns the images that match here, until `run` removes them and says what came of it
+   * @throws RefusedError
+   */
+  async purge(
+    text: string,
+    isDryRun: boolean,
+    signal: AbortSignal,
+  ): Promise<{ readonly names: AsyncGenerator<string>; readonly run: () => Promise<object> }> {
+    const pattern = requestedPattern(text).text;
+    try {
+      const purge = await this.#admin.purge(pattern, { signal, dryRun: isDryRun });
+      const run = async (): Promise<object> => {
+        const purged = await purge.run(isDryRun);
+        return isDryRun ? purged : { ...purged, ...(await this.#tell("purge", pattern)) };
+      };
+      return { names: purge.names(), run };
+    } catch (error) {
+      const isMissing = error instanceof RefusedError && error.kind === "no-match";
+      if (!isMissing || isDryRun || !this.#tellReplicas) throw error;
+      return this.#purgeElsewhere(pattern, error);
+    }
+  }
+
+  /** What no image matches here may be at another replica, or at one that hears of it later. */
+  async #purgeElsewhere(pattern: string, unmatched: RefusedError) {
+    const { replicas } = await this.#tell("purge", pattern);
+    if (replicas && replicas.images === 0 && replicas.reached === replicas.of) throw unmatched;
+    const run = async (): Promise<object> => {
+      return { blobs: 0, bytes: 0, shared: 0, busy: 0, replicas };
+    };
+    return { names: none(), run };
+  }
+
+  async #tell(
+    kind: ReplicaOrder["kind"],
+    pattern: string,
+    platforms: readonly string[] = [],
+  ): Promise<{ readonly replicas?: ReplicaReach }> {
+    const replicas = await this.#tellReplicas?.({ kind, pattern, platforms });
+    return replicas ? { replicas } : {};
+  }
+}
+
+async function* none(): AsyncGenerator<string> {}
