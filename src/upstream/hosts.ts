@@ -5,7 +5,9 @@ import { ANONYMOUS } from "./auth/keyring.ts";
 import { type CircuitState, type Failure, CircuitBreaker } from "./health/circuit-breaker.ts";
 import { RecoveryProbe } from "./health/recovery-probe.ts";
 import { SkippedQuestions } from "./health/skipped-questions.ts";
-import { type Budget, type RateLimitKind, RateLimits } from "./health/rate-limits.ts";
+import type { Budget, RateLimitKind } from "./health/budget.ts";
+import { RateLimits } from "./health/rate-limits.ts";
+import type { PooledLimits } from "./health/pooled-limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
 
 /** Hosts that an upstream redirects to whose health is remembered. */
@@ -55,14 +57,22 @@ export interface HostStatus {
   readonly retryAfter?: number;
 }
 
+export interface HostsOptions {
+  readonly probe: Probe;
+  readonly circuit?: CircuitBreaker | undefined;
+  readonly pooled?: PooledLimits | undefined;
+}
+
 /** An upstream's hosts in the order in which they are tried: its mirrors, then the registry itself. */
 export class Hosts {
   #health = new Map<string, HostHealth>();
   readonly #probe: Probe;
+  readonly #pooled: PooledLimits | undefined;
   #hosts: readonly Host[] = [];
 
-  constructor(settings: UpstreamSettings, probe: Probe, circuit?: CircuitBreaker) {
+  constructor(settings: UpstreamSettings, { probe, circuit, pooled }: HostsOptions) {
     this.#probe = probe;
+    this.#pooled = pooled;
     if (circuit) {
       const health = this.#newHealth(settings);
       this.#health.set(settings.url.href, { ...health, metadataCircuit: circuit });
@@ -169,7 +179,11 @@ export class Hosts {
         memoMethod: (origin) => this.#newCircuit(settings, new URL(origin)),
       }),
       skipped: new SkippedQuestions(),
-      limits: new RateLimits({ upstream: settings.name }),
+      limits: new RateLimits({
+        upstream: settings.name,
+        host: settings.url.href,
+        pooled: this.#pooled,
+      }),
       route: routeKey(settings),
     };
   }

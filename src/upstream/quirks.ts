@@ -59,11 +59,16 @@ export const QUIRKS = {
   /**
    * Docker Hub's rate-limit headers, as in draft-ietf-httpapi-ratelimit-headers-02: `100;w=21600`. Their
    * absence means that there is no limit. A HEAD carries them and is not counted, so
-   * cache/lookup/tag-resolver.ts sends a HEAD before a GET wherever they have been seen.
+   * cache/lookup/tag-resolver.ts sends a HEAD before a GET wherever they have been seen. Requests without
+   * credentials are counted by the address that they come from, which a further header names.
    *
    * Source: https://docs.docker.com/docker-hub/usage/pulls/
    */
-  rateLimitHeaders: { limit: "ratelimit-limit", remaining: "ratelimit-remaining" },
+  rateLimitHeaders: {
+    limit: "ratelimit-limit",
+    remaining: "ratelimit-remaining",
+    source: "docker-ratelimit-source",
+  },
 
   /**
    * The largest token response that is read, in bytes. Tokens of ECR have about 4 KiB.

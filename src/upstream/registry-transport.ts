@@ -1,5 +1,7 @@
+import type { UpstreamSettings } from "../config/settings.ts";
 import { Dialer, type DialerOptions } from "./transport/dialer.ts";
 import { Keyring, type KeyringOptions } from "./auth/keyring.ts";
+import type { PooledLimits } from "./health/pooled-limits.ts";
 import type { UpstreamObserver } from "./observer.ts";
 import { DownloadRates } from "./rates/download-rates.ts";
 import {
@@ -21,6 +23,10 @@ export interface RegistryTransport {
    */
   readonly timeout: number;
   readonly observe?: UpstreamObserver;
+  /** What other replicas know of rate limits. */
+  readonly pooledLimits?: PooledLimits | undefined;
+  /** On how many connections blobs may be downloaded from an upstream. */
+  connections(settings: Pick<UpstreamSettings, "maxConnections">): number;
 }
 
 export interface RegistryTransportOptions
@@ -30,10 +36,14 @@ export interface RegistryTransportOptions
   readonly now?: () => number;
   /** In milliseconds: see `RegistryTransport.timeout`. */
   readonly timeout?: number;
+  readonly pooledLimits?: PooledLimits | undefined;
+  /** How many replicas share the connections to each upstream; 1 by default. */
+  readonly replicas?: (() => number) | undefined;
 }
 
 export function openRegistryTransport(options: RegistryTransportOptions = {}): RegistryTransport {
-  const { concurrency, now, timeout = 15_000, reread, helperTimeout, ...dialerOptions } = options;
+  const { concurrency, now, timeout = 15_000, reread, helperTimeout, ...more } = options;
+  const { pooledLimits, replicas = () => 1, ...dialerOptions } = more;
   const rates = dialerOptions.rates ?? new DownloadRates();
   const dialer = new Dialer({ ...dialerOptions, rates });
   const limiter = new ConcurrencyLimiter(concurrency);
@@ -45,5 +55,16 @@ export function openRegistryTransport(options: RegistryTransportOptions = {}): R
     ...(reread ? { reread } : {}),
     ...(helperTimeout === undefined ? {} : { helperTimeout }),
   });
-  return { dialer, limiter, tokens, keyring, rates, timeout, ...observer };
+  return {
+    dialer,
+    limiter,
+    tokens,
+    keyring,
+    rates,
+    timeout,
+    pooledLimits,
+    connections: ({ maxConnections }) =>
+      Math.max(1, Math.floor(maxConnections / Math.max(1, replicas()))),
+    ...observer,
+  };
 }

@@ -7,7 +7,7 @@ import type { CircuitBreaker } from "./health/circuit-breaker.ts";
 import { reportCorrupt, Hosts, type Host, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
-import type { Budget } from "./health/rate-limits.ts";
+import type { Budget } from "./health/budget.ts";
 import { listReferrers, listTags, type TagPage, type TagPageQuery } from "./list-requests.ts";
 import {
   type FetchedManifest,
@@ -43,7 +43,11 @@ export class Registry {
   constructor(settings: UpstreamSettings, transport: RegistryTransport, circuit?: CircuitBreaker) {
     this.#settings = settings;
     this.#transport = transport;
-    this.#hosts = new Hosts(settings, (view, url) => probeHost(transport, view, url), circuit);
+    this.#hosts = new Hosts(settings, {
+      probe: (view, url) => probeHost(transport, view, url),
+      circuit,
+      pooled: transport.pooledLimits,
+    });
     this.#failover = new Failover(settings, transport, this.#hosts);
   }
 
@@ -88,8 +92,12 @@ export class Registry {
 
   /** Whether one more download would begin at once, without keeping others waiting. */
   get hasRoom(): boolean {
-    const { name, maxConnections } = this.#settings;
-    return this.#transport.limiter.hasRoom("blob", name, maxConnections);
+    return this.#transport.limiter.hasRoom("blob", this.name, this.maxConnections);
+  }
+
+  /** On how many connections blobs may be downloaded from it here: replicas share those of the settings. */
+  get maxConnections(): number {
+    return this.#transport.connections(this.#settings);
   }
 
   /** What it may send, and sends: see `maxRate` of its settings. */

@@ -65,7 +65,7 @@ export async function roundTrip(
     else release?.();
   };
   try {
-    const { maxConnections: perUpstream } = settings;
+    const perUpstream = transport.connections(settings);
     const limits = permit === "blob" ? { perUpstream, timeout: PLACE_MS } : {};
     const options = { ...limits, signal: controller.signal };
     const acquire = (): Promise<ReleasePermit> =>

@@ -7,14 +7,17 @@ import type { Upstream } from "../../src/cache/upstream.ts";
 import type { UpstreamSettings } from "../../src/config/settings.ts";
 import { Accept } from "../../src/oci/accept.ts";
 import { OCI_MANIFEST } from "../../src/oci/media-types.ts";
+import { Registry } from "../../src/upstream/registry.ts";
+import { openRegistryTransport } from "../../src/upstream/registry-transport.ts";
 import {
   type RecordedRequest,
-  registry as clientOf,
+  loopbackResolver,
   repository,
   serve,
   settings,
   tag,
 } from "../../src/upstream/upstreamtest/test-servers.ts";
+import { LimitFacts } from "../../src/cluster/facts/limit-facts.ts";
 import { NewsReader } from "../../src/cluster/facts/news-reader.ts";
 import { OrderFile } from "../../src/cluster/facts/order-file.ts";
 import { Orders } from "../../src/cluster/facts/orders.ts";
@@ -171,7 +174,16 @@ async function replica(
     },
   });
   const configured = settings(`http://reg.test:${port}`, changed);
-  const upstream: Upstream = { settings: configured, registry: clientOf(port, "", changed) };
+  const limits = new LimitFacts({ ledger, secret: "the replicas' own", now });
+  const transport = openRegistryTransport({
+    resolver: loopbackResolver,
+    pooledLimits: limits,
+    replicas: () => shared.replicas.size,
+  });
+  const upstream: Upstream = {
+    settings: configured,
+    registry: new Registry(configured, transport),
+  };
   const repo = { upstream: configured.name, repository: repository("app") };
   const upstreams = new Map([[configured.name, upstream]]);
   const failures: Error[] = [];
@@ -191,7 +203,7 @@ async function replica(
     now,
   });
   if (isNew) await orders.adoptPins();
-  ledger.hear(new NewsReader({ upstreams, cache, orders, onFailed }));
+  ledger.hear(new NewsReader({ upstreams, cache, orders, limits, onFailed }));
   return {
     cache,
     ledger,
@@ -219,6 +231,7 @@ async function replica(
     async close(): Promise<void> {
       await ledger.close();
       await orders.close();
+      limits.close();
       await cache.written();
       await storage[Symbol.asyncDispose]();
       if (failures.length > 0) throw new AggregateError(failures);

@@ -39,7 +39,7 @@ export class UpstreamSource implements Source {
   }
 
   get maxConnections(): number {
-    return this.#upstream.settings.maxConnections;
+    return this.#upstream.registry.maxConnections;
   }
 
   get repository(): RepositoryRef["repository"] {

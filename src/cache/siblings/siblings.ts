@@ -176,7 +176,8 @@ export class Siblings {
   }
 
   #sideOf(upstream: Upstream): Side {
-    const { name, maxConnections } = upstream.settings;
+    const { name } = upstream.settings;
+    const { maxConnections } = upstream.registry;
     const { fills } = this.#options;
     const known = this.#sides.get(name);
     if (known) {
@@ -187,7 +188,7 @@ export class Siblings {
       share: fills.shareOf({ upstream: name, maxConnections }),
       asked: () => fills.askedCount(name),
       // As many as the limiter of connections gives one upstream, if others need few.
-      connections: () => Math.min(side.upstream.settings.maxConnections, (fills.downloads * 3) / 4),
+      connections: () => Math.min(side.upstream.registry.maxConnections, (fills.downloads * 3) / 4),
       isAllowed: (size, from) => this.#isAllowed(side, from, size),
       begin: (sibling) => this.#begin(side, sibling),
       now: this.#now,

@@ -3,12 +3,14 @@ import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { News } from "../ledger/facts.ts";
 import type { LedgerHearer } from "../ledger/ledger.ts";
+import type { LimitFacts } from "./limit-facts.ts";
 import type { Orders } from "./orders.ts";
 
 export interface NewsReaderOptions {
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   readonly cache: Pick<Cache, "tagMoved">;
   readonly orders: Pick<Orders, "heard" | "applied" | "tellAll">;
+  readonly limits: Pick<LimitFacts, "heard">;
   /** Something could not be done with news. It is told once more with the next look at the ledger, or finds out by itself. */
   readonly onFailed: (task: string, error: unknown) => void;
 }
@@ -36,7 +38,7 @@ export class NewsReader implements LedgerHearer {
   lost(): void {}
 
   async #read(news: News): Promise<void> {
-    const { upstreams, cache, orders } = this.#options;
+    const { upstreams, cache, orders, limits } = this.#options;
     switch (news.kind) {
       case "tag":
       case "tag-removed": {
@@ -54,6 +56,7 @@ export class NewsReader implements LedgerHearer {
         return orders.applied(news);
       case "rest":
       case "budget":
+        return limits.heard(news);
     }
   }
 }

@@ -1,5 +1,7 @@
 import { Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
+import { type Budget, RATE_LIMIT_KINDS, type RateLimitKind } from "./budget.ts";
+import type { Limited, PooledLimits } from "./pooled-limits.ts";
 
 /** The longest Retry-After that is obeyed, in milliseconds: a registry cannot block itself for longer. */
 const MAX_OBEYED_RETRY_AFTER = 3_600_000;
@@ -16,22 +18,15 @@ const DEFAULT_WINDOW = 3600;
 /** Accounts to remember for a host. Rotated credentials leave old ones behind. */
 const MAX_ACCOUNTS = 8;
 
-/**
- * Blobs, lists (tags, referrers) and manifests are limited separately: another host often serves the
- * blobs, and many registries limit their lists more strictly.
- */
-export type RateLimitKind = "blob" | "list" | "metadata";
-
-/** The requests that a registry still allows, as its rate-limit headers reported. */
-export interface Budget {
-  readonly remaining: number;
-  readonly limit?: number;
-  /** The window that both numbers are for, in seconds. */
-  readonly window: number;
-}
+/** The longest name of a source that is kept: an address, or an identifier. */
+const MAX_SOURCE_LENGTH = 64;
 
 export interface RateLimitsOptions {
   readonly upstream: string;
+  /** The host's URL. */
+  readonly host?: string;
+  /** What other replicas know of them. */
+  readonly pooled?: PooledLimits | undefined;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
@@ -45,16 +40,26 @@ interface AccountState {
   probingUntil: number;
   budget?: Budget;
   budgetExpiresAt: number;
+  /** What the host counts requests by. */
+  source?: string;
 }
 
-/** One host's rate limits, separately for each account that requests are sent as. */
+/**
+ * One host's rate limits, separately for each account that requests are sent as. What other replicas of this
+ * cache were told counts as well.
+ */
 export class RateLimits {
   readonly #upstream: string;
+  readonly #host: string;
+  readonly #pooled: PooledLimits | undefined;
   readonly #now: () => number;
   readonly #accounts = new Map<string, AccountState>();
 
-  constructor({ upstream, now = () => performance.now() }: RateLimitsOptions) {
+  constructor(options: RateLimitsOptions) {
+    const { upstream, host = upstream, pooled, now = () => performance.now() } = options;
     this.#upstream = upstream;
+    this.#host = host;
+    this.#pooled = pooled;
     this.#now = now;
   }
 
@@ -67,6 +72,9 @@ export class RateLimits {
     const { count, window } = remaining;
     state.budget = { remaining: count, window, ...(limit === undefined ? {} : { limit }) };
     state.budgetExpiresAt = this.#now() + window * 1000;
+    const source = headers.get(QUIRKS.rateLimitHeaders.source)?.slice(0, MAX_SOURCE_LENGTH);
+    if (source !== undefined) state.source = source;
+    this.#pooled?.counted(this.#limited(account), state.budget);
   }
 
   /**
@@ -78,7 +86,9 @@ export class RateLimits {
   rateLimited(account: string, kind: RateLimitKind, retryAfter: number): void {
     const state = this.#stateOf(account);
     const now = this.#now();
-    const until = now + Math.min(retryAfter * 1000, MAX_OBEYED_RETRY_AFTER);
+    const rest = Math.min(retryAfter * 1000, MAX_OBEYED_RETRY_AFTER);
+    const until = now + rest;
+    this.#pooled?.rested(this.#limited(account), kind, rest);
     state.blockedUntil.set(kind, Math.max(state.blockedUntil.get(kind) ?? 0, until));
     if (kind !== "metadata") return;
     if (now >= state.backOffUntil || state.consecutive === 0) state.consecutive += 1;
@@ -88,7 +98,7 @@ export class RateLimits {
 
   /** Why no request is sent now, with the time left; `undefined` if one may be. */
   fault(account: string, kind: RateLimitKind): Fault | undefined {
-    const left = (this.#accounts.get(account)?.blockedUntil.get(kind) ?? 0) - this.#now();
+    const left = this.#restLeft(account, kind);
     if (left <= 0) return undefined;
     const retryAfter = Math.ceil(left / 1000);
     return new Fault({ kind: "upstream-rate-limited", upstream: this.#upstream, retryAfter });
@@ -120,16 +130,18 @@ export class RateLimits {
 
   /** Whether it limits nothing at the moment, as far as is known. */
   isQuiet(account: string): boolean {
-    const state = this.#accounts.get(account);
-    if (!state) return true;
-    const blockedUntil = Math.max(0, ...state.blockedUntil.values());
-    return state.consecutive === 0 && blockedUntil <= this.#now() && !this.isBudgetLow(account);
+    const consecutive = this.#accounts.get(account)?.consecutive ?? 0;
+    const rests = RATE_LIMIT_KINDS.some((kind) => this.#restLeft(account, kind) > 0);
+    return consecutive === 0 && !rests && !this.isBudgetLow(account);
   }
 
   /** The remaining budget, until the window that it was reported for is over. */
   budget(account: string): Budget | undefined {
     const state = this.#accounts.get(account);
-    return state && this.#now() < state.budgetExpiresAt ? state.budget : undefined;
+    const own = state && this.#now() < state.budgetExpiresAt ? state.budget : undefined;
+    const pooled = this.#pooled?.budget(this.#limited(account));
+    if (!own || !pooled) return own ?? pooled;
+    return pooled.remaining < own.remaining ? { ...own, remaining: pooled.remaining } : own;
   }
 
   /** Whether the rest of the budget should be reserved for content that is not cached yet. */
@@ -138,6 +150,17 @@ export class RateLimits {
     if (!budget) return false;
     const threshold = Math.max((budget.limit ?? 0) * LOW_BUDGET_RATIO, LOW_BUDGET_MIN);
     return budget.remaining <= threshold;
+  }
+
+  /** In milliseconds. */
+  #restLeft(account: string, kind: RateLimitKind): number {
+    const own = (this.#accounts.get(account)?.blockedUntil.get(kind) ?? 0) - this.#now();
+    return Math.max(own, this.#pooled?.restLeft(this.#limited(account), kind) ?? 0);
+  }
+
+  #limited(account: string): Limited {
+    const source = this.#accounts.get(account)?.source;
+    return { upstream: this.#upstream, host: this.#host, account, source };
   }
 
   #stateOf(account: string): AccountState {
