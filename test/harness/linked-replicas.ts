@@ -63,7 +63,10 @@ export async function replicas(options: ReplicasOptions = {}) {
   let told = 0;
   /** Answers instead of the registry, if it does. */
   type Answer = (request: RecordedRequest) => Response | Promise<Response> | undefined;
-  const registry: { answer: Answer | undefined } = { answer: undefined };
+  const registry: { answer: Answer | undefined; held: Promise<void> | undefined } = {
+    answer: undefined,
+    held: undefined,
+  };
   const images = new Map<string, SmallContent>();
   const tags = new Map<string, SmallContent>();
   const server = serve(async (request) => {
@@ -71,6 +74,10 @@ export async function replicas(options: ReplicasOptions = {}) {
     if (answer) return answer;
     const reference = request.path.split("/").at(-1) ?? "";
     const found = tags.get(reference) ?? images.get(reference);
+    if (registry.held) {
+      answered?.();
+      await registry.held;
+    }
     if (!found) return new Response("", { status: 404 });
     const headers = {
       "content-type": found.mediaType,
@@ -79,6 +86,7 @@ export async function replicas(options: ReplicasOptions = {}) {
     };
     return new Response(request.method === "HEAD" ? null : found.bytes, { headers });
   });
+  let answered: (() => void) | undefined;
   const shared = new SharedMemory(() => clock.now);
   const dir = await tempDir();
   const open = (id: string): Promise<Replica> =>
@@ -103,6 +111,16 @@ export async function replicas(options: ReplicasOptions = {}) {
     },
     set answer(answer: Answer | undefined) {
       registry.answer = answer;
+    },
+    /** Until it resolves, the registry's responses are on their way. */
+    set held(held: Promise<void> | undefined) {
+      registry.held = held;
+    },
+    /** Resolves once a response is held. */
+    answered: (): Promise<void> => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      answered = resolve;
+      return promise;
     },
     /** Stops a replica, and starts it again on its data directory. */
     restart: async (id: keyof typeof current): Promise<Replica> => {

@@ -64,16 +64,11 @@ export class TagChecks {
     tag: Tag,
     { digest, askedAt }: { readonly digest: Digest; readonly askedAt: number },
   ): Promise<void> {
-    const now = this.#options.now();
-    const key = keyOf(repo, tag);
-    const move = this.#moves.get(key);
-    // It may have moved while the upstream was answering.
-    const isDoubtful = move !== undefined && move.digest !== digest && move.at > askedAt;
-    if (isDoubtful) this.#moves.set(key, { ...move, checkedAt: now });
-    else this.#moves.delete(key);
-    const checkedAt = isDoubtful ? staleSince(upstream, now) : now;
-    await this.#options.records.put(repo, tag, { digest, checkedAt });
-    this.#options.news?.told(repo, tag, digest, Math.max(0, now - askedAt));
+    const { records, news, now } = this.#options;
+    news?.told(repo, tag, digest, Math.max(0, now() - askedAt));
+    if (news && (await this.#wasOvertaken(upstream, repo, tag, { digest, checkedAt: askedAt })))
+      return;
+    await records.put(repo, tag, { digest, checkedAt: now() });
   }
 
   /** The upstream was asked at `askedAt`, and said that there is no such tag. */
@@ -130,6 +125,31 @@ export class TagChecks {
     });
   }
 
+  /**
+   * Whether others learnt of another digest while the upstream was answering. Then what is recorded is stale,
+   * so that it is asked again.
+   */
+  async #wasOvertaken(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    own: TagRecord,
+  ): Promise<boolean> {
+    const { records, now } = this.#options;
+    const key = keyOf(repo, tag);
+    const record = await records.get(repo, tag);
+    const move = this.#moves.get(key);
+    if (!this.#isOutdated(repo, tag, record, own)) {
+      this.#moves.delete(key);
+      return false;
+    }
+    const { digest } = record ?? own;
+    const at = now();
+    this.#moves.set(key, { digest, at, ...move, checkedAt: at });
+    await records.put(repo, tag, { digest, checkedAt: staleSince(upstream, at) });
+    return true;
+  }
+
   /** Whether another check may have been later, and said otherwise. */
   #isOutdated(
     repo: RepositoryRef,
@@ -148,19 +168,20 @@ export class TagChecks {
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    {
-      record,
-      known: { digest, checkedAt },
-    }: { readonly record: TagRecord | undefined; readonly known: TagRecord },
+    { record, known }: { readonly record: TagRecord | undefined; readonly known: TagRecord },
   ): Promise<ResolvedTag | undefined> {
+    const { digest, checkedAt } = known;
     const { manifests, patience, records, access } = this.#options;
     const stored = await manifests.get(repo, digest);
     const fetched = stored ? undefined : this.#fetch(upstream, repo, digest);
     const manifest =
       stored ?? (fetched && (await (record ? patience.wait(upstream, fetched) : fetched)));
     if (!manifest) return undefined;
-    const isSame = record?.digest === digest;
-    const latest = isSame ? Math.max(record.checkedAt, checkedAt) : checkedAt;
+    // More may have been learnt while it was fetched.
+    const current = await records.get(repo, tag);
+    if (this.#isOutdated(repo, tag, current, known)) return undefined;
+    const isSame = current?.digest === digest;
+    const latest = isSame ? Math.max(current.checkedAt, checkedAt) : checkedAt;
     this.#moves.delete(keyOf(repo, tag));
     await records.put(repo, tag, { digest, checkedAt: latest });
     await access.answeredBefore(upstream, repo, Math.max(0, this.#options.now() - checkedAt));

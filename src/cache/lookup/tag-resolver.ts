@@ -35,6 +35,12 @@ export interface TagResolverOptions {
   readonly now: () => number;
 }
 
+interface FetchedTag {
+  readonly manifest: StoredManifest;
+  /** When the upstream was asked. */
+  readonly askedAt: number;
+}
+
 /**
  * Resolves tags to digests. A tag is fresh for the upstream's `tagTtl` after its last check, and
  * then revalidated with a HEAD request: single-flight, so once for all concurrent pulls. A HEAD that
@@ -56,6 +62,7 @@ export class TagResolver {
   readonly #trust: HeadTrust;
   readonly #access: RepositoryAccess;
   readonly #now: () => number;
+  readonly #fetches = new SingleFlight<FetchedTag>();
   readonly #revalidations = new SingleFlight<ResolvedTag>();
   readonly #patience: Patience;
 
@@ -86,8 +93,8 @@ export class TagResolver {
     if (record) {
       const fresh = freshness(upstream, tag, record);
       const now = this.#now();
-      if (now >= fresh.from && now < fresh.until)
-        return { digest: record.digest, cacheStatus: HIT, fresh };
+      const isFresh = now >= fresh.from && now < fresh.until;
+      if (isFresh) return { digest: record.digest, cacheStatus: HIT, fresh };
     }
     const told = await this.#checks.toldByOthers(upstream, repo, tag, record);
     if (told) return told;
@@ -104,10 +111,17 @@ export class TagResolver {
    * @throws Fault
    */
   async fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
-    const askedAt = this.#now();
-    const manifest = await this.#manifests.fetch(upstream, repo, tag);
+    const { manifest, askedAt } = await this.#fetch(upstream, repo, tag);
     await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
     return manifest;
+  }
+
+  /** A request that others wait for already was sent before this call. */
+  #fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<FetchedTag> {
+    return this.#fetches.run(keyOf(repo, tag), async () => {
+      const askedAt = this.#now();
+      return { manifest: await this.#manifests.fetch(upstream, repo, tag), askedAt };
+    });
   }
 
   /**
@@ -139,10 +153,10 @@ export class TagResolver {
     asker: Asker,
   ): Promise<ResolvedTag> {
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
-    const fetch = (): Promise<StoredManifest> => this.#fetchUnknown(upstream, repo, tag);
+    const fetch = (): Promise<FetchedTag> => this.#fetchUnknown(upstream, repo, tag);
     const key = { asker, what: keyOf(repo, tag) };
-    const askedAt = this.#now();
-    const manifest = await this.#negativeCache.run(key, upstream.settings.tagTtl, fetch);
+    const { tagTtl } = upstream.settings;
+    const { manifest, askedAt } = await this.#negativeCache.run(key, tagTtl, fetch);
     await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
@@ -151,13 +165,14 @@ export class TagResolver {
    * Fetches the manifest of a tag. At an upstream that counts pulls, a HEAD request, which is free,
    * comes first: the manifest may be stored already under another tag.
    */
-  async #fetchUnknown(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
+  async #fetchUnknown(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<FetchedTag> {
     if (upstream.registry.budget) {
+      const askedAt = this.#now();
       const digest = await this.#headDigest(upstream, repo, tag);
-      const stored = digest && (await this.#manifests.get(repo, digest));
-      if (stored) return stored;
+      const manifest = digest && (await this.#manifests.get(repo, digest));
+      if (manifest) return { manifest, askedAt };
     }
-    return this.#manifests.fetch(upstream, repo, tag);
+    return this.#fetch(upstream, repo, tag);
   }
 
   async #revalidateOrServeStale(
@@ -167,8 +182,7 @@ export class TagResolver {
     record: TagRecord,
   ): Promise<ResolvedTag> {
     const { name } = upstream.settings;
-    const { registry } = upstream;
-    if (registry.isUnhealthy) {
+    if (upstream.registry.isUnhealthy) {
       return stale(
         record,
         `${name} failed or limited requests a moment ago; it is not asked again yet`,
@@ -188,8 +202,8 @@ export class TagResolver {
       if (this.#isRevoked(upstream, record, error)) throw error;
       return { digest: record.digest, cacheStatus: staleAfter(error) };
     }
-    const within = secondsText(PATIENCE_MS / 1000);
-    return stale(record, `${name} did not answer within ${within}`, { forwarded: true });
+    const reason = `${name} did not answer within ${secondsText(PATIENCE_MS / 1000)}`;
+    return stale(record, reason, { forwarded: true });
   }
 
   /** Asks the upstream where the tag points now, and fetches the manifest if the tag has moved. */
@@ -200,11 +214,11 @@ export class TagResolver {
     record: TagRecord,
   ): Promise<ResolvedTag> {
     return this.#revalidations.run(`${repo.upstream}/${repo.repository}:${tag}`, async () => {
-      const askedAt = this.#now();
+      const headAt = this.#now();
       try {
         const digest = await this.#headDigest(upstream, repo, tag);
         if (digest === record.digest && this.#isConfirmed(upstream, repo, tag)) {
-          await this.#checks.checked(upstream, repo, tag, { digest, askedAt });
+          await this.#checks.checked(upstream, repo, tag, { digest, askedAt: headAt });
           return { digest, cacheStatus: REVALIDATED };
         }
         const { budget, isBudgetLow } = upstream.registry;
@@ -221,14 +235,16 @@ export class TagResolver {
           );
         }
         // Store the manifest before the tag: a tag must never point to what cannot be served.
-        const manifest = stored || (await this.#manifests.fetch(upstream, repo, tag));
+        const { manifest, askedAt } = stored
+          ? { manifest: stored, askedAt: headAt }
+          : await this.#fetch(upstream, repo, tag);
         this.#compare(upstream, repo, digest, manifest.digest);
         await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
         const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        if (error.detail.kind === "not-found") await this.#checks.missing(repo, tag, askedAt);
+        if (error.detail.kind === "not-found") await this.#checks.missing(repo, tag, headAt);
         // Here, since the client may have gone on without this answer.
         if (isRefusal(error)) await this.#access.refused(upstream, repo);
         throw error;
