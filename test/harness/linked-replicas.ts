@@ -17,12 +17,7 @@ import {
   settings,
   tag,
 } from "../../src/upstream/upstreamtest/test-servers.ts";
-import { LimitFacts } from "../../src/cluster/facts/limit-facts.ts";
-import { NewsReader } from "../../src/cluster/facts/news-reader.ts";
-import { OrderFile } from "../../src/cluster/facts/order-file.ts";
-import { Orders } from "../../src/cluster/facts/orders.ts";
-import { RecentPurges } from "../../src/cluster/facts/recent-purges.ts";
-import { TagFacts } from "../../src/cluster/facts/tag-facts.ts";
+import { ReplicaFacts } from "../../src/cluster/facts/replica-facts.ts";
 import { MemoryLedger, SharedMemory } from "../../src/cluster/ledger/memory-ledger.ts";
 
 const CONFIG = "application/vnd.oci.image.config.v1+json";
@@ -145,9 +140,9 @@ export async function replicas(options: ReplicasOptions = {}) {
     },
     /** Resolves once what was told is heard and done. */
     settled: async (): Promise<void> => {
-      for (const { ledger, orders } of all()) {
+      for (const { ledger, facts } of all()) {
         await ledger.settled();
-        await orders.settled();
+        await facts.settled();
       }
     },
     async [Symbol.asyncDispose](): Promise<void> {
@@ -171,7 +166,17 @@ async function replica(
 ) {
   const now = (): number => clock.now;
   const ledger = new MemoryLedger(shared, id);
-  const purges = new RecentPurges();
+  const refused: string[] = [];
+  const failures: Error[] = [];
+  const facts = new ReplicaFacts({
+    ledger,
+    secret: "the replicas' own",
+    replicas: () => shared.replicas.size,
+    onRefused: (order, reason) => refused.push(`${order}: ${reason}`),
+    onFailed: (task, cause) => failures.push(new Error(task, { cause })),
+    now,
+    monotonicNow: now,
+  });
   const storage = await openStorage(
     { dataDirectory: path, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
     UNREPORTED,
@@ -182,7 +187,7 @@ async function replica(
     metadata,
     sidecars: storage.sidecars,
     now,
-    tagNews: new TagFacts({ ledger, purges, now }),
+    tagNews: facts.tagNews,
     observer: {
       fillEnded: () => {},
       manifestNotStored: () => {},
@@ -192,10 +197,9 @@ async function replica(
     },
   });
   const configured = settings(`http://reg.test:${port}`, changed);
-  const limits = new LimitFacts({ ledger, secret: "the replicas' own", now });
   const transport = openRegistryTransport({
     resolver: loopbackResolver,
-    pooledLimits: limits,
+    pooledLimits: facts.limits,
     replicas: () => shared.replicas.size,
   });
   const upstream: Upstream = {
@@ -203,30 +207,17 @@ async function replica(
     registry: new Registry(configured, transport),
   };
   const repo = { upstream: configured.name, repository: repository("app") };
-  const upstreams = new Map([[configured.name, upstream]]);
-  const failures: Error[] = [];
-  const onFailed = (task: string, cause: unknown): void => {
-    failures.push(new Error(task, { cause }));
-  };
-  const { file, isNew } = await OrderFile.open(join(path, "orders.json"));
-  const refused: string[] = [];
-  const orders = new Orders({
-    ledger,
+  await facts.follow({
+    cache,
     admin,
-    file,
-    purges,
-    replicas: () => shared.replicas.size,
-    onRefused: (order, reason) => refused.push(`${order.kind}: ${reason}`),
-    onFailed,
-    now,
+    tags: metadata.tags,
+    upstreams: new Map([[configured.name, upstream]]),
+    orderFile: join(path, "orders.json"),
   });
-  if (isNew) await orders.adoptPins();
-  ledger.hear(new NewsReader({ upstreams, cache, orders, limits, onFailed }));
   return {
     cache,
     ledger,
-    purges,
-    orders,
+    facts,
     /** Orders of others that could not be carried out as they are. */
     refused,
     admin,
@@ -248,8 +239,7 @@ async function replica(
       (await cache.manifests.head(upstream, repo, tag(name), new Accept(null))).digest,
     async close(): Promise<void> {
       await ledger.close();
-      await orders.close();
-      limits.close();
+      await facts[Symbol.asyncDispose]();
       await cache.written();
       await storage[Symbol.asyncDispose]();
       if (failures.length > 0) throw new AggregateError(failures);

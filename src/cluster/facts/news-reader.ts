@@ -5,12 +5,14 @@ import type { News } from "../ledger/facts.ts";
 import type { LedgerHearer } from "../ledger/ledger.ts";
 import type { LimitFacts } from "./limit-facts.ts";
 import type { Orders } from "./orders.ts";
+import type { TagsAgain } from "./tags-again.ts";
 
 export interface NewsReaderOptions {
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   readonly cache: Pick<Cache, "tagMoved">;
   readonly orders: Pick<Orders, "heard" | "applied" | "tellAll">;
   readonly limits: Pick<LimitFacts, "heard">;
+  readonly again: Pick<TagsAgain, "begin">;
   /** Something could not be done with news. It is told once more with the next look at the ledger, or finds out by itself. */
   readonly onFailed: (task: string, error: unknown) => void;
 }
@@ -35,7 +37,9 @@ export class NewsReader implements LedgerHearer {
     void this.#options.orders.tellAll();
   }
 
-  lost(): void {}
+  lost(): void {
+    this.#options.again.begin();
+  }
 
   async #read(news: News): Promise<void> {
     const { upstreams, cache, orders, limits } = this.#options;

@@ -26,20 +26,20 @@ async function pulled(name: string): Promise<void> {
 }
 
 /** As the admin API does it. */
-async function purge({ admin, orders }: Replica, pattern: string) {
+async function purge({ admin, facts }: Replica, pattern: string) {
   const prepared = await admin.purge(pattern);
   await prepared.run(false);
-  return orders.give({ kind: "purge", pattern, platforms: [] });
+  return facts.order({ kind: "purge", pattern, platforms: [] });
 }
 
-async function pin({ admin, orders }: Replica, pattern: string) {
+async function pin({ admin, facts }: Replica, pattern: string) {
   await admin.pinning.pin(pattern, [], at.clock.now);
-  return orders.give({ kind: "pin", pattern, platforms: [] });
+  return facts.order({ kind: "pin", pattern, platforms: [] });
 }
 
-async function unpin({ admin, orders }: Replica, pattern: string) {
+async function unpin({ admin, facts }: Replica, pattern: string) {
   await admin.pinning.unpin(pattern);
-  return orders.give({ kind: "unpin", pattern, platforms: [] });
+  return facts.order({ kind: "unpin", pattern, platforms: [] });
 }
 
 async function tagsOf({ admin }: Replica): Promise<string[]> {

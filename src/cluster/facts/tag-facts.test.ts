@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { until } from "../../../test/harness/waiting.ts";
 import { GlobPattern } from "../../config/parsing/glob-pattern.ts";
+import { newOrderId } from "../ledger/facts.ts";
 import { faultOf, tag as tagName } from "../../upstream/upstreamtest/test-servers.ts";
 import { type Replicas, replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
 
@@ -163,7 +165,13 @@ test("what the ledger knows from before a purge is not used", async () => {
   await one.pull("9");
   at.push("9", after);
   at.requests();
-  two.purges.add("reg.test/app:9", at.clock.now);
+  await one.ledger.order({
+    kind: "purge",
+    id: newOrderId(),
+    pattern: "reg.test/app:9",
+    ageMs: 0,
+  });
+  await at.settled();
   expect(await two.pull("9")).toEqual({ digest: after.digest, result: "miss" });
   expect(at.requests()).toEqual(["GET 9"]);
 });
@@ -186,4 +194,19 @@ test("news of immutable tags change nothing", async () => {
   at.requests();
   expect(await two.pull("v1")).toEqual({ digest: before.digest, result: "hit" });
   expect(at.requests()).toEqual([]);
+});
+
+test("what was lost on its way to the ledger is told again", async () => {
+  const { one, two } = at;
+  const { before } = images("11");
+  at.push("11", before);
+  one.ledger.away();
+  await one.pull("11");
+  await one.cache.settled();
+  one.ledger.forget();
+  one.ledger.back();
+  await at.settled();
+  const known = (): Promise<string | undefined> =>
+    two.ledger.tag(two.repo, tagName("11")).then((fact) => fact?.digest);
+  expect(await until(known, { what: "the tag in the ledger" })).toBe(before.digest);
 });

@@ -51,6 +51,7 @@ export class MemoryLedger implements Ledger {
   #hearing: Promise<void> = Promise.resolve();
   /** The last change that was heard of. */
   #heard = 0;
+  #hasLost = false;
   #state: LedgerState = { state: "up" };
 
   constructor(shared: SharedMemory, id: string) {
@@ -115,12 +116,20 @@ export class MemoryLedger implements Ledger {
     if (this.#isUp) this.#state = { state: "away", reason, since: Date.now() };
   }
 
+  /** Loses what could not be told yet. */
+  forget(): void {
+    this.#untold.length = 0;
+    this.#hasLost = true;
+  }
+
   /** The ledger is reached again: what could not be told is, and what was missed is heard. */
   back(): void {
     if (this.#isUp) return;
     this.#state = { state: "up" };
     for (const { fact, at } of this.#untold.splice(0)) this.#record(fact, at);
     this.#catchUp();
+    if (this.#hasLost) this.#enqueue(async (hearer) => hearer.lost());
+    this.#hasLost = false;
   }
 
   get #isUp(): boolean {

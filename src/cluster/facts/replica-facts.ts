@@ -1,0 +1,108 @@
+import type { Cache } from "../../cache/cache.ts";
+import type { TagNews } from "../../cache/lookup/tag-news.ts";
+import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import type { Upstream } from "../../cache/upstream.ts";
+import type { UpstreamName } from "../../oci/names.ts";
+import type { Tags } from "../../store/metadata-store.ts";
+import type { PooledLimits } from "../../upstream/health/pooled-limits.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { LimitFacts } from "./limit-facts.ts";
+import { NewsReader } from "./news-reader.ts";
+import { OrderFile } from "./order-file.ts";
+import { type OrderReach, Orders } from "./orders.ts";
+import type { TimedOrder } from "./order-file.ts";
+import { RecentPurges } from "./recent-purges.ts";
+import { TagFacts } from "./tag-facts.ts";
+import { TagsAgain } from "./tags-again.ts";
+
+export interface ReplicaFactsOptions {
+  readonly ledger: Ledger;
+  /** What all replicas know, and who reads the ledger does not. */
+  readonly secret: string;
+  /** How many replicas there are, this one included. */
+  readonly replicas: () => number;
+  /** An order of another replica cannot be carried out as it is. */
+  readonly onRefused: (order: string, reason: string) => void;
+  /** It is tried again, or found out otherwise. */
+  readonly onFailed: (task: string, error: unknown) => void;
+  /** The current time in milliseconds of the epoch, and of a monotonic clock. */
+  readonly now?: () => number;
+  readonly monotonicNow?: () => number;
+}
+
+/** What the facts of others are for. */
+export interface FactsFollowed {
+  readonly cache: Pick<Cache, "tagMoved">;
+  readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
+  readonly tags: Pick<Tags, "all">;
+  readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
+  /** Where orders are kept. */
+  readonly orderFile: string;
+}
+
+/** What this replica tells the others, and does with what they tell. */
+export class ReplicaFacts implements AsyncDisposable {
+  readonly tagNews: TagNews;
+  readonly limits: PooledLimits;
+  readonly #options: ReplicaFactsOptions;
+  readonly #limits: LimitFacts;
+  readonly #purges = new RecentPurges();
+  readonly #closing = new AsyncDisposableStack();
+  #orders: Orders | undefined;
+
+  constructor(options: ReplicaFactsOptions) {
+    const { ledger, secret, now, monotonicNow } = options;
+    this.#options = options;
+    this.tagNews = new TagFacts({ ledger, purges: this.#purges, ...(now && { now }) });
+    this.#limits = new LimitFacts({ ledger, secret, ...(monotonicNow && { now: monotonicNow }) });
+    this.#closing.defer(() => this.#limits.close());
+    this.limits = this.#limits;
+  }
+
+  /**
+   * Begins to hear.
+   *
+   * @throws Fault of kind `storage` if the orders that were kept cannot be read
+   */
+  async follow({ cache, admin, tags, upstreams, orderFile }: FactsFollowed): Promise<void> {
+    const { ledger, replicas, onRefused, onFailed, now } = this.#options;
+    const { file, isNew } = await OrderFile.open(orderFile);
+    const orders = new Orders({
+      ledger,
+      admin,
+      file,
+      purges: this.#purges,
+      replicas,
+      onRefused: ({ kind, pattern }, reason) => onRefused(`${kind} ${pattern}`, reason),
+      onFailed,
+      ...(now && { now }),
+    });
+    this.#closing.defer(() => orders.close());
+    this.#orders = orders;
+    if (isNew) {
+      await orders.adoptPins().catch((error: unknown) => onFailed("keeping the pins", error));
+    }
+    const again = this.#closing.use(
+      new TagsAgain({ tags, upstreams, ledger, onFailed, ...(now && { now }) }),
+    );
+    ledger.hear(
+      new NewsReader({ upstreams, cache, orders, limits: this.#limits, again, onFailed }),
+    );
+  }
+
+  /** Has the others do what an operator had done here. */
+  async order(order: Pick<TimedOrder, "kind" | "pattern" | "platforms">): Promise<OrderReach> {
+    if (!this.#orders) throw new Error("the orders are not open yet");
+    return this.#orders.give(order);
+  }
+
+  /** Resolves once everything that was heard is done, or has to be tried again. */
+  async settled(): Promise<void> {
+    await this.#orders?.settled();
+  }
+
+  /** Does no more. The ledger is to be closed before. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closing.disposeAsync();
+  }
+}
