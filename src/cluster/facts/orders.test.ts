@@ -55,7 +55,7 @@ test("a purge is carried out at all replicas, and what they tell of it is counte
   await pulled("a");
   await pulled("b");
   const reach = await purge(one, "reg.test/app:a");
-  expect(reach).toEqual({ reached: 3, of: 3, isRecorded: true, images: 2 });
+  expect(reach).toEqual({ reached: 3, of: 3, ledger: "up", images: 2 });
   for (const replica of [one, two, three]) expect(await tagsOf(replica)).toEqual(["b"]);
   // It is looked up anew, although the ledger knew where it pointed.
   at.push("a", smallImage("another a"));
@@ -70,7 +70,7 @@ test("a purge while the ledger is away is told later, and spares what was stored
   expect(await purge(one, "reg.test/app:*")).toEqual({
     reached: 1,
     of: 3,
-    isRecorded: false,
+    ledger: "away",
     images: 0,
   });
   expect(await tagsOf(one)).toEqual([]);

@@ -33,8 +33,8 @@ export interface OrderReach {
   /** How many have, this one included. */
   readonly reached: number;
   readonly of: number;
-  /** Whether the ledger has the order, so that the others will hear of it; otherwise this replica keeps it until then. */
-  readonly isRecorded: boolean;
+  /** `up`: it has the order, so that the others will hear of it. `away`: this replica keeps the order until it has. */
+  readonly ledger: "up" | "away";
   /** How many images it concerned at the others. */
   readonly images: number;
 }
@@ -92,7 +92,8 @@ export class Orders {
       if (isRecorded && wanted > 0) await withTimeout(ANSWER_MS, promise);
       const images = [...awaited.by.values()].reduce((sum, count) => sum + count, 0);
       const reached = 1 + awaited.by.size;
-      return { reached, of: Math.max(reached, replicas()), isRecorded, images };
+      const ledger = isRecorded ? "up" : "away";
+      return { reached, of: Math.max(reached, replicas()), ledger, images };
     } finally {
       this.#awaited.delete(given.id);
     }

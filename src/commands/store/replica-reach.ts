@@ -3,19 +3,26 @@ import { counted } from "../table.ts";
 
 /** Which replicas have done what was asked of one; absent if it is the only one. */
 export const replicasSchema = z
-  .object({ reached: z.number(), of: z.number(), isRecorded: z.boolean(), images: z.number() })
+  .object({
+    reached: z.number(),
+    of: z.number(),
+    ledger: z.enum(["up", "away", "none"]),
+    images: z.number(),
+  })
   .optional();
+
+/** What becomes of the others. */
+const AFTERWARDS = {
+  up: "the others do so once they hear of it",
+  away: "the ledger of the replicas cannot be reached. The others hear of it once it can be",
+  none: "without cluster.database, replicas do not hear of it. Run the command at each of them",
+} as const;
 
 /** @param done such as `Purged` */
 export function reachText(done: string, reach: z.infer<typeof replicasSchema>): string[] {
   if (!reach) return [];
-  const { reached, of, isRecorded, images } = reach;
+  const { reached, of, ledger, images } = reach;
   const elsewhere = images > 0 ? `, ${counted(images, "image")} at the others` : "";
   const where = `${done} at ${reached} of ${counted(of, "replica")}${elsewhere}`;
-  if (!isRecorded) {
-    return [
-      `${where}: the ledger of the replicas cannot be reached. The others hear of it once it can be.`,
-    ];
-  }
-  return [reached < of ? `${where}: the others do so once they hear of it.` : `${where}.`];
+  return [reached < of ? `${where}: ${AFTERWARDS[ledger]}.` : `${where}.`];
 }

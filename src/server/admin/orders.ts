@@ -15,8 +15,8 @@ export interface ReplicaReach {
   /** How many have, this one included. */
   readonly reached: number;
   readonly of: number;
-  /** Whether the others will hear of it without this one. */
-  readonly isRecorded: boolean;
+  /** `up`: the others will hear of it. `away`: they will once this one can tell. `none`: they will not. */
+  readonly ledger: "up" | "away" | "none";
   /** How many images it concerned at the others. */
   readonly images: number;
 }
@@ -77,7 +77,8 @@ export class Orders {
   /** What no image matches here may be at another replica, or at one that hears of it later. */
   async #purgeElsewhere(pattern: string, unmatched: RefusedError) {
     const { replicas } = await this.#tell("purge", pattern);
-    if (replicas && replicas.images === 0 && replicas.reached === replicas.of) throw unmatched;
+    const isNowhere = replicas?.images === 0 && replicas.reached === replicas.of;
+    if (isNowhere || replicas?.ledger === "none") throw unmatched;
     const run = async (): Promise<object> => {
       return { blobs: 0, bytes: 0, shared: 0, busy: 0, replicas };
     };
