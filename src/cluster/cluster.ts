@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { NearSources } from "../cache/fetch/near-sources.ts";
 import type { ReplicaLookup } from "../cache/sharing/replica-lookup.ts";
 import type { Upstream } from "../cache/upstream.ts";
+import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
 import type { Address } from "../config/parsing/address.ts";
 import type { RepositoryName, UpstreamName } from "../oci/names.ts";
@@ -9,11 +10,14 @@ import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import { ClusterCounters } from "./cluster-counters.ts";
+import { ClusterLedger } from "./cluster-ledger.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
 import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./cluster-status.ts";
-import { ConfiguredMembers } from "./members/configured-members.ts";
+import type { FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
+import { ConfiguredMembers, memberAt } from "./members/configured-members.ts";
 import { MemberHealth } from "./members/member-health.ts";
 import { memberStatuses, reportMember } from "./members/member-reports.ts";
+import type { Member, Members } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
 import { allOf } from "./near.ts";
 import { Following } from "./replicas/following.ts";
@@ -59,6 +63,7 @@ export class Cluster implements AsyncDisposable {
   readonly #health: MemberHealth;
   readonly #client: ReplicaClient;
   readonly #following = new Following();
+  readonly #ledger: ClusterLedger | undefined;
   #members: ConfiguredMembers;
   #handler: ReplicaHandler | undefined;
 
@@ -71,7 +76,7 @@ export class Cluster implements AsyncDisposable {
       new ReplicaClient({
         signatures: this.#signatures,
         instance: this.#instance,
-        self: () => this.#members.self,
+        self: () => this.#believed.self,
         tls: settings.tls,
         budget,
       }),
@@ -83,12 +88,28 @@ export class Cluster implements AsyncDisposable {
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
-    this.#replicas = new ReplicaSources(() => this.#members, {
+    this.#ledger = this.#openLedger(settings.database);
+    this.#replicas = new ReplicaSources(() => this.#believed, {
       client: this.#client,
       health: this.#health,
       following: this.#following,
     });
     this.near = allOf([this.#replicas]);
+  }
+
+  /** What replicas tell each other; absent without a database. */
+  get facts(): ReplicaFacts | undefined {
+    return this.#ledger?.facts;
+  }
+
+  /** How many replicas are alive, this one included. */
+  get size(): number {
+    return this.#believed.living().length;
+  }
+
+  /** Begins to do what other replicas tell. */
+  async follow(followed: FactsFollowed): Promise<void> {
+    await this.#ledger?.follow(followed);
   }
 
   /** Begins to answer other replicas. Returns the address, as `host:port`. */
@@ -101,7 +122,7 @@ export class Cluster implements AsyncDisposable {
       signatures: this.#signatures,
       following: this.#following,
       near: (asker) => allOf([this.#replicas.forReplica(asker)]),
-      self: () => this.#members.self,
+      self: () => this.#believed.self,
       instance: this.#instance,
       onHeard: (id) => this.#health.heard(id),
       onTwin: (instance) => this.#twin(instance),
@@ -119,9 +140,12 @@ export class Cluster implements AsyncDisposable {
 
   /** For `status`. */
   status(): ClusterStatus {
+    const ledger = this.#ledger;
     const parts: ClusterReporters = {
       problems: this.problems,
-      members: () => memberStatuses(this.#members, this.#health, version),
+      members: () =>
+        memberStatuses(this.#believed.self, this.#known, { health: this.#health, version }),
+      ...(ledger && { ledger: () => ledger.status() }),
     };
     return readClusterStatus(parts);
   }
@@ -133,6 +157,40 @@ export class Cluster implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#closing.disposeAsync();
+  }
+
+  /** Who is believed to be alive. */
+  get #believed(): Members {
+    return this.#ledger?.members ?? this.#members;
+  }
+
+  /** All that are known, whether they are alive or not. */
+  get #known(): readonly Member[] {
+    return [...this.#members.all, ...(this.#ledger?.members.others ?? [])];
+  }
+
+  #openLedger(database: DatabaseSettings | undefined): ClusterLedger | undefined {
+    if (!database) return undefined;
+    const { settings, log } = this.#options;
+    const members = (): Members => this.#members;
+    const configured: Members = {
+      get self() {
+        return members().self;
+      },
+      living: () => members().living(),
+    };
+    return this.#closing.use(
+      new ClusterLedger({
+        settings: database,
+        secret: settings.secret,
+        self: memberAt(ownUrl(settings, settings.listen.port)),
+        configured,
+        health: this.#health,
+        problems: this.problems,
+        log,
+        version,
+      }),
+    );
   }
 
   #membersAt(port: number): ConfiguredMembers {

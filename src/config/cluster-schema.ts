@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { databaseSchema } from "./database-schema.ts";
 import { address, replicaUrl } from "./schema-values.ts";
 
 const MAX_MEMBERS = 256;
@@ -45,6 +46,11 @@ export const clusterSchema = z.strictObject({
     .optional()
     .describe(
       "The addresses of all replicas, as they advertise them. The same list can be given to every replica. Default: none.",
+    ),
+  database: databaseSchema
+    .optional()
+    .describe(
+      "A PostgreSQL database, version 13 or newer, in which replicas tell each other which of them are alive, where tags point, and what is pinned, purged and rate-limited. Pulls never depend on it. The tables are made in a schema of their own, entrepot. Default: none.",
     ),
 });
 

@@ -1,3 +1,4 @@
+import type { DatabaseSettings } from "./database-settings.ts";
 import type { Address } from "./parsing/address.ts";
 
 /** The certificate of a replica, and who signs those of the others. All are PEM text. */
@@ -20,4 +21,6 @@ export interface ClusterSettings {
   readonly tls?: ClusterIdentity;
   /** The addresses of all replicas; this one may be among them. */
   readonly members: readonly URL[];
+  /** Absent: replicas know of each other by the addresses alone. */
+  readonly database?: DatabaseSettings;
 }

@@ -191,7 +191,7 @@ export const upstreamSchema = z.strictObject({
     .max(96)
     .optional()
     .describe(
-      "Maximum number of connections on which blobs are downloaded from this registry. A large blob has several where that is faster, while half of them are left for others. Lower it on a slow line: a download below 1 KiB/s is given up. No registry gets more than three quarters of all downloads. Range: 1 to 96. Default: 32.",
+      "Maximum number of connections on which blobs are downloaded from this registry. A large blob has several where that is faster, while half of them are left for others. Lower it on a slow line: a download below 1 KiB/s is given up. No registry gets more than three quarters of all downloads. The replicas of a cluster share this number. Range: 1 to 96. Default: 32.",
     ),
   maxRate: maxRate
     .optional()

@@ -150,7 +150,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // What is done with what they tell.
       facts: ["ledger"],
     },
-    above: ["cluster.ts"],
+    above: ["cluster.ts", "cluster-ledger.ts"],
   },
   server: {
     folders: {

@@ -20,8 +20,8 @@ export interface ReplicasOptions {
   readonly cluster?: (number: number, members: readonly string[]) => object;
   /** Whether to wait until each has found all others alive. Default: true. */
   readonly knowEachOther?: boolean;
-  /** What differs in the upstream. */
-  readonly upstream?: object;
+  /** What differs in the upstream of a replica: by its number. */
+  readonly upstream?: (number: number) => object;
 }
 
 /** Replicas of one cluster, as processes on this machine. */
@@ -39,7 +39,7 @@ export async function startReplicas({
   url,
   count = 3,
   cluster = () => ({}),
-  upstream = {},
+  upstream = () => ({}),
   knowEachOther = true,
 }: ReplicasOptions): Promise<Replicas> {
   const closing = new AsyncDisposableStack();
@@ -59,7 +59,7 @@ export async function startReplicas({
     const replica = await startEntrepot({
       config: {
         cluster: own,
-        upstreams: { "reg.test": { ...localUpstream(url), ...upstream } },
+        upstreams: { "reg.test": { ...localUpstream(url), ...upstream(number) } },
       },
       data: dir.file(`data-${number}`),
     });

@@ -9,12 +9,16 @@ export const QUESTION_MS = 100;
 /** How long an order is kept for replicas that were away, in milliseconds: 7 days. A pin is kept until it is taken back. */
 export const ORDERS_KEPT_MS = 7 * 24 * 3_600_000;
 
+/** Why a ledger is not used: it does not answer, refuses this replica, or was made by a newer version; or another replica has this one's id. */
+export type LedgerAbsence = "silent" | "refused" | "newer" | "taken-id";
+
+/** `since` is in milliseconds of the epoch. */
 export type LedgerState =
-  | { readonly state: "up" }
+  | { readonly state: "up"; readonly since: number }
   | {
       readonly state: "away";
+      readonly absence: LedgerAbsence;
       readonly reason: string;
-      /** Since when, in milliseconds of the epoch. */
       readonly since: number;
     };
 

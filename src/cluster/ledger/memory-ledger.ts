@@ -52,7 +52,7 @@ export class MemoryLedger implements Ledger {
   /** The last change that was heard of. */
   #heard = 0;
   #hasLost = false;
-  #state: LedgerState = { state: "up" };
+  #state: LedgerState = { state: "up", since: Date.now() };
 
   constructor(shared: SharedMemory, id: string) {
     this.#shared = shared;
@@ -113,7 +113,9 @@ export class MemoryLedger implements Ledger {
 
   /** The ledger is not reached any more. */
   away(reason = "the ledger is away"): void {
-    if (this.#isUp) this.#state = { state: "away", reason, since: Date.now() };
+    if (this.#isUp) {
+      this.#state = { state: "away", absence: "silent", reason, since: Date.now() };
+    }
   }
 
   /** Loses what could not be told yet. */
@@ -125,7 +127,7 @@ export class MemoryLedger implements Ledger {
   /** The ledger is reached again: what could not be told is, and what was missed is heard. */
   back(): void {
     if (this.#isUp) return;
-    this.#state = { state: "up" };
+    this.#state = { state: "up", since: Date.now() };
     for (const { fact, at } of this.#untold.splice(0)) this.#record(fact, at);
     this.#catchUp();
     if (this.#hasLost) this.#enqueue(async (hearer) => hearer.lost());

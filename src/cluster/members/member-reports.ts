@@ -1,6 +1,5 @@
 import type { ClusterProblems } from "../cluster-problems.ts";
 import type { MemberStatus } from "../cluster-status.ts";
-import type { ConfiguredMembers } from "./configured-members.ts";
 import type { Failure, MemberHealth, PingResult } from "./member-health.ts";
 import type { Member } from "./members.ts";
 
@@ -31,14 +30,13 @@ export function reportMember(
 
 /** The members as this replica sees them. */
 export function memberStatuses(
-  members: ConfiguredMembers,
-  health: MemberHealth,
-  version: string,
+  self: Member,
+  known: readonly Member[],
+  { health, version }: { readonly health: MemberHealth; readonly version: string },
 ): readonly MemberStatus[] {
-  const { self } = members;
   const statuses: MemberStatus[] = [{ id: self.id, state: "this", version }];
-  for (const member of members.all) {
-    if (member.id === self.id) continue;
+  for (const member of known) {
+    if (statuses.some(({ id }) => id === member.id)) continue;
     const state = health.stateOf(member);
     const seenAt = health.seenAt(member);
     statuses.push({

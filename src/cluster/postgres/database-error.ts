@@ -34,6 +34,12 @@ export function isOfData(error: unknown): boolean {
   return DATA_CLASSES.has(sqlState(error)?.slice(0, 2) ?? "");
 }
 
+/** Whether the server refuses the user, or what the user may do in this database. */
+export function isDenied(error: unknown): boolean {
+  const state = sqlState(error);
+  return state?.startsWith("28") === true || state === "3D000" || state === "42501";
+}
+
 /** Whether an error is about the one statement, so that another may succeed: the server works. */
 export function isOfStatement(error: unknown): boolean {
   const state = sqlState(error);

@@ -195,7 +195,7 @@ describe("a ledger in a PostgreSQL", () => {
     expect(a.ledger.refused).toHaveLength(1);
     expect(a.ledger.refused[0]).toStartWith("manifest: ");
     expect(a.ledger.figures.untold).toBe(0);
-    expect(a.ledger.state).toEqual({ state: "up" });
+    expect(a.ledger.state).toMatchObject({ state: "up" });
   });
 
   realTest("hears what is too long for a notification, and nothing that is none", async () => {

@@ -1,6 +1,6 @@
 import type { DatabaseSettings } from "../../config/database-settings.ts";
-import type { LedgerState } from "../ledger/ledger.ts";
-import { describeDatabaseError } from "./database-error.ts";
+import type { LedgerAbsence, LedgerState } from "../ledger/ledger.ts";
+import { describeDatabaseError, isDenied } from "./database-error.ts";
 import { type Beat, beat, type ReplicaIdentity, type ReplicaRun, sayGoodbye } from "./heartbeat.ts";
 import { NewerLedgerError } from "./migrations.ts";
 import { ServerClock } from "./server-clock.ts";
@@ -68,7 +68,8 @@ export class Presence {
     this.#options = options;
     this.#pause = options.beatMs;
     this.run = { ...options.replica, instance: crypto.randomUUID() };
-    this.#state = { state: "away", reason: "it was not reached yet", since: Date.now() };
+    const reason = "it was not reached yet";
+    this.#state = { state: "away", absence: "silent", reason, since: Date.now() };
     this.#ended = this.#stay();
   }
 
@@ -112,7 +113,7 @@ export class Presence {
         await this.#session();
       } catch (error) {
         if (this.#options.now() - startedAt > STEADY_MS) this.#pause = this.#options.beatMs;
-        this.#isAway(reasonOf(error));
+        this.#isAway(error);
         // Replicas that lost the database at once do not come back at once.
         await this.#sleep(this.#pause * (0.75 + Math.random() / 2));
         this.#pause = Math.min(this.#pause * PAUSE_GROWTH, LONGEST_PAUSE_MS);
@@ -130,7 +131,7 @@ export class Presence {
     this.#remembered = first.heard;
     await session.listen();
     await events.catchUp();
-    this.#become({ state: "up" });
+    this.#become({ state: "up", since: Date.now() });
     events.beaten(first);
     let isOver = false;
     session.whenBroken(() => {
@@ -172,17 +173,24 @@ export class Presence {
     this.#wake = Promise.withResolvers();
   }
 
-  #isAway(reason: string): void {
+  #isAway(error: unknown): void {
     const before = this.#state;
+    const reason = reasonOf(error);
     if (before.state === "away" && before.reason === reason) return;
     const since = before.state === "away" ? before.since : Date.now();
-    this.#become({ state: "away", reason, since });
+    this.#become({ state: "away", absence: absenceOf(error), reason, since });
   }
 
   #become(state: LedgerState): void {
     this.#state = state;
     this.#options.events.changed(state);
   }
+}
+
+function absenceOf(error: unknown): LedgerAbsence {
+  if (error instanceof TakenIdError) return "taken-id";
+  if (error instanceof NewerLedgerError) return "newer";
+  return isDenied(error) ? "refused" : "silent";
 }
 
 function reasonOf(error: unknown): string {

@@ -20,7 +20,7 @@ export function connectUpstreams(
   reread: RegistryTransportOptions["reread"],
   limits: Pick<
     RegistryTransportOptions,
-    "budget" | "concurrency" | "descriptors" | "downloads" | "rates"
+    "budget" | "concurrency" | "descriptors" | "downloads" | "pooledLimits" | "rates" | "replicas"
   >,
 ): Upstreams {
   const transport = openRegistryTransport({
@@ -74,7 +74,7 @@ export function createCache(
   store: SmallBlobCache,
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
-    Pick<CacheOptions, "near"> & { readonly memory: MemoryPlan },
+    Pick<CacheOptions, "near" | "tagNews"> & { readonly memory: MemoryPlan },
 ): Cache {
   const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
   return new Cache({

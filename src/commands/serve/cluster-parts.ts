@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import type { Cache } from "../../cache/cache.ts";
+import type { Storage } from "../../cache/retention/storage.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { Cluster } from "../../cluster/cluster.ts";
 import type { ClusterStatus } from "../../cluster/cluster-status.ts";
@@ -6,6 +8,7 @@ import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
+import type { TellReplicas } from "../../server/admin/orders.ts";
 import { isAllowed } from "../../server/pull/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -21,6 +24,11 @@ export interface ClusterPartsOptions {
 /** How a cache takes part in a cluster. */
 export interface ClusterParts extends AsyncDisposable {
   readonly near: Cluster["near"];
+  /** What replicas tell each other; absent without a database. */
+  readonly facts: Cluster["facts"];
+  readonly tellReplicas: TellReplicas;
+  /** How many replicas are alive, this one included. */
+  readonly replicas: () => number;
   readonly status: () => ClusterStatus;
   /** @throws ListenError */
   readonly listen: (
@@ -28,6 +36,12 @@ export interface ClusterParts extends AsyncDisposable {
     cache: Cache,
     upstreams: ReadonlyMap<UpstreamName, Upstream>,
   ) => string;
+  /** Begins to do what other replicas tell. */
+  readonly follow: (
+    cache: Cache,
+    storage: Pick<Storage, "admin" | "metadata" | "path">,
+    upstreams: ReadonlyMap<UpstreamName, Upstream>,
+  ) => Promise<void>;
   readonly stop: () => void;
 }
 
@@ -46,8 +60,13 @@ export async function openCluster({
   const cluster = new parts.Cluster({ settings, log, budget });
   const status = (): ClusterStatus => cluster.status();
   gauges.measureCluster(metrics, status, cluster.counters);
+  if (settings.database) gauges.measureLedger(metrics, status);
   return {
     near: cluster.near,
+    facts: cluster.facts,
+    tellReplicas: async (order) =>
+      cluster.facts?.order(order) ?? { reached: 1, of: cluster.size, ledger: "none", images: 0 },
+    replicas: () => cluster.size,
     status,
     listen(ports, cache, upstreams) {
       const address = cluster.listen({
@@ -58,6 +77,14 @@ export async function openCluster({
       });
       return formatAddress(address);
     },
+    follow: (cache, { admin, metadata, path }, upstreams) =>
+      cluster.follow({
+        cache,
+        admin,
+        tags: metadata.tags,
+        upstreams,
+        orderFile: join(path, "orders.json"),
+      }),
     stop: () => cluster.stop(),
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };

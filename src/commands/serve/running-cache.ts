@@ -161,16 +161,18 @@ async function start(
   const thread = closing.use(
     openDownloadThread({ memory, descriptors, threads: spare, budget: received, log }),
   );
+  const cluster = await openCluster({ settings, log, metrics, budget: received });
+  if (cluster) closing.use(cluster);
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
     budget: received,
     ...(thread ? { downloads: (tls) => thread.downloads(tls) } : {}),
     descriptors,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
+    pooledLimits: cluster?.facts?.limits,
+    replicas: cluster?.replicas,
   });
-  const cluster = await openCluster({ settings, log, metrics, budget: received });
-  if (cluster) closing.use(cluster);
-  const near = cluster ? { near: cluster.near } : {};
+  const near = cluster ? { near: cluster.near, tagNews: cluster.facts?.tagNews } : {};
   const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...near });
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
@@ -213,6 +215,7 @@ async function start(
     admin,
     pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
+    tellReplicas: cluster?.tellReplicas,
     reload: live.reload,
     dataDirectory: storage.path,
     version,
@@ -258,6 +261,7 @@ async function start(
     }),
   );
   cluster?.listen(ports, cache, upstreams.all);
+  await cluster?.follow(cache, storage, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,

@@ -4,6 +4,7 @@ import type { ClusterIdentity, ClusterSettings } from "../cluster-settings.ts";
 import { addressProblem, parseAddress } from "../parsing/address.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import { type FileContext, readCaBundle, readIdentity } from "../upstreams/certificates.ts";
+import { readDatabase } from "./read-database.ts";
 
 const DEFAULT_LISTEN = "0.0.0.0:5002";
 const ANY_HOST = "0.0.0.0";
@@ -34,6 +35,7 @@ export function readCluster(
   };
   if (advertise) checkScheme(advertise, ["advertise"]);
   members.forEach((url, index) => checkScheme(url, ["members", index]));
+  const database = entry.database && readDatabase(entry.database, context);
   if (!listen || secret === undefined || (entry.tls && !tls)) return undefined;
   return {
     listen,
@@ -41,6 +43,7 @@ export function readCluster(
     members: distinct(members),
     ...(advertise ? { advertise } : {}),
     ...(tls ? { tls } : {}),
+    ...(database ? { database } : {}),
   };
 }
 

@@ -1,0 +1,113 @@
+import type { DatabaseSettings } from "../config/database-settings.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { ClusterProblemKind, ClusterProblems } from "./cluster-problems.ts";
+import type { LedgerStatus } from "./cluster-status.ts";
+import { type FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
+import type { LedgerAbsence, LedgerState } from "./ledger/ledger.ts";
+import { HeardMembers } from "./members/heard-members.ts";
+import type { MemberHealth } from "./members/member-health.ts";
+import type { Member, Members } from "./members/members.ts";
+import { PostgresLedger } from "./postgres/postgres-ledger.ts";
+
+export interface ClusterLedgerOptions {
+  readonly settings: DatabaseSettings;
+  readonly secret: string;
+  readonly self: Member;
+  /** Those that are believed in while the ledger says nothing. */
+  readonly configured: Members;
+  readonly health: Pick<MemberHealth, "isUp" | "watch">;
+  readonly problems: Pick<ClusterProblems, "notice" | "over">;
+  readonly log: Log;
+  readonly version: string;
+}
+
+const PROBLEMS: Readonly<Record<LedgerAbsence, ClusterProblemKind>> = {
+  silent: "ledger-away",
+  refused: "ledger-refused",
+  newer: "ledger-newer",
+  "taken-id": "duplicate-id",
+};
+
+/** A problem is shown for five minutes after it was noticed: one that lasts is noticed again, in milliseconds. */
+const NOTICE_MS = 60_000;
+
+/** The ledger of a cluster, and what this replica does with it. */
+export class ClusterLedger implements AsyncDisposable {
+  readonly members: HeardMembers;
+  readonly facts: ReplicaFacts;
+  readonly #ledger: PostgresLedger;
+  readonly #options: ClusterLedgerOptions;
+  /** The host and the name of the database. */
+  readonly #name: string;
+  readonly #timer = setInterval(() => this.#notice(), NOTICE_MS).unref();
+
+  constructor(options: ClusterLedgerOptions) {
+    const { settings, secret, self, configured, health, log, version } = options;
+    this.#options = options;
+    this.#name = `${settings.host}:${settings.port}/${settings.database}`;
+    this.members = new HeardMembers({
+      self,
+      configured,
+      isUp: (member) => health.isUp(member),
+      onChange: (others) => {
+        for (const member of others) health.watch(member);
+      },
+    });
+    this.#ledger = new PostgresLedger({
+      settings,
+      replica: { id: self.id, url: self.url.href, version },
+      events: {
+        changed: (state) => this.#changed(state),
+        replicas: (others) => this.members.hear(others),
+        refused: ({ kind }, error) => log.warn({ kind, error }, "a fact could not be told"),
+      },
+    });
+    this.facts = new ReplicaFacts({
+      ledger: this.#ledger,
+      secret,
+      replicas: () => this.members.living().length,
+      onRefused: (order, reason) =>
+        log.warn({ order, reason }, "an order of another replica is not carried out here"),
+      onFailed: (task, error) =>
+        log.warn({ task, error: String(error) }, "the cluster's work failed"),
+    });
+  }
+
+  /** Begins to hear of other replicas. */
+  follow(followed: FactsFollowed): Promise<void> {
+    return this.facts.follow(followed);
+  }
+
+  status(): LedgerStatus {
+    const { state, since } = this.#ledger.state;
+    const { lagMs = Date.now() - since, untold } = this.#ledger.figures;
+    return { state, since, name: this.#name, lag: lagMs, untold };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#ledger.close();
+    await this.facts[Symbol.asyncDispose]();
+  }
+
+  #changed(state: LedgerState): void {
+    const { problems, log } = this.#options;
+    const absence = state.state === "away" ? state.absence : undefined;
+    // Object.keys returns strings, whatever the type of the object's keys.
+    for (const other of Object.keys(PROBLEMS) as LedgerAbsence[]) {
+      if (other !== absence) problems.over(PROBLEMS[other], this.#subjectOf(other));
+    }
+    if (state.state === "up") log.info({ ledger: this.#name }, "the ledger is up");
+    else this.#notice(state);
+  }
+
+  #notice(state: LedgerState = this.#ledger.state): void {
+    if (state.state === "up") return;
+    const { absence, reason } = state;
+    this.#options.problems.notice(PROBLEMS[absence], this.#subjectOf(absence), reason);
+  }
+
+  #subjectOf(absence: LedgerAbsence): string {
+    return absence === "taken-id" ? this.#options.self.id : this.#name;
+  }
+}

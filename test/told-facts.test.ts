@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, expect } from "bun:test";
+import { writeFile } from "node:fs/promises";
+import { command } from "./harness/commands.ts";
+import type { Entrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { textImage } from "./harness/images.ts";
+import { type Postgres, startPostgres } from "./harness/postgres.ts";
+import { real, realTest } from "./harness/real-components.ts";
+import { type Replicas, startReplicas } from "./harness/replicas.ts";
+import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { type TempDir, tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
+
+/** What one replica learns is known to the others within this time. */
+const KNOWN_WITHIN = 1000;
+
+let dir: TempDir;
+let postgres: Postgres;
+let upstream: ScriptedUpstream;
+let replicas: Replicas;
+
+beforeAll(async () => {
+  if (!real.available) return;
+  [dir, postgres, upstream] = await Promise.all([
+    tempDir("told-facts"),
+    startPostgres(),
+    startScriptedUpstream(),
+  ]);
+  const urlFile = dir.file("database");
+  await writeFile(urlFile, await postgres.database());
+  replicas = await startReplicas({
+    url: upstream.url,
+    cluster: () => ({ database: { urlFile } }),
+    // The first one asks its upstream at each pull.
+    upstream: (number) => ({ tagTtl: number === 0 ? "0s" : "1h" }),
+  });
+  await Promise.all(replicas.all.map(isUp));
+});
+
+afterAll(async () => {
+  await replicas?.[Symbol.asyncDispose]();
+  await upstream?.[Symbol.asyncDispose]();
+  await postgres?.[Symbol.asyncDispose]();
+  await dir?.[Symbol.asyncDispose]();
+});
+
+async function statusOf(replica: Entrepot) {
+  const response = await replica.getAdmin("/api/v1/status");
+  // Its schema is checked by other tests.
+  return (await response.json()) as {
+    readonly cluster: {
+      readonly ledger: { readonly state: string };
+      readonly members: readonly { readonly state: string }[];
+    };
+    readonly upstreams: readonly {
+      readonly addresses: readonly { readonly rateLimitedUntil?: number }[];
+    }[];
+  };
+}
+
+/** Whether a replica is told by the others, and knows that they live. */
+async function isUp(replica: Entrepot): Promise<void> {
+  const known = async (): Promise<boolean> => {
+    const { ledger, members } = (await statusOf(replica)).cluster;
+    return ledger.state === "up" && members.filter(({ state }) => state !== "silent").length === 3;
+  };
+  await until(known, { what: "the ledger and three members" });
+}
+
+async function pull(replica: Entrepot, tag: string): Promise<string | number> {
+  const response = await replica.get(`/v2/app/manifests/${tag}?ns=reg.test`);
+  await response.bytes();
+  return response.headers.get("docker-content-digest") ?? response.status;
+}
+
+function push(tag: string, text: string): string {
+  const image = textImage({ text });
+  upstream.add("app", image, tag);
+  return image.manifest.digest;
+}
+
+/** What an operator asks of a replica. */
+async function ask(replica: Entrepot, what: string, pattern: string): Promise<Answer> {
+  const response = await replica.getAdmin(`/api/v1/${what}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ pattern }),
+  });
+  // Its schema is checked by other tests.
+  return (await response.json()) as Answer;
+}
+
+interface Answer {
+  readonly replicas?: object;
+  readonly kind?: string;
+}
+
+async function tagsOf(replica: Entrepot): Promise<string[]> {
+  const response = await replica.getAdmin("/api/v1/images");
+  // Its schema is checked by other tests.
+  const { images } = (await response.json()) as { images: readonly { tag?: string }[] };
+  return images.flatMap(({ tag }) => tag ?? []);
+}
+
+/** Checks a condition at all replicas, each within the time in which they know of everything. */
+async function atAll(what: string, check: (replica: Entrepot) => Promise<boolean>): Promise<void> {
+  await Promise.all(
+    replicas.all.map((replica) => until(() => check(replica), { what, within: KNOWN_WITHIN })),
+  );
+}
+
+/** The replica that asks at each pull, and the others. */
+function parts(): { readonly first: Entrepot; readonly others: readonly Entrepot[] } {
+  const [first, ...others] = replicas.all;
+  if (!first) throw new Error("there is no replica");
+  return { first, others };
+}
+
+realTest("a tag is checked once for all replicas", async () => {
+  const { others } = parts();
+  const digest = push("once", "once");
+  for (const [turn, replica] of others.entries()) {
+    upstream.forget();
+    expect(await pull(replica, "once")).toBe(digest);
+    const asked = upstream.requests({ kind: "manifest" }).map(({ reference }) => reference);
+    expect(asked.filter((reference) => reference === "once").length).toBe(turn === 0 ? 1 : 0);
+    const url = await Bun.file(dir.file("database")).text();
+    const rows = (): Promise<unknown[]> =>
+      postgres.query("select from entrepot.tags where tag = 'once'", url);
+    await until(async () => (await rows()).length === 1, { what: "the tag in the ledger" });
+  }
+});
+
+realTest("a tag that one replica saw move is known to the others", async () => {
+  const { first, others } = parts();
+  const before = push("moved", "before");
+  for (const replica of replicas.all) expect(await pull(replica, "moved")).toBe(before);
+  const after = push("moved", "after");
+  for (const replica of others) expect(await pull(replica, "moved")).toBe(before);
+  expect(await pull(first, "moved")).toBe(after);
+  await atAll("the new image", async (replica) => (await pull(replica, "moved")) === after);
+});
+
+realTest("a purge, a pin and an unpin at one replica are carried out at all", async () => {
+  const { first } = parts();
+  const images = ["kept", "purged"];
+  for (const tag of images) {
+    push(tag, tag);
+    for (const replica of replicas.all) await pull(replica, tag);
+  }
+  await atAll("the images", async (replica) => {
+    const tags = await tagsOf(replica);
+    return images.every((tag) => tags.includes(tag));
+  });
+  const reach = { reached: 3, of: 3, ledger: "up", images: 2 };
+  expect((await ask(first, "pin", "reg.test/app:kept")).replicas).toEqual(reach);
+  expect((await ask(first, "purge", "reg.test/app:purged")).replicas).toEqual(reach);
+  await atAll("the purge", async (replica) => !(await tagsOf(replica)).includes("purged"));
+  for (const replica of replicas.all) {
+    expect(await ask(replica, "purge", "reg.test/app:kept")).toMatchObject({ kind: "pinned" });
+  }
+  const unpinned = (await ask(first, "unpin", "reg.test/app:kept")).replicas;
+  expect(unpinned).toEqual({ ...reach, images: 0 });
+  expect((await ask(first, "purge", "reg.test/app:nothing")).kind).toBe("no-match");
+});
+
+realTest(
+  "a purge while the ledger hangs says where it was carried out, and reaches all after",
+  async () => {
+    const { first, others } = parts();
+    push("late", "late");
+    for (const replica of replicas.all) await pull(replica, "late");
+    await atAll("the image", async (replica) => (await tagsOf(replica)).includes("late"));
+    await postgres.freeze();
+    try {
+      const away = async (): Promise<boolean> =>
+        (await statusOf(first)).cluster.ledger.state === "away";
+      await until(away, { what: "the ledger to be away" });
+      expect((await command(first, "purge", "reg.test/app:late")).stdout).toEndWith(
+        "Purged at 1 of 3 replicas: the ledger of the replicas cannot be reached. The others hear of it once it can be.\n",
+      );
+      for (const replica of others) expect(await tagsOf(replica)).toContain("late");
+    } finally {
+      await postgres.thaw();
+    }
+    const isPurged = async (replica: Entrepot): Promise<boolean> =>
+      !(await tagsOf(replica)).includes("late");
+    for (const replica of others) {
+      await until(() => isPurged(replica), { what: "the purge, once the ledger is back" });
+    }
+    await Promise.all(replicas.all.map(isUp));
+  },
+);
+
+realTest("after a 429 of one replica, no other asks", async () => {
+  const { first, others } = parts();
+  push("limited", "limited");
+  upstream.respond(() => faults.tooManyRequests("60"));
+  expect(await pull(first, "limited")).toBe(503);
+  await atAll("the limit", async (replica) => {
+    const [reg] = (await statusOf(replica)).upstreams;
+    return reg?.addresses.some(({ rateLimitedUntil }) => rateLimitedUntil !== undefined) ?? false;
+  });
+  upstream.forget();
+  for (const replica of others) await pull(replica, "limited");
+  expect(upstream.requests()).toEqual([]);
+});
