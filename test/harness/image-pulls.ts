@@ -83,6 +83,8 @@ export async function world(options: WorldOptions = {}) {
     get requests(): number {
       return server.requests.length;
     },
+    requestsFor: (content: SmallContent | undefined): number =>
+      server.requests.filter(({ path }) => content && path.endsWith(content.digest)).length,
     manifest: () => cache.manifests.get(upstream, repo, image.digest, new Accept(null)),
     get: async (content: SmallContent | undefined): Promise<string> => {
       if (!content) throw new Error("there is no such layer");

@@ -219,13 +219,13 @@ test("a layer whose link is being recorded is not asked for once more", async ()
   await pulls.manifest();
   await pulls.get(one);
   await pulls.stored(two);
-  const before = pulls.requests;
+  const before = pulls.requestsFor(two);
   const getting = pulls.get(two);
   // Long enough for a question to begin.
   for (let turn = 0; turn < 20; turn += 1) await setImmediate();
   gate.resolve();
   expect(await getting).toBe("miss");
-  expect(pulls.requests).toBe(before);
+  expect(pulls.requestsFor(two)).toBe(before);
 });
 
 test("an upstream that is configured again has as many connections for siblings as it has then", async () => {
