@@ -149,6 +149,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       postgres: ["ledger"],
       // What is done with what they tell.
       facts: ["ledger"],
+      // Whole blobs that all replicas share.
+      "shared-store": ["."],
+      s3: ["shared-store"],
     },
     above: ["cluster.ts", "cluster-ledger.ts"],
   },
