@@ -201,8 +201,8 @@ export class S3Store implements SharedStore {
       await body?.cancel();
       throw this.#invalid(typeof extent === "string" ? extent : "no body");
     }
-    const ended = dialled.ended.then(({ fault }) => fault);
     const { start, size } = extent;
+    const { ended } = dialled;
     const found = { start, body, ended, ...(size === undefined ? {} : { size }) };
     return { response: { status, headers: received, body: "" }, found };
   }

@@ -39,8 +39,9 @@ export class MemorySharedStore implements SharedStore {
     const kept = this.#kept.get(digest);
     if (!kept) return undefined;
     const size = kept.bytes.byteLength;
-    const body = new Blob([kept.bytes.slice(offset, end)]).stream();
-    return { size, start: offset, body, ended: Promise.resolve(undefined) };
+    const bytes = kept.bytes.slice(offset, end);
+    const ended = Promise.resolve({ bytes: bytes.byteLength });
+    return { size, start: offset, body: new Blob([bytes]).stream(), ended };
   }
 
   async write({ digest, size, bytes }: StoredBlob, signal?: AbortSignal): Promise<void> {

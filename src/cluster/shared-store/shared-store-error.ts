@@ -44,10 +44,11 @@ export class SharedStoreError extends Error {
     return `it ${describe(this.problem)}`;
   }
 
-  /** Whether another request may succeed in a moment, without anybody doing anything. */
-  get isPassing(): boolean {
-    const { kind } = this.problem;
-    return kind === "unreachable" || kind === "timeout" || kind === "busy" || kind === "failed";
+  /** Whether the store as a whole gives no answer, and not only to this request. */
+  get isAbsence(): boolean {
+    const { problem } = this;
+    if (problem.kind === "failed") return problem.status >= 500;
+    return ["unreachable", "timeout", "busy", "no-bucket", "elsewhere"].includes(problem.kind);
   }
 
   /** The same for a pull, which has further sources. */

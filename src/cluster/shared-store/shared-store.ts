@@ -32,8 +32,15 @@ export interface SharedBody {
   readonly start: number;
   /** Must be read to its end or cancelled. Fails with a `Fault`. A chunk may be used until the next one is read. */
   readonly body: ReadableStream<Uint8Array>;
-  /** Resolves when the body has ended, with why it broke if it did. Never rejects. */
-  readonly ended: Promise<Fault | undefined>;
+  /** Resolves when the body has ended in any way. Never rejects. */
+  readonly ended: Promise<SharedBodyEnd>;
+}
+
+export interface SharedBodyEnd {
+  /** How many bytes were received. */
+  readonly bytes: number;
+  /** Why it broke, if it did. */
+  readonly fault?: Fault;
 }
 
 /** How long the parts of a transfer may take, in milliseconds. */

@@ -1,0 +1,108 @@
+import type { Digest } from "../../oci/digest.ts";
+import type { BlobRecords, BlobUse } from "../../store/metadata-store.ts";
+import { isShareable, type SharedObject, type SharedStore } from "./shared-store.ts";
+import { SharedStoreError } from "./shared-store-error.ts";
+import type { SharedStoreHealth } from "./shared-store-health.ts";
+import type { SharedWrites } from "./shared-writes.ts";
+
+const PAGE = 1000;
+/** How often it is looked whether a sweep is due, in milliseconds. */
+const LOOK_MS = 60_000;
+const INTERVAL_MS = 3_600_000;
+/**
+ * Only what was used within this time is added, in milliseconds: what was evicted from the shared store was not,
+ * and would come back for ever.
+ */
+const RECENT_MS = 24 * 3_600_000;
+
+export interface SharedSweepOptions {
+  readonly store: SharedStore;
+  readonly health: SharedStoreHealth;
+  readonly writes: SharedWrites;
+  /** What is stored here. */
+  readonly records: Pick<BlobRecords, "page">;
+  /** Whether it is for this replica to write a blob that others may have too. */
+  readonly isOwn: (digest: Digest) => boolean;
+  /** In milliseconds of the epoch. */
+  readonly now?: () => number;
+}
+
+/**
+ * Has what the shared store lacks written to it: what was downloaded while it was away, or faster than it could
+ * be written. Both sides are listed in the order of their digests, so that neither is in memory as a whole.
+ */
+export class SharedSweep {
+  readonly #options: SharedSweepOptions;
+  readonly #closing = new AbortController();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #sweptAt: number;
+  #running: Promise<unknown> | undefined;
+
+  constructor(options: SharedSweepOptions) {
+    this.#options = options;
+    // Replicas that start together do not sweep together.
+    this.#sweptAt = performance.now() - Math.random() * INTERVAL_MS;
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /**
+   * Adds what is missing to the writes.
+   *
+   * @returns how many blobs were missing
+   * @throws SharedStoreError if the store cannot be listed
+   */
+  async run(): Promise<number> {
+    const { store, writes, isOwn, now = Date.now } = this.#options;
+    const { signal } = this.#closing;
+    const since = now() - RECENT_MS;
+    const there = store.list(undefined, signal)[Symbol.asyncIterator]();
+    let object: SharedObject | undefined = await nextOf(there);
+    let missing = 0;
+    for await (const { digest, size, usedAt } of this.#stored()) {
+      if (signal.aborted) break;
+      if (usedAt < since || !isShareable(digest, size) || !isOwn(digest)) continue;
+      while (object && object.digest < digest) object = await nextOf(there);
+      if (object?.digest === digest && object.size === size) continue;
+      missing += 1;
+      await writes.addBehind(digest, signal);
+    }
+    await there.return?.();
+    return missing;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#closing.abort(new Error("the cache is shutting down"));
+  }
+
+  #look(): void {
+    const { health, writes } = this.#options;
+    if (this.#running || health.state !== "up") return;
+    const isDue = performance.now() - this.#sweptAt >= INTERVAL_MS;
+    // What did not fit while there was too much is found once that is written.
+    if (!isDue && (writes.backlog > 0 || !writes.takeMissed())) return;
+    this.#sweptAt = performance.now();
+    this.#running = this.run()
+      .catch((error: unknown) => {
+        if (error instanceof SharedStoreError) health.readFailed(error);
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  async *#stored(): AsyncGenerator<BlobUse> {
+    let last: Digest | undefined;
+    for (;;) {
+      const page = await this.#options.records.page(PAGE, last);
+      yield* page;
+      last = page.at(-1)?.digest;
+      if (page.length < PAGE) return;
+    }
+  }
+}
+
+async function nextOf(objects: AsyncIterator<SharedObject>): Promise<SharedObject | undefined> {
+  const { done, value } = await objects.next();
+  return done ? undefined : value;
+}

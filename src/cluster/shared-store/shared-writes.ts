@@ -1,0 +1,160 @@
+import type { Digest } from "../../oci/digest.ts";
+import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
+import { isShareable, type SharedStore } from "./shared-store.ts";
+import { SharedStoreError } from "./shared-store-error.ts";
+import type { SharedStoreHealth } from "./shared-store-health.ts";
+
+/** The most blobs that wait; what does not fit is found by a sweep. */
+const MAX_WAITING = 1024;
+/** How many are written at once. */
+const MAX_WRITES = 2;
+
+export interface SharedWritesEvents {
+  /** The shared store has a blob, which this replica has just written or found there. */
+  shared(
+    blob: Pick<StoredBlob, "digest" | "size">,
+    written?: { readonly milliseconds: number },
+  ): void;
+  /** A blob cannot be in the shared store. */
+  notShareable(blob: Pick<StoredBlob, "digest" | "size">): void;
+  /** The store has refused bytes of this machine's disk, since they do not match their digest. */
+  damaged(digest: Digest): void;
+}
+
+export interface SharedWritesOptions {
+  readonly store: SharedStore;
+  /** Where the blobs are. */
+  readonly local: Pick<BlobStore, "open">;
+  readonly health: SharedStoreHealth;
+  readonly events: SharedWritesEvents;
+}
+
+/**
+ * Writes blobs to the shared store, behind the pulls that brought them: no client waits for that, and none
+ * fails by it. While the store fails, they wait.
+ */
+export class SharedWrites {
+  readonly #options: SharedWritesOptions;
+  /** In order of their arrival. */
+  readonly #waiting = new Set<Digest>();
+  readonly #writing = new Set<Digest>();
+  readonly #closing = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #room = Promise.withResolvers<void>();
+  #hasMissed = false;
+
+  constructor(options: SharedWritesOptions) {
+    this.#options = options;
+  }
+
+  /** How many blobs are to be written. */
+  get backlog(): number {
+    return this.#waiting.size + this.#writing.size;
+  }
+
+  /** Whether something was not taken since the last call: only a sweep finds it. */
+  takeMissed(): boolean {
+    const hasMissed = this.#hasMissed;
+    this.#hasMissed = false;
+    return hasMissed;
+  }
+
+  /** A blob of the local store is to be written. */
+  add(digest: Digest): void {
+    if (this.#closing.signal.aborted || this.#waiting.has(digest)) return;
+    if (this.#writing.has(digest)) return;
+    if (this.#waiting.size >= MAX_WAITING) this.#hasMissed = true;
+    else this.#waiting.add(digest);
+    this.#next();
+  }
+
+  /** Adds a blob once there is room, which others need more. */
+  async addBehind(digest: Digest, signal: AbortSignal): Promise<void> {
+    while (this.#waiting.size >= MAX_WAITING / 4 && !signal.aborted) await this.#room.promise;
+    if (!signal.aborted) this.add(digest);
+  }
+
+  /** Gives up what is being written. */
+  close(): void {
+    this.#closing.abort(new Error("the cache is shutting down"));
+    this.#waiting.clear();
+    clearTimeout(this.#timer);
+    this.#room.resolve();
+  }
+
+  #next(): void {
+    const { health } = this.#options;
+    clearTimeout(this.#timer);
+    while (this.#waiting.size > 0 && this.#writing.size < MAX_WRITES) {
+      const wait = Math.max(health.reads.wait, health.writes.wait);
+      if (wait > 0) {
+        this.#timer = setTimeout(() => this.#next(), wait).unref();
+        return;
+      }
+      // Another one tries already, and calls this when it has ended.
+      if (!health.writes.admit()) return;
+      const [digest] = this.#waiting;
+      if (digest === undefined) return;
+      this.#waiting.delete(digest);
+      this.#writing.add(digest);
+      void this.#run(digest);
+    }
+  }
+
+  async #run(digest: Digest): Promise<void> {
+    const isToRepeat = await this.#share(digest);
+    this.#writing.delete(digest);
+    if (isToRepeat) this.add(digest);
+    this.#room.resolve();
+    this.#room = Promise.withResolvers();
+    this.#next();
+  }
+
+  /** Returns whether it is to be done again, once the store takes something. Never rejects. */
+  async #share(digest: Digest): Promise<boolean> {
+    const { local, health, events } = this.#options;
+    const blob = await local.open(digest).catch(() => undefined);
+    // Evicted meanwhile, or not to be read now.
+    if (!blob || !isShareable(digest, blob.size)) {
+      health.writes.abandoned();
+      if (blob) events.notShareable(blob);
+      return false;
+    }
+    try {
+      await this.#write(blob);
+      return false;
+    } catch (error) {
+      return this.#failed(blob, error);
+    }
+  }
+
+  async #write(blob: StoredBlob): Promise<void> {
+    const { store, health, events } = this.#options;
+    const { signal } = this.#closing;
+    // A conditional PUT would be refused only after all of it was sent.
+    if ((await store.size(blob.digest, signal)) === blob.size) {
+      health.writes.abandoned();
+      health.readSucceeded();
+      events.shared(blob);
+      return;
+    }
+    const startedAt = performance.now();
+    await store.write(blob, signal);
+    health.writeSucceeded();
+    events.shared(blob, { milliseconds: performance.now() - startedAt });
+  }
+
+  #failed({ digest }: StoredBlob, error: unknown): boolean {
+    const { health, events } = this.#options;
+    const isStores = error instanceof SharedStoreError && error.problem.kind !== "wrong-bytes";
+    if (!isStores) {
+      // The shutdown, or a file that vanished or cannot be read.
+      health.writes.abandoned();
+      if (error instanceof SharedStoreError) events.damaged(digest);
+      return false;
+    }
+    health.writeFailed(error);
+    // Otherwise it is this blob that the store does not take.
+    return error.problem.kind !== "failed" || error.isAbsence;
+  }
+}
