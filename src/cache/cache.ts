@@ -2,7 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Fault } from "../oci/fault.ts";
 import type { Tag, UpstreamName } from "../oci/names.ts";
 import type { MemoryPlan } from "../process/memory-plan.ts";
-import type { BlobStore } from "../store/blob-store.ts";
+import type { BlobStore, StoredBlob } from "../store/blob-store.ts";
 import type { DiskTimes } from "../store/disk-times.ts";
 import type { RepositoryRef } from "../store/metadata-store.ts";
 import type { SidecarFiles } from "../store/sidecars/sidecar-files.ts";
@@ -47,6 +47,8 @@ export interface CacheOptions {
   readonly hasRoomFor?: (upstream: UpstreamName, bytes: number) => boolean;
   /** What is asked for missing content before its upstream; by default, nothing is. */
   readonly near?: NearSources;
+  /** Called with each blob and manifest that an upstream has sent, once it is stored and recorded. */
+  readonly onFetched?: (blob: Pick<StoredBlob, "digest" | "size">) => void;
   /** Measures the writing of metadata. */
   readonly times?: DiskTimes;
   /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
@@ -99,6 +101,7 @@ export class Cache {
     hasRoomFor = () => true,
     near = NO_NEAR_SOURCES,
     tagNews,
+    onFetched = () => {},
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -112,8 +115,9 @@ export class Cache {
     this.#recordAccess = recordAccess;
     this.metadata = metadata;
     const fillObserver: FillObserver = {
-      stored: async ({ digest, size }) => {
+      stored: async ({ digest, size }, isFromUpstream) => {
         await metadata.blobs.put({ digest, size }, now());
+        if (isFromUpstream) onFetched({ digest, size });
       },
       ended: (event) => observer.fillEnded(event),
     };
@@ -151,6 +155,7 @@ export class Cache {
       behind: this.#behind,
       now,
       near,
+      onFetched,
       memory: memory?.manifests,
       recordAccess,
       quarantine,

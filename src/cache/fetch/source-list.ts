@@ -19,6 +19,8 @@ export class SourceList {
   /** Of the transfers whose bytes are in the partial file, and the near source of each. */
   readonly #corruptReporters = new Map<Transfer["reportCorrupt"], Source | undefined>();
 
+  #isFromUpstream = false;
+
   /** @param near what is asked before the source, once each */
   constructor(source: Source, near: readonly Source[] = []) {
     this.sources = [...near, source];
@@ -67,8 +69,14 @@ export class SourceList {
     this.#corruptReporters.set(reportCorrupt, source?.near && source);
   }
 
+  /** Whether any usable response was the upstream's own. */
+  get isFromUpstream(): boolean {
+    return this.#isFromUpstream;
+  }
+
   /** Remembers that the source's response was usable, and how long ago the upstream answered it. */
   accepted({ vouchesFor, near }: Source, answeredAgo = 0): void {
+    if (!near) this.#isFromUpstream = true;
     if (vouchesFor === undefined) return;
     const at = near ? performance.now() - answeredAgo : Infinity;
     this.#answeredAt.set(vouchesFor, Math.max(at, this.#answeredAt.get(vouchesFor) ?? -Infinity));

@@ -30,8 +30,12 @@ export interface FillEvent {
 }
 
 export interface FillObserver {
-  /** A fill has stored its blob. */
-  stored(blob: StoredBlob): Promise<void>;
+  /**
+   * A fill has stored its blob.
+   *
+   * @param isFromUpstream whether some of its bytes came from the upstream, and not all from beside it
+   */
+  stored(blob: StoredBlob, isFromUpstream: boolean): Promise<void>;
   ended(event: FillEvent): void;
 }
 
@@ -246,7 +250,7 @@ export class Fills {
       if (fill.followers.count > 0) this.#watchFollowers(fill);
       // The others that download it go on from the stored blob.
       for (const other of this.#running.ofDigest(digest)) other.adopt(blob);
-      if (!fill.isAdopted) await this.#observer.stored(blob);
+      if (!fill.isAdopted) await this.#observer.stored(blob, fill.sources.isFromUpstream);
       const { mismatch } = fill;
       this.#observer.ended({
         digest,

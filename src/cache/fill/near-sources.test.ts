@@ -43,6 +43,7 @@ describe("a source beside the upstream", () => {
     expect([source.offsets, upstream.offsets]).toEqual([[0], []]);
     expect(fill.sources.answeredAgo(source.vouchesFor)).toBeDefined();
     expect(fill.sources.answeredAgo(upstream.vouchesFor)).toBeUndefined();
+    expect(fill.sources.isFromUpstream).toBe(false);
   });
 
   test.each<[string, Behaviour]>([
@@ -51,8 +52,9 @@ describe("a source beside the upstream", () => {
     ["ends early", { bytes: bytes.slice(0, 300_000), size: MIB }],
   ])("that %s is asked no more: the next one goes on at its offset", async (_, behaviour) => {
     const [one, two] = [near([behaviour]), near([{ breaksAfter: 50_000 }], PATIENT, "2")];
-    const { upstream } = await filled([one, two]);
+    const { upstream, fill } = await filled([one, two]);
     expect([one, two, upstream].map(({ offsets }) => offsets)).toEqual([[0], [300_000], [350_000]]);
+    expect(fill.sources.isFromUpstream).toBe(true);
     expect(upstream.sent).toBe(MIB - 350_000);
   });
 

@@ -4,7 +4,7 @@ import { Fault } from "../../oci/fault.ts";
 import { type Manifest, ManifestError } from "../../oci/manifest.ts";
 import { parseManifest } from "../../oci/parse-manifest.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { BlobStore } from "../../store/blob-store.ts";
+import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
 import type { Fills } from "../fill/fills.ts";
@@ -29,6 +29,8 @@ export interface ManifestStoreOptions {
   readonly now: () => number;
   /** What is asked for a digest before its upstream. */
   readonly near: NearSources;
+  /** Called with a manifest that an upstream has sent, once it is stored. */
+  readonly onFetched: (blob: Pick<StoredBlob, "digest" | "size">) => void;
   /** For manifests in memory, in bytes. */
   readonly memory?: number | undefined;
   /** Called with the digest of every manifest that was served from the store. */
@@ -131,7 +133,11 @@ export class ManifestStore {
       const { digest, bytes, manifest } =
         nearby ?? (await this.#fetchFar(upstream, repo, reference));
       const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
-      const store = (): Promise<boolean> => this.#storeVisibly(repo, fetched, manifest);
+      const store = async (): Promise<boolean> => {
+        const isStored = await this.#storeVisibly(repo, fetched, manifest);
+        if (isStored && !nearby) this.#options.onFetched({ digest, size: bytes.byteLength });
+        return isStored;
+      };
       const isStored = await this.#options.behind.run(store, bytes.byteLength);
       return isStored === false ? { ...fetched, unstored: true } : fetched;
     });
