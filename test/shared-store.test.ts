@@ -130,3 +130,28 @@ cephTest("a full store refuses what is written, and gives what it has", async (a
     await started.setQuota(-1);
   }
 });
+
+cephTest("over TLS, a file is streamed and what it has is read", async (at) => {
+  const started = await ceph(at);
+  const url = new URL(await newBucket(started), started.secureUrl);
+  const bucket = new Bucket({ url, isPathStyle: true });
+  const keys = new FileAccessKeys(bucket.name, started.keyFiles);
+  const ca = await Bun.file(started.certificateFile).text();
+  const options = { bucket, region: "us-east-1", keys, limits: LIMITS };
+  await using dir = await tempDir("shared");
+  const { content, ...blob } = sampleShared(3_000_000);
+  const bytes = Bun.file(dir.file("blob"));
+  await bytes.write(content);
+  const store = new S3Store({ ...options, ca });
+  closing.defer(() => store.close());
+  await store.write({ ...blob, bytes, isInMemory: false });
+  expect(await contentOf(store, blob.digest)).toEqual(content);
+  await bytes.write(content.subarray(1));
+  const short = { ...sampleShared(3_000_000, 2), bytes, isInMemory: false };
+  expect(await store.write(short).catch((cause: unknown) => cause)).toBeInstanceOf(Error);
+  expect(await store.size(short.digest)).toBeUndefined();
+
+  const untrusting = new S3Store(options);
+  closing.defer(() => untrusting.close());
+  expect(await problemOf(untrusting.size(blob.digest))).toMatchObject({ kind: "unreachable" });
+});

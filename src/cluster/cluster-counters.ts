@@ -8,6 +8,7 @@ export class ClusterCounters {
   readonly sourceBytes = new Counters();
   readonly sourceFailures = new Counters();
   readonly replicaAnswers = new Counters();
+  readonly redirects = new Counters();
 
   received(source: SourceKind, bytes: number): void {
     this.sourceBytes.add([source], bytes);
@@ -16,6 +17,11 @@ export class ClusterCounters {
   /** @param reason one of a few: the kind of a fault */
   failed(source: SourceKind, reason: string): void {
     this.sourceFailures.add([source, reason]);
+  }
+
+  /** A client was sent to the shared store. */
+  redirected(): void {
+    this.redirects.add([]);
   }
 
   /** Another replica has asked, and was answered with this status. */

@@ -5,6 +5,7 @@ import type { Upstream } from "../cache/upstream.ts";
 import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
 import type { Address } from "../config/parsing/address.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../oci/names.ts";
 import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -16,10 +17,17 @@ import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./
 import type { FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
 import { ConfiguredMembers, memberAt } from "./members/configured-members.ts";
 import { MemberHealth } from "./members/member-health.ts";
+import { rendezvousOrder } from "./members/order.ts";
 import { memberStatuses, reportMember } from "./members/member-reports.ts";
 import type { Member, Members } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
 import { allOf } from "./near.ts";
+import type {
+  LocalContent,
+  OpenSharedStore,
+  openSharedStore,
+  SharedStoreOptions,
+} from "./open-shared-store.ts";
 import { Following } from "./replicas/following.ts";
 import { ReplicaClient } from "./replicas/replica-client.ts";
 import { ReplicaHandler } from "./replicas/replica-handler.ts";
@@ -34,6 +42,10 @@ export interface ClusterOptions {
   readonly budget: ByteBudget;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** Set where a shared store is configured. */
+  readonly openStore?: typeof openSharedStore | undefined;
+  /** What blobs are received with. */
+  readonly transport?: Omit<SharedStoreOptions["transport"], "budget">;
 }
 
 /** What this replica has for others. */
@@ -46,6 +58,12 @@ export interface Served {
     address: Address,
     serve: (at: Address) => Bun.Server<undefined>,
   ) => { readonly server: Bun.Server<undefined>; readonly port: number };
+}
+
+/** What this replica has written to the shared store. */
+export interface SharedContent extends Omit<LocalContent, "isOwn"> {
+  /** Of which upstreams a blob is. */
+  readonly upstreamsOf: (digest: Digest) => Promise<readonly UpstreamName[]>;
 }
 
 /** This cache as one of several replicas. Whatever fails of it, the cache serves alone. */
@@ -65,11 +83,12 @@ export class Cluster implements AsyncDisposable {
   readonly #following = new Following();
   readonly #ledger: ClusterLedger | undefined;
   #members: ConfiguredMembers;
+  readonly #store: OpenSharedStore | undefined;
   #handler: ReplicaHandler | undefined;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { settings, log, budget } = options;
+    const { settings, log, budget, openStore, transport } = options;
     this.problems = new ClusterProblems(log);
     this.#signatures = new Signatures(settings.secret, options.now);
     this.#client = this.#closing.use(
@@ -94,7 +113,34 @@ export class Cluster implements AsyncDisposable {
       health: this.#health,
       following: this.#following,
     });
-    this.near = allOf([this.#replicas]);
+    if (settings.store && openStore) {
+      const { problems, counters } = this;
+      const parts = { log, problems, counters, transport: { budget, ...transport } };
+      this.#store = this.#closing.use(openStore({ settings: settings.store, ...parts }));
+    }
+    this.near = this.#near(this.#replicas);
+  }
+
+  /** Where clients get large blobs; absent if they get all of this cache. */
+  get redirects(): OpenSharedStore["addresses"] {
+    return this.#store?.addresses;
+  }
+
+  /** An upstream has sent a blob, which is stored here. */
+  fetched(digest: Digest): void {
+    this.#store?.fetched(digest);
+  }
+
+  /** Begins to write blobs to the shared store. */
+  share({ upstreamsOf, ...local }: SharedContent): void {
+    const isOwn = async (digest: Digest): Promise<boolean> => {
+      const living = this.#believed.living();
+      if (living.length < 2) return true;
+      const { id } = this.#believed.self;
+      const upstreams = await upstreamsOf(digest);
+      return upstreams.some((upstream) => rendezvousOrder(living, upstream, digest)[0]?.id === id);
+    };
+    this.#store?.start({ ...local, isOwn });
   }
 
   /** What replicas tell each other; absent without a database. */
@@ -121,7 +167,7 @@ export class Cluster implements AsyncDisposable {
       isAllowed,
       signatures: this.#signatures,
       following: this.#following,
-      near: (asker) => allOf([this.#replicas.forReplica(asker)]),
+      near: (asker) => this.#near(this.#replicas.forReplica(asker)),
       self: () => this.#believed.self,
       instance: this.#instance,
       onHeard: (id) => this.#health.heard(id),
@@ -141,11 +187,13 @@ export class Cluster implements AsyncDisposable {
   /** For `status`. */
   status(): ClusterStatus {
     const ledger = this.#ledger;
+    const store = this.#store;
     const parts: ClusterReporters = {
       problems: this.problems,
       members: () =>
         memberStatuses(this.#believed.self, this.#known, { health: this.#health, version }),
       ...(ledger && { ledger: () => ledger.status() }),
+      ...(store ? { store: () => store.status() } : {}),
     };
     return readClusterStatus(parts);
   }
@@ -191,6 +239,17 @@ export class Cluster implements AsyncDisposable {
         version,
       }),
     );
+  }
+
+  /** Blobs are read from the store first. A replica says of a manifest also where it may be seen. */
+  #near(replicas: NearSources): NearSources {
+    if (!this.#store) return replicas;
+    const { near } = this.#store;
+    const [blobs, manifests] = [allOf([near, replicas]), allOf([replicas, near])];
+    return {
+      of: (place, digest, size) => blobs.of(place, digest, size),
+      manifest: (place, digest) => manifests.manifest(place, digest),
+    };
   }
 
   #membersAt(port: number): ConfiguredMembers {

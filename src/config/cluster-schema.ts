@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { databaseSchema } from "./database-schema.ts";
 import { address, replicaUrl } from "./schema-values.ts";
+import { sharedStoreSchema } from "./shared-store-schema.ts";
 
 const MAX_MEMBERS = 256;
 
@@ -51,6 +52,11 @@ export const clusterSchema = z.strictObject({
     .optional()
     .describe(
       "A PostgreSQL database, version 13 or newer, in which replicas tell each other which of them are alive, where tags point, and what is pinned, purged and rate-limited. Pulls never depend on it. The tables are made in a schema of their own, entrepot. Default: none.",
+    ),
+  store: sharedStoreSchema
+    .optional()
+    .describe(
+      "An object store with the S3 protocol that all replicas share. What one has downloaded is written to it, and the others read it from there before they ask a registry. Blobs above 5 GiB, and those with sha512 digests, are not shared. Default: none.",
     ),
 });
 

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { readCluster } from "./cluster/read-cluster.ts";
-import { readServerIdentity } from "./upstreams/certificates.ts";
+import { certificateInfo, readServerIdentity } from "./upstreams/certificates.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
@@ -113,10 +113,17 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     },
   };
   const tls = context && readServerIdentity(settings?.tls, context);
-  const cluster = context && settings?.cluster && readCluster(settings.cluster, context);
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
+  const ownNames = [
+    ...(listenAddress ? [listenAddress.host] : []),
+    ...(tls ? certificateInfo(tls).names : []),
+  ];
+  const cluster =
+    context &&
+    settings?.cluster &&
+    readCluster(settings.cluster, { ...context, env, proxy, ownNames });
   const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
   const sources = { readFile, env, hasProgram, proxy };
   const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);

@@ -47,7 +47,13 @@ test.each([
   ["scrub", ["4MiB", "10 GB", "4096", "1.5Ki"], ["ten", "10gib", "-1", "1PiB"]],
   ["maxSize", ["10GiB", "1048576"], ["10 apples"]],
   ["tagTtl", ["30s", "1h30m", "0", "1.5h", " 7d "], ["30", "5y", "5 s", ""]],
-  ["url", ["https://a.test", "HTTP://a.test/x"], ["a.test", "ftp://a.test"]],
+  [".upstreams.url", ["https://a.test", "HTTP://a.test/x"], ["a.test", "ftp://a.test"]],
+  [".upstreams.mirrors.url", ["https://a.test", "HTTP://a.test/x"], ["a.test", "ftp://a.test"]],
+  [
+    ".cluster.store.url",
+    ["https://a.test/b", "HTTP://a.test:9/b/c/", "https://b.a.test"],
+    ["s3://b", "https://a.test/b?x", "https://me@a.test/b", "https://a.test/b c"],
+  ],
 ])("the pattern of %s matches valid values and no invalid ones", (key, valid, invalid) => {
   const patterns = new Set<string>();
   visitProperties(jsonSchema, "", (path, property) => {

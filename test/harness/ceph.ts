@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeCertificate } from "./certificates.ts";
 import { freePort } from "./free-port.ts";
 import { type ChildProcess, mustRun, startProcess } from "./processes.ts";
 import { type TempDir, tempDir } from "./temp-dir.ts";
@@ -20,11 +21,6 @@ export const CEPH_PACKAGES = { suite: "bookworm", packages: NAMES.trim().split(/
 
 const USER = "entrepot";
 
-export interface CephOptions {
-  /** PEM files of a certificate and its key: the gateway then speaks HTTPS. */
-  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
-}
-
 /** Ceph's object store with its S3 gateway: a monitor, a storage daemon in memory, and radosgw. */
 export class Ceph implements AsyncDisposable {
   readonly accessKey = "AKIAENTREPOT";
@@ -34,18 +30,26 @@ export class Ceph implements AsyncDisposable {
   readonly #fsid = crypto.randomUUID();
   readonly #monitorPort = freePort();
   readonly #port = freePort();
-  readonly #options: CephOptions;
+  readonly #tlsPort = freePort();
   readonly #running = new AsyncDisposableStack();
   #gateway: ChildProcess | undefined;
 
-  constructor(tree: string, dir: TempDir, options: CephOptions) {
+  constructor(tree: string, dir: TempDir) {
     this.#tree = tree;
     this.#dir = dir;
-    this.#options = options;
   }
 
   get url(): string {
-    return `${this.#options.tls ? "https" : "http"}://127.0.0.1:${this.#port}`;
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** The same over HTTPS, with a certificate that is its own CA. */
+  get secureUrl(): string {
+    return `https://localhost:${this.#tlsPort}`;
+  }
+
+  get certificateFile(): string {
+    return this.#dir.file("certificate.pem");
   }
 
   /** The files of the access keys, as `cluster.store` names them. */
@@ -79,15 +83,10 @@ export class Ceph implements AsyncDisposable {
   }
 
   async createBucket(name: string): Promise<void> {
-    const options = { endpoint: this.url, tls: { rejectUnauthorized: false } };
     const keys = { accessKeyId: this.accessKey, secretAccessKey: this.secretKey };
+    const at = { endpoint: this.url, bucket: name, virtualHostedStyle: true };
     // Bun's client has no call for it: an object without a name is the bucket.
-    const client = new Bun.S3Client({
-      ...options,
-      ...keys,
-      bucket: name,
-      virtualHostedStyle: true,
-    });
+    const client = new Bun.S3Client({ ...keys, ...at });
     await client.write(name, "");
   }
 
@@ -104,8 +103,8 @@ export class Ceph implements AsyncDisposable {
       command: this.#command("radosgw", ["-n", "client.rgw", "-f"]),
       env: this.#env,
       ready: async () => {
-        const init = { tls: { rejectUnauthorized: false }, signal: AbortSignal.timeout(1000) };
-        return (await fetch(this.url, init)).status > 0;
+        const { status } = await fetch(this.url, { signal: AbortSignal.timeout(1000) });
+        return status > 0;
       },
     });
   }
@@ -168,15 +167,13 @@ export class Ceph implements AsyncDisposable {
     await writeFile(this.keyFiles.accessKeyFile, `${this.accessKey}\n`);
     await writeFile(this.keyFiles.secretKeyFile, `${this.secretKey}\n`);
     await writeFile(file("ceph.conf"), this.#configuration());
+    await makeCertificate(this.#dir);
   }
 
   #configuration(): string {
     const dir = this.#dir.path;
     const libraries = join(this.#tree, "usr/lib/x86_64-linux-gnu");
-    const { tls } = this.#options;
-    const endpoint = tls
-      ? `ssl_endpoint=127.0.0.1:${this.#port} ssl_certificate=${tls.certificateFile} ssl_private_key=${tls.keyFile}`
-      : `endpoint=127.0.0.1:${this.#port}`;
+    const tls = `ssl_endpoint=127.0.0.1:${this.#tlsPort} ssl_certificate=${this.certificateFile} ssl_private_key=${dir}/key.pem`;
     return `[global]
 fsid = ${this.#fsid}
 mon host = v2:127.0.0.1:${this.#monitorPort}
@@ -214,7 +211,7 @@ mon data = ${dir}/mon
 [osd.0]
 osd data = ${dir}/osd
 [client.rgw]
-rgw frontends = beast ${endpoint} tcp_nodelay=1
+rgw frontends = beast endpoint=127.0.0.1:${this.#port} ${tls} tcp_nodelay=1
 rgw data = ${dir}/run
 # Quotas hold at once.
 rgw bucket quota ttl = 0
@@ -225,8 +222,8 @@ rgw bucket quota cache size = 0
 }
 
 /** @param tree the folder into which `CEPH_PACKAGES` are unpacked */
-export async function startCeph(tree: string, options: CephOptions = {}): Promise<Ceph> {
-  const ceph = new Ceph(tree, await tempDir("ceph"), options);
+export async function startCeph(tree: string): Promise<Ceph> {
+  const ceph = new Ceph(tree, await tempDir("ceph"));
   try {
     await ceph.start();
     return ceph;

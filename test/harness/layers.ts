@@ -153,7 +153,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "shared-store": ["."],
       s3: ["shared-store"],
     },
-    above: ["cluster.ts", "cluster-ledger.ts"],
+    above: ["cluster.ts", "cluster-ledger.ts", "open-shared-store.ts"],
   },
   server: {
     folders: {

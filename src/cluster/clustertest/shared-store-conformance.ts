@@ -92,6 +92,15 @@ export function sharedStoreConformance(
       },
     );
 
+    realTest("a blob whose file has vanished says nothing of the store", async () => {
+      const shared = await store();
+      const { digest, size } = sampleShared(1000, 4);
+      const bytes = Bun.file("/nowhere/at/all");
+      const error = await shared.write({ digest, size, bytes }).catch((cause: unknown) => cause);
+      expect(error).toBeInstanceOf(Error);
+      expect(error).not.toBeInstanceOf(SharedStoreError);
+    });
+
     realTest("blobs are listed in the order of their digests, from any of them on", async () => {
       const shared = await store();
       const blobs = Array.from({ length: 5 }, (_, at) => sampleShared(10, at + 20));

@@ -1,6 +1,7 @@
 import { AwsV4Signer } from "aws4fetch";
 import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
 import type { Fault } from "../../oci/fault.ts";
+import { systemCode } from "../../store/storage-fault.ts";
 import { networkFault } from "../../upstream/transport/network-fault.ts";
 import { tlsOptions } from "../../upstream/transport/tls-options.ts";
 import { SharedStoreError, type SharedStoreProblem } from "../shared-store/shared-store-error.ts";
@@ -12,6 +13,14 @@ import { MAX_XML_BYTES } from "./xml.ts";
 
 /** Derived signing keys, of which there is a new one each day and with all new access keys. */
 const MAX_SIGNING_KEYS = 16;
+/** Codes of errors of the file that is sent, and not of the network. */
+const FILE_CODES = new Set([
+  "ENOENT",
+  "ENODEV",
+  "EIO",
+  "ESTALE",
+  "ERR_HTTP_CONTENT_LENGTH_MISMATCH",
+]);
 /** Seconds after which an idle connection is closed. */
 const IDLE_TIMEOUT = 60;
 
@@ -71,7 +80,7 @@ export class S3Requests {
   /**
    * Sends a request and reads its response, whatever its status.
    *
-   * @throws SharedStoreError; the signal's reason if the caller aborted
+   * @throws SharedStoreError; the signal's reason if the caller aborted; the error of the file that is its body
    */
   async send(request: S3Request): Promise<S3Response> {
     const { response } = await this.withKeys(request.action, async (keys) => ({
@@ -168,7 +177,7 @@ export class S3Requests {
       return { status, headers: received, body: await readText(response.body, MAX_XML_BYTES) };
     } catch (cause) {
       signal?.throwIfAborted();
-      if (cause instanceof SharedStoreError) throw cause;
+      if (cause instanceof SharedStoreError || FILE_CODES.has(systemCode(cause) ?? "")) throw cause;
       if (timeout.aborted) {
         const seconds = timeoutMs / 1000;
         const waitedFor = `answer ${method}`;

@@ -72,7 +72,11 @@ export interface SharedStore {
     signal: AbortSignal,
     end?: number,
   ): Promise<SharedBody | undefined>;
-  /** Writes a blob as a whole; the store refuses bytes that do not match the digest. */
+  /**
+   * Writes a blob as a whole; the store refuses bytes that do not match the digest.
+   *
+   * @throws also whatever reading the blob fails with
+   */
   write(blob: StoredBlob, signal?: AbortSignal): Promise<void>;
   /** Removes blobs. Those that are not there count as removed. */
   remove(digests: readonly Digest[], signal?: AbortSignal): Promise<void>;

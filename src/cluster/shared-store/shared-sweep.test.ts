@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
 import { until } from "../../../test/harness/waiting.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { BlobUse } from "../../store/metadata-store.ts";
 import { ScriptedSharedStore } from "../clustertest/scripted-shared-store.ts";
 import { sampleShared } from "../clustertest/shared-store-conformance.ts";
@@ -18,8 +19,8 @@ test("what the store lacks of the recently used is written, by the replica to wh
   const health = new SharedStoreHealth({ failed: () => {}, recovered: () => {} });
   const events = { shared: () => {}, notShareable: () => {}, damaged: () => {} };
   using stack = new DisposableStack();
-  const writes = new SharedWrites({ store, local, health, events });
-  stack.defer(() => writes.close());
+  const blobsHere = { store: local, using: <V>(_: unknown, work: () => Promise<V>) => work() };
+  const writes = stack.use(new SharedWrites({ store, local: blobsHere, health, events }));
   const blobs = Array.from({ length: 40 }, (_, seed) => sampleShared(100 + seed, seed));
   const records: BlobUse[] = [];
   for (const { content, digest, size } of blobs) {
@@ -37,15 +38,15 @@ test("what the store lacks of the recently used is written, by the replica to wh
   records.sort((one, other) => (one.digest < other.digest ? -1 : 1));
   const page = async (limit: number, last = ""): Promise<BlobUse[]> =>
     records.filter(({ digest }) => digest > last).slice(0, Math.min(limit, 1000));
-  const sweep = new SharedSweep({
+  const options = {
     store,
     health,
     writes,
     records: { page },
-    isOwn: (digest) => digest !== foreign.digest,
+    isOwn: async (digest: Digest) => digest !== foreign.digest,
     now: () => NOW,
-  });
-  stack.defer(() => sweep.close());
+  };
+  const sweep = stack.use(new SharedSweep(options));
   expect(await sweep.run()).toBe(37);
   await until(() => writes.backlog === 0, { what: "the writes" });
   const listed = await Array.fromAsync(store.list());

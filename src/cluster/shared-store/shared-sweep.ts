@@ -22,7 +22,7 @@ export interface SharedSweepOptions {
   /** What is stored here. */
   readonly records: Pick<BlobRecords, "page">;
   /** Whether it is for this replica to write a blob that others may have too. */
-  readonly isOwn: (digest: Digest) => boolean;
+  readonly isOwn: (digest: Digest) => Promise<boolean>;
   /** In milliseconds of the epoch. */
   readonly now?: () => number;
 }
@@ -31,7 +31,7 @@ export interface SharedSweepOptions {
  * Has what the shared store lacks written to it: what was downloaded while it was away, or faster than it could
  * be written. Both sides are listed in the order of their digests, so that neither is in memory as a whole.
  */
-export class SharedSweep {
+export class SharedSweep implements Disposable {
   readonly #options: SharedSweepOptions;
   readonly #closing = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -60,9 +60,10 @@ export class SharedSweep {
     let missing = 0;
     for await (const { digest, size, usedAt } of this.#stored()) {
       if (signal.aborted) break;
-      if (usedAt < since || !isShareable(digest, size) || !isOwn(digest)) continue;
+      if (usedAt < since || !isShareable(digest, size)) continue;
       while (object && object.digest < digest) object = await nextOf(there);
       if (object?.digest === digest && object.size === size) continue;
+      if (!(await isOwn(digest))) continue;
       missing += 1;
       await writes.addBehind(digest, signal);
     }
@@ -70,7 +71,7 @@ export class SharedSweep {
     return missing;
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#closing.abort(new Error("the cache is shutting down"));
   }

@@ -28,7 +28,7 @@ function setup(): Setup {
   });
   const writes = new SharedWrites({
     store,
-    local,
+    local: { store: local, using: (_, work) => work() },
     health,
     events: {
       shared: ({ size }, written) => told.push(`${size} ${written ? "written" : "found"}`),
@@ -47,7 +47,7 @@ function setup(): Setup {
       await storeBytes(local, content);
       return digest;
     },
-    [Symbol.dispose]: () => writes.close(),
+    [Symbol.dispose]: () => writes[Symbol.dispose](),
   };
 }
 
@@ -146,7 +146,7 @@ test("a close gives up what is being written", async () => {
   set.store.held = gate.promise;
   set.writes.add(await set.put(100, 1));
   await until(() => set.store.count("write") === 1, { what: "the write" });
-  set.writes.close();
+  set.writes[Symbol.dispose]();
   gate.resolve();
   await idle(set);
   expect(set.told).toEqual([]);

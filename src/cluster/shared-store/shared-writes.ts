@@ -23,17 +23,23 @@ export interface SharedWritesEvents {
 
 export interface SharedWritesOptions {
   readonly store: SharedStore;
-  /** Where the blobs are. */
-  readonly local: Pick<BlobStore, "open">;
+  readonly local: LocalBlobs;
   readonly health: SharedStoreHealth;
   readonly events: SharedWritesEvents;
+}
+
+/** Where the blobs are. */
+export interface LocalBlobs {
+  readonly store: Pick<BlobStore, "open">;
+  /** Keeps a blob from being evicted meanwhile. */
+  readonly using: <Value>(digest: Digest, work: () => Promise<Value>) => Promise<Value>;
 }
 
 /**
  * Writes blobs to the shared store, behind the pulls that brought them: no client waits for that, and none
  * fails by it. While the store fails, they wait.
  */
-export class SharedWrites {
+export class SharedWrites implements Disposable {
   readonly #options: SharedWritesOptions;
   /** In order of their arrival. */
   readonly #waiting = new Set<Digest>();
@@ -75,7 +81,7 @@ export class SharedWrites {
   }
 
   /** Gives up what is being written. */
-  close(): void {
+  [Symbol.dispose](): void {
     this.#closing.abort(new Error("the cache is shutting down"));
     this.#waiting.clear();
     clearTimeout(this.#timer);
@@ -102,7 +108,7 @@ export class SharedWrites {
   }
 
   async #run(digest: Digest): Promise<void> {
-    const isToRepeat = await this.#share(digest);
+    const isToRepeat = await this.#options.local.using(digest, () => this.#share(digest));
     this.#writing.delete(digest);
     if (isToRepeat) this.add(digest);
     this.#room.resolve();
@@ -113,7 +119,7 @@ export class SharedWrites {
   /** Returns whether it is to be done again, once the store takes something. Never rejects. */
   async #share(digest: Digest): Promise<boolean> {
     const { local, health, events } = this.#options;
-    const blob = await local.open(digest).catch(() => undefined);
+    const blob = await local.store.open(digest).catch(() => undefined);
     // Evicted meanwhile, or not to be read now.
     if (!blob || !isShareable(digest, blob.size)) {
       health.writes.abandoned();

@@ -31,7 +31,7 @@ test("a scrape has the states of the cluster, its problems and what was counted"
   counters.answered(206);
   measureCluster(metrics, () => status, counters);
   measureLedger(metrics, () => status);
-  measureSharedStore(metrics, () => status);
+  measureSharedStore(metrics, () => status, counters);
   const text = await metrics.render();
   const lines = text
     .split("\n")

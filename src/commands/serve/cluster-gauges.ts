@@ -87,7 +87,17 @@ export function measureLedger(metrics: Metrics, read: () => ClusterStatus): void
 }
 
 /** Registers what a replica knows of the shared store. */
-export function measureSharedStore(metrics: Metrics, read: () => ClusterStatus): void {
+export function measureSharedStore(
+  metrics: Metrics,
+  read: () => ClusterStatus,
+  counters: ClusterCounters,
+): void {
+  metrics.counters(
+    "entrepot_redirects_total",
+    "Requests for large blobs that were answered with their address in the shared store.",
+    [],
+    () => counters.redirects,
+  );
   const gauge = gaugeOf(metrics, () => read().store);
   gauge("entrepot_store_up", "1 if the shared store can be read, else 0.", ({ state }) =>
     state === "away" ? 0 : 1,

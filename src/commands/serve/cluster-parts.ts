@@ -1,13 +1,12 @@
 import { join } from "node:path";
-import type { Cache } from "../../cache/cache.ts";
+import type { Cache, CacheOptions } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Upstream } from "../../cache/upstream.ts";
-import type { Cluster } from "../../cluster/cluster.ts";
+import type { Cluster, ClusterOptions } from "../../cluster/cluster.ts";
 import type { ClusterStatus } from "../../cluster/cluster-status.ts";
 import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
-import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { TellReplicas } from "../../server/admin/orders.ts";
 import { isAllowed } from "../../server/pull/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -18,12 +17,16 @@ export interface ClusterPartsOptions {
   readonly settings: Settings;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly budget: ByteBudget;
+  readonly storage: Storage;
+  /** What blobs are received with. */
+  readonly transport: NonNullable<ClusterOptions["transport"]> & Pick<ClusterOptions, "budget">;
 }
 
 /** How a cache takes part in a cluster. */
 export interface ClusterParts extends AsyncDisposable {
-  readonly near: Cluster["near"];
+  /** For the cache. */
+  readonly content: Required<Pick<CacheOptions, "near" | "onFetched">>;
+  readonly redirects: Cluster["redirects"];
   /** What replicas tell each other; absent without a database. */
   readonly facts: Cluster["facts"];
   readonly tellReplicas: TellReplicas;
@@ -50,25 +53,38 @@ export async function openCluster({
   settings: { cluster: settings },
   log,
   metrics,
-  budget,
+  storage,
+  transport,
 }: ClusterPartsOptions): Promise<ClusterParts | undefined> {
   if (!settings) return undefined;
-  const [parts, gauges] = await Promise.all([
+  const [parts, gauges, shared] = await Promise.all([
     import("../../cluster/cluster.ts"),
     import("./cluster-gauges.ts"),
+    settings.store && import("../../cluster/open-shared-store.ts"),
   ]);
-  const cluster = new parts.Cluster({ settings, log, budget });
+  const openStore = shared?.openSharedStore;
+  const { budget } = transport;
+  const options = { settings, log, budget, openStore, transport };
+  const cluster = new parts.Cluster(options);
   const status = (): ClusterStatus => cluster.status();
   gauges.measureCluster(metrics, status, cluster.counters);
   if (settings.database) gauges.measureLedger(metrics, status);
+  if (shared) gauges.measureSharedStore(metrics, status, cluster.counters);
   return {
-    near: cluster.near,
+    content: { near: cluster.near, onFetched: ({ digest }) => cluster.fetched(digest) },
+    redirects: cluster.redirects,
     facts: cluster.facts,
     tellReplicas: async (order) =>
       cluster.facts?.order(order) ?? { reached: 1, of: cluster.size, ledger: "none", images: 0 },
     replicas: () => cluster.size,
     status,
     listen(ports, cache, upstreams) {
+      cluster.share({
+        store: storage.blobs,
+        records: storage.metadata.blobs,
+        upstreamsOf: (digest) => storage.metadata.links.upstreams(digest),
+        using: (digest, work) => cache.fills.using(digest, work),
+      });
       const address = cluster.listen({
         lookup: cache.forReplicas,
         upstreams,

@@ -161,19 +161,22 @@ async function start(
   const thread = closing.use(
     openDownloadThread({ memory, descriptors, threads: spare, budget: received, log }),
   );
-  const cluster = await openCluster({ settings, log, metrics, budget: received });
+  const transport = {
+    budget: received,
+    descriptors,
+    ...(thread ? { downloads: thread.downloads.bind(thread) } : {}),
+  };
+  const cluster = await openCluster({ settings, log, metrics, storage, transport });
   if (cluster) closing.use(cluster);
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
-    budget: received,
-    ...(thread ? { downloads: (tls) => thread.downloads(tls) } : {}),
-    descriptors,
+    ...transport,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
     pooledLimits: cluster?.facts?.limits,
     replicas: cluster?.replicas,
   });
-  const near = cluster ? { near: cluster.near, tagNews: cluster.facts?.tagNews } : {};
-  const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...near });
+  const content = cluster && { ...cluster.content, tagNews: cluster.facts?.tagNews };
+  const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...content });
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
@@ -242,7 +245,8 @@ async function start(
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
   const broken = new BrokenResponses(secondLooks);
-  const api = new PullApi({ cache, namespaces, responses, fileSends, times, broken, record });
+  const answers = { cache, namespaces, responses, fileSends, times, broken, record };
+  const api = new PullApi({ ...answers, redirects: cluster?.redirects });
   const unreadable = (error: Error): void => {
     if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
   };

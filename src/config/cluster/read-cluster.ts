@@ -5,6 +5,8 @@ import { addressProblem, parseAddress } from "../parsing/address.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import { type FileContext, readCaBundle, readIdentity } from "../upstreams/certificates.ts";
 import { readDatabase } from "./read-database.ts";
+import { receivesCredentials } from "./credential-trap.ts";
+import { readSharedStore, type SharedStoreContext } from "./read-shared-store.ts";
 
 const DEFAULT_LISTEN = "0.0.0.0:5002";
 const ANY_HOST = "0.0.0.0";
@@ -12,10 +14,15 @@ const MAX_SECRET_BYTES = 4096;
 /** In characters. Shorter secrets could be guessed. */
 const MIN_SECRET_LENGTH = 16;
 
+export interface ClusterContext extends SharedStoreContext {
+  /** What nodes call this cache, as far as the configuration tells: hosts without ports. */
+  readonly ownNames: readonly string[];
+}
+
 /** Reads `cluster` of the configuration. Problems are reported. */
 export function readCluster(
   entry: ClusterEntry,
-  context: FileContext,
+  context: ClusterContext,
 ): ClusterSettings | undefined {
   const listenText = entry.listen ?? DEFAULT_LISTEN;
   const listen = parseAddress(listenText, ANY_HOST);
@@ -36,6 +43,12 @@ export function readCluster(
   if (advertise) checkScheme(advertise, ["advertise"]);
   members.forEach((url, index) => checkScheme(url, ["members", index]));
   const database = entry.database && readDatabase(entry.database, context);
+  const store = entry.store && readSharedStore(entry.store, context);
+  if (store?.redirect) {
+    const names = [...context.ownNames, ...(advertise ? [advertise.hostname] : [])];
+    const name = names.find((own) => receivesCredentials(store.url, own));
+    if (name !== undefined) reportTrap(store.url, name, context);
+  }
   if (!listen || secret === undefined || (entry.tls && !tls)) return undefined;
   return {
     listen,
@@ -44,7 +57,14 @@ export function readCluster(
     ...(advertise ? { advertise } : {}),
     ...(tls ? { tls } : {}),
     ...(database ? { database } : {}),
+    ...(store ? { store } : {}),
   };
+}
+
+function reportTrap({ hostname }: URL, name: string, { report }: FileContext): void {
+  const which = hostname === name ? "the host name" : "a host name below that";
+  const message = `${hostname} is ${which} of this cache, ${name}: containerd would send it the credentials that nodes have for the cache, and it refuses such requests. Give the object store another name, or omit redirect`;
+  report(["cluster", "store", "redirect"], message, "key");
 }
 
 /** The same address may be written in several ways, such as with and without its port. */

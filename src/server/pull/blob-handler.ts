@@ -14,6 +14,7 @@ import {
   type SeveralRanges,
 } from "../../oci/range.ts";
 import type { StoredBlob } from "../../store/blob-store.ts";
+import { type BlobRedirects, redirectResponse } from "./blob-redirects.ts";
 import { contentHeaders, isNotModified, notModified, type ResponseHeaders } from "./headers.ts";
 import { multipartRanges } from "./multipart-ranges.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -30,11 +31,13 @@ export interface BlobHandlerOptions {
   readonly broken: BrokenResponses;
   /** Makes responses with several ranges take turns. */
   readonly severalRanges: TurnLimiter;
+  /** Absent if all blobs are sent from here. */
+  readonly redirects?: BlobRedirects | undefined;
 }
 
 /** `GET, HEAD /v2/<name>/blobs/<digest>` (distribution-spec, "Pulling blobs"; ranges by RFC 9110 section 14). */
 export async function handleBlob(
-  { blobs, broken, severalRanges }: BlobHandlerOptions,
+  { blobs, broken, severalRanges, redirects }: BlobHandlerOptions,
   route: RepositoryRoute & { kind: "blob" },
   context: RequestContext,
 ): Promise<Response> {
@@ -65,6 +68,8 @@ export async function handleBlob(
   }
   if (result.kind === "streaming") return streamingResponse(result, headers, context);
   const { blob, fresh } = result;
+  const redirect = redirects && (await redirectResponse(redirects, blob, range, context));
+  if (redirect) return redirect;
   const onReadFailed = (cause: unknown, at: number): void => {
     blobs.readFailed(digest, cause, at);
   };

@@ -5,6 +5,7 @@ import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskTimes } from "../../store/disk-times.ts";
 import { handleBlob } from "./blob-handler.ts";
+import type { BlobRedirects } from "./blob-redirects.ts";
 import { faultResponse } from "./errors.ts";
 import type { FileSend, FileSends } from "./file-sends.ts";
 import { API_VERSION } from "./headers.ts";
@@ -58,6 +59,8 @@ export interface PullApiOptions {
   readonly fileSends: FileSends;
   readonly times: DiskTimes;
   readonly broken: BrokenResponses;
+  /** Absent if all blobs are sent from here. */
+  readonly redirects?: BlobRedirects | undefined;
   /** Called once for each request: at the end of its body, if that is streamed or sent from a file. */
   readonly record: (record: RequestRecord) => void;
 }
@@ -70,6 +73,7 @@ export class PullApi {
   readonly #fileSends: FileSends;
   readonly #times: DiskTimes;
   readonly #broken: BrokenResponses;
+  readonly #redirects: BlobRedirects | undefined;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
@@ -83,6 +87,7 @@ export class PullApi {
     this.#fileSends = fileSends;
     this.#times = times;
     this.#broken = broken;
+    this.#redirects = options.redirects;
     this.#record = record;
   }
 
@@ -204,7 +209,12 @@ export class PullApi {
         return handleManifest(this.#cache.manifests, route, context);
       case "blob":
         return handleBlob(
-          { blobs: this.#cache.blobs, broken: this.#broken, severalRanges: this.#severalRanges },
+          {
+            blobs: this.#cache.blobs,
+            broken: this.#broken,
+            severalRanges: this.#severalRanges,
+            redirects: this.#redirects,
+          },
           route,
           context,
         );

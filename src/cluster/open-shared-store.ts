@@ -1,0 +1,187 @@
+import type { NearSources } from "../cache/fetch/near-sources.ts";
+import type { AccessKeySettings, SharedStoreSettings } from "../config/cluster-settings.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { ClusterCounters } from "./cluster-counters.ts";
+import type { ClusterProblemKind, ClusterProblems } from "./cluster-problems.ts";
+import type { SharedStoreStatus } from "./cluster-status.ts";
+import { type AccessKeySource, FileAccessKeys } from "./s3/access-keys.ts";
+import { Bucket } from "./s3/bucket.ts";
+import { S3Store, type S3StoreOptions } from "./s3/s3-store.ts";
+import { WebIdentityKeys } from "./s3/web-identity.ts";
+import { Distrusted } from "./shared-store/distrusted.ts";
+import type { SharedStore } from "./shared-store/shared-store.ts";
+import { SharedAddresses } from "./shared-store/shared-addresses.ts";
+import { SharedStoreError, type SharedStoreProblem } from "./shared-store/shared-store-error.ts";
+import { SharedStoreHealth } from "./shared-store/shared-store-health.ts";
+import { SHARED_STORE_LIMITS, SharedStoreSources } from "./shared-store/shared-store-source.ts";
+import { SharedSweep, type SharedSweepOptions } from "./shared-store/shared-sweep.ts";
+import { type LocalBlobs, SharedWrites } from "./shared-store/shared-writes.ts";
+
+/** How often it is looked whether a store that was away is back, in milliseconds. */
+const LOOK_MS = 2000;
+
+export interface SharedStoreOptions {
+  readonly settings: SharedStoreSettings;
+  readonly problems: ClusterProblems;
+  readonly counters: ClusterCounters;
+  readonly log: Log;
+  readonly transport: NonNullable<S3StoreOptions["transport"]>;
+}
+
+/** What is written to the shared store. */
+export type LocalContent = LocalBlobs & Pick<SharedSweepOptions, "records" | "isOwn">;
+
+/** The shared store as one replica uses it. */
+export interface OpenSharedStore extends Disposable {
+  readonly store: SharedStore;
+  readonly near: NearSources;
+  /** Where clients get large blobs; absent if they get all of this cache. */
+  readonly addresses?: SharedAddresses;
+  /** An upstream has sent a blob, which is stored here. */
+  readonly fetched: (digest: Digest) => void;
+  /** From then on, blobs are written. */
+  start(local: LocalContent): void;
+  status(): SharedStoreStatus;
+}
+
+export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
+  const { settings, problems, counters, log } = options;
+  const closing = new DisposableStack();
+  const store = s3StoreOf(options);
+  closing.defer(() => store.close());
+  const subject = settings.url.href.replace(/\/+$/, "");
+  const health = new SharedStoreHealth({
+    failed(operation, error) {
+      counters.failed("store", error.problem.kind);
+      problems.notice(problemKindOf(operation, error.problem), subject, error.detail);
+    },
+    recovered(operation) {
+      const kinds = operation === "read" ? READ_PROBLEMS : WRITE_PROBLEMS;
+      for (const kind of kinds) problems.over(kind, subject);
+    },
+  });
+  const distrusted = new Distrusted(store, (digest, verdict) => {
+    if (verdict === "gone" || verdict === "wrong") addresses?.gone(digest);
+    if (verdict !== "wrong") return;
+    counters.failed("store", "wrong-bytes");
+    problems.notice("store-corrupt", subject, digest);
+  });
+  closing.defer(() => distrusted.close());
+  const near = new SharedStoreSources({
+    store,
+    health,
+    distrusted,
+    onReceived: (bytes) => counters.received("store", bytes),
+  });
+  const { url, redirect } = settings;
+  const addresses =
+    redirect &&
+    new SharedAddresses({
+      store,
+      health,
+      distrusted,
+      url,
+      from: redirect.from,
+      onRedirected: () => counters.redirected(),
+    });
+  const look = (): Promise<void> => lookAt(store, health);
+  void look();
+  const timer = setInterval(() => {
+    if (health.state === "away" && health.reads.admit()) void look();
+  }, LOOK_MS).unref();
+  closing.defer(() => clearInterval(timer));
+  let writes: SharedWrites | undefined;
+  return {
+    store,
+    near,
+    ...(addresses ? { addresses } : {}),
+    fetched: (digest) => writes?.add(digest),
+    start(local) {
+      writes = new SharedWrites({
+        store,
+        local,
+        health,
+        events: {
+          shared: ({ digest, size }, written) => {
+            addresses?.seen(digest);
+            if (written) log.debug({ digest, size }, "blob written to the shared store");
+          },
+          notShareable: ({ digest, size }) =>
+            log.info(
+              { digest, size },
+              "a blob cannot be in the shared store: it is kept here only",
+            ),
+          damaged: (digest) =>
+            log.warn(
+              { digest },
+              "a stored blob is damaged, the shared store says: run entrepot fsck --repair",
+            ),
+        },
+      });
+      const { records, isOwn } = local;
+      closing.use(writes);
+      closing.use(new SharedSweep({ store, health, writes, records, isOwn }));
+    },
+    status: () => ({
+      state: health.state,
+      since: health.since,
+      name: subject,
+      backlog: writes?.backlog ?? 0,
+    }),
+    [Symbol.dispose]: () => closing.dispose(),
+  };
+}
+
+/** Asks for something that every usable store answers, and that tells whether the bucket is there. */
+async function lookAt(store: SharedStore, health: SharedStoreHealth): Promise<void> {
+  try {
+    for await (const _ of store.list()) break;
+    health.readSucceeded();
+  } catch (error) {
+    if (error instanceof SharedStoreError) health.readFailed(error);
+    else health.reads.abandoned();
+  }
+}
+
+function s3StoreOf({ settings, transport }: SharedStoreOptions): S3Store {
+  const { region, ca, proxy } = settings;
+  const bucket = new Bucket(settings);
+  const keys = keysOf(bucket.name, settings.keys, { ca, proxy });
+  return new S3Store({ bucket, region, keys, ca, proxy, transport, limits: SHARED_STORE_LIMITS });
+}
+
+function keysOf(
+  store: string,
+  settings: AccessKeySettings,
+  connection: Pick<S3StoreOptions, "ca" | "proxy">,
+): AccessKeySource {
+  return settings.kind === "files"
+    ? new FileAccessKeys(store, settings)
+    : new WebIdentityKeys(store, { ...settings, ...connection });
+}
+
+const READ_PROBLEMS = ["store-away", "store-missing", "store-refused"] as const;
+const WRITE_PROBLEMS = ["store-read-only", "store-full"] as const;
+
+function problemKindOf(
+  operation: "read" | "write",
+  { kind }: SharedStoreProblem,
+): ClusterProblemKind {
+  switch (kind) {
+    case "no-bucket":
+    case "elsewhere":
+      return "store-missing";
+    case "credentials":
+    case "clock":
+      return "store-refused";
+    case "full":
+      return "store-full";
+    case "denied":
+      return operation === "read" ? "store-refused" : "store-read-only";
+    case "failed":
+      return operation === "read" ? "store-away" : "store-read-only";
+    default:
+      return "store-away";
+  }
+}
