@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { FileAccessKeys } from "../../src/cluster/s3/access-keys.ts";
+import { Bucket } from "../../src/cluster/s3/bucket.ts";
+import { S3Requests } from "../../src/cluster/s3/s3-requests.ts";
 import { makeCertificate } from "./certificates.ts";
 import { freePort } from "./free-port.ts";
 import { type ChildProcess, mustRun, startProcess } from "./processes.ts";
@@ -83,11 +86,48 @@ export class Ceph implements AsyncDisposable {
   }
 
   async createBucket(name: string): Promise<void> {
-    const keys = { accessKeyId: this.accessKey, secretAccessKey: this.secretKey };
-    const at = { endpoint: this.url, bucket: name, virtualHostedStyle: true };
     // Bun's client has no call for it: an object without a name is the bucket.
-    const client = new Bun.S3Client({ ...keys, ...at });
-    await client.write(name, "");
+    await this.client(name, true).write(name, "");
+  }
+
+  /** Reads and writes objects of a bucket. */
+  client(bucket: string, virtualHostedStyle = false): Bun.S3Client {
+    const keys = { accessKeyId: this.accessKey, secretAccessKey: this.secretKey };
+    return new Bun.S3Client({ ...keys, endpoint: this.url, bucket, virtualHostedStyle });
+  }
+
+  /** The files of the keys of somebody who may read a bucket, and not write to it. */
+  async reader(bucket: string): Promise<Ceph["keyFiles"]> {
+    const [accessKey, secretKey] = ["AKIAREADER", randomBytes(20).toString("hex")];
+    const keys = ["--access-key", accessKey, "--secret-key", secretKey];
+    await this.admin("user", "create", "--uid", "reader", "--display-name", "reader", ...keys);
+    const files = {
+      accessKeyFile: this.#dir.file("reader-access-key"),
+      secretKeyFile: this.#dir.file("reader-secret-key"),
+    };
+    await writeFile(files.accessKeyFile, accessKey);
+    await writeFile(files.secretKeyFile, secretKey);
+    const policy = {
+      Version: "2012-10-17",
+      Statement: [
+        {
+          Effect: "Allow",
+          Principal: { AWS: ["arn:aws:iam:::user/reader"] },
+          Action: ["s3:GetObject", "s3:ListBucket"],
+          Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
+        },
+      ],
+    };
+    const at = new Bucket({ url: new URL(bucket, this.url), isPathStyle: true });
+    const owner = new FileAccessKeys("ceph", this.keyFiles);
+    const requests = new S3Requests({ bucket: at, region: "us-east-1", keys: owner });
+    const request = { method: "PUT", action: "PutBucketPolicy", timeoutMs: 10_000 } as const;
+    const url = at.bucketUrl({ policy: "" });
+    const body = (): string => JSON.stringify(policy);
+    const { status } = await requests.send({ ...request, url, body });
+    if (status >= 300) throw new Error(`the policy was refused: ${status}`);
+    requests.close();
+    return files;
   }
 
   /** Limits what all buckets of the user may hold, in bytes; -1 is no limit. */

@@ -69,6 +69,11 @@ export class SourceList {
     this.#corruptReporters.set(reportCorrupt, source?.near && source);
   }
 
+  /** Whether some of the bytes came from what vouches for no place: nobody has asked an upstream about them. */
+  get areBytesUnvouched(): boolean {
+    return [...this.#corruptReporters.values()].some((near) => near && !near.vouchesFor);
+  }
+
   /** Whether any usable response was the upstream's own. */
   get isFromUpstream(): boolean {
     return this.#isFromUpstream;

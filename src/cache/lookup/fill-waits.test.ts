@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
+import type { Source } from "../fetch/source.ts";
+import { type Behaviour, sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { Fill } from "../fill/fill.ts";
-import { smallBlob } from "./fill-waits.ts";
+import { smallBlob, vouchedBytes } from "./fill-waits.ts";
 
 /** A fill that has verified its blob, and is not done with storing it before `store` is called. */
 async function verifiedFill(size: number) {
@@ -41,3 +42,36 @@ test("a small blob is sent as it is verified, and its clients wait for no disk",
   await fill.stored;
   expect(await smallBlob(fill, false)).toBe(await fill.stored);
 });
+
+test.each<[string, Behaviour, number]>([
+  ["right", {}, 0],
+  ["wrong", { bytes: sampleBlob(200_000, 2).bytes }, 1],
+])(
+  "of a store that all share, %s bytes are not sent before they are verified",
+  async (_, behaviour, attempt) => {
+    const { bytes, digest } = sampleBlob(200_000);
+    const scripted = new ScriptedSource(bytes, [behaviour], "near.test/store");
+    const shared: Source = {
+      upstream: scripted.upstream,
+      name: scripted.name,
+      near: { firstByteMs: 60_000, stallMs: 60_000 },
+      open: (offset, signal) => scripted.open(offset, signal),
+    };
+    const gate = Promise.withResolvers<void>();
+    const upstream = new ScriptedSource(bytes);
+    const held: Source = {
+      upstream: upstream.upstream,
+      name: upstream.name,
+      open: async (offset, signal, end) => {
+        await gate.promise;
+        return upstream.open(offset, signal, end);
+      },
+    };
+    const fill = new Fill(digest, new MemoryBlobStore(), held, { near: [shared] });
+    await fill.started;
+    await vouchedBytes(fill);
+    expect([fill.attempt, fill.isVerified]).toEqual([attempt, attempt === 0]);
+    gate.resolve();
+    await fill.stored;
+  },
+);

@@ -92,6 +92,16 @@ function fromMemory({ digest, inMemory: bytes }: Fill): StoredBlob | undefined {
 }
 
 /**
+ * Waits for the fill to verify the blob while its bytes come from a store that all share. Such a store is near, so
+ * that this is short; and a client that has got wrong bytes cannot be helped by the right ones of the upstream.
+ */
+export async function vouchedBytes(fill: Fill): Promise<void> {
+  while (fill.sources.areBytesUnvouched && !fill.isVerified && !fill.isSettled) {
+    await fill.progress();
+  }
+}
+
+/**
  * Waits until the byte at `offset` is available. The response's header is sent together with its
  * first byte: until then, a failure or a timeout can still become an error response. Returns false
  * if storing failed, and the client has to be served without the store.
