@@ -1,17 +1,12 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { FileAccessKeys } from "../src/cluster/s3/access-keys.ts";
-import { Bucket } from "../src/cluster/s3/bucket.ts";
-import { S3Store } from "../src/cluster/s3/s3-store.ts";
-import { statusSchema } from "../src/commands/status-schema.ts";
-import { type Digest, digestOf } from "../src/oci/digest.ts";
 import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/ceph.ts";
 import { randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
 import { allBlobs, allManifests, textImage } from "./harness/images.ts";
 import { pull } from "./harness/pull.ts";
 import { isLong, unpackedTests } from "./harness/real-components.ts";
-import { digestFrom, type Replicas, startReplicas } from "./harness/replicas.ts";
+import { digestFrom } from "./harness/replicas.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { newStore, only, statusOf, type TestStore, written } from "./harness/shared-stores.ts";
 import { startSlowRelay } from "./harness/slow-relay.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -24,81 +19,10 @@ const closing = new AsyncDisposableStack();
 afterAll(() => closing.disposeAsync());
 
 let starting: Promise<Ceph> | undefined;
-let buckets = 0;
-
 /** One for all tests of this file. */
 function startedCeph(tree: string): Promise<Ceph> {
   starting ??= startCeph(tree).then((started) => closing.use(started));
   return starting;
-}
-
-interface Store {
-  readonly ceph: Ceph;
-  /** `cluster.store` of its bucket. */
-  readonly settings: { readonly url: string };
-  /** What is in it. */
-  readonly objects: S3Store;
-  readonly bucket: string;
-  /** Has it hold wrong bytes under a digest. */
-  forge(digest: Digest, bytes: Uint8Array): Promise<void>;
-  /** Of what it holds under a digest. */
-  contentDigest(digest: Digest): Promise<string>;
-  /** Starts a cache that has this store, and knows of no other replica. */
-  start(upstream: ScriptedUpstream, settings?: object): Promise<Replicas>;
-}
-
-async function storeOf(tree: string, isThere = true): Promise<Store> {
-  const ceph = await startedCeph(tree);
-  const bucket = `images-${++buckets}`;
-  if (isThere) await ceph.createBucket(bucket);
-  const url = new URL(`${ceph.url}/${bucket}/cache`);
-  const at = new Bucket({ url, isPathStyle: true });
-  const keys = new FileAccessKeys(bucket, ceph.keyFiles);
-  const limits = { firstByteMs: 10_000, stallMs: 10_000 };
-  const objects = new S3Store({ bucket: at, region: "us-east-1", keys, limits });
-  closing.defer(() => objects.close());
-  const client = ceph.client(bucket);
-  const settings = { url: url.href, ...ceph.keyFiles };
-  return {
-    ceph,
-    settings,
-    objects,
-    bucket,
-    forge: async (digest, bytes) => {
-      await client.write(at.keyOf(digest), bytes);
-    },
-    contentDigest: async (digest) => digestOf(await client.file(at.keyOf(digest)).bytes()),
-    start: (upstream, more = {}) =>
-      startReplicas({
-        url: upstream.url,
-        count: 1,
-        cluster: (_, members) => ({ members, store: { ...settings, ...more } }),
-      }),
-  };
-}
-
-function only({ all: [cache] }: Replicas): Entrepot {
-  if (!cache) throw new Error("there is no replica");
-  return cache;
-}
-
-/** What `status` says of the cluster. */
-async function statusOf(cache: Entrepot) {
-  const status = statusSchema.parse(await (await cache.getAdmin("/api/v1/status")).json());
-  if (!status.cluster?.store) throw new Error("the status names no shared store");
-  return { store: status.cluster.store, degraded: status.cluster.degraded };
-}
-
-/** Waits until the store has these blobs, and nothing is left to write. */
-async function written(
-  cache: Entrepot,
-  { objects }: Store,
-  blobs: readonly { readonly digest: Digest }[],
-): Promise<void> {
-  for (const { digest } of blobs) {
-    await until(async () => (await objects.size(digest)) !== undefined, { what: digest });
-  }
-  await until(async () => (await statusOf(cache)).store.backlog === 0, { what: "the backlog" });
 }
 
 /** Bytes of blobs that the upstream has sent. */
@@ -106,8 +30,12 @@ function sent(upstream: ScriptedUpstream): number {
   return upstream.requests({ kind: "blob" }).reduce((sum, request) => sum + request.sent, 0);
 }
 
+async function storeOf(tree: string, isThere = true): Promise<TestStore> {
+  return newStore(await startedCeph(tree), closing, isThere);
+}
+
 /** The store behind a relay. */
-function relayed({ settings }: Store, port: number): object {
+function relayed({ settings }: TestStore, port: number): object {
   const url = new URL(settings.url);
   url.port = String(port);
   return { url: url.href };
