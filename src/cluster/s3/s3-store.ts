@@ -20,7 +20,7 @@ import { errorCodeOf } from "./response-problem.ts";
 import { failedRequest, S3Requests, type S3Response } from "./s3-requests.ts";
 import { elementsOf, encodeXml, textOf } from "./xml.ts";
 
-const SMALL_MS = 10_000;
+const SMALL_MS = 2000;
 const LIST_MS = 30_000;
 /** A PUT may take so long, and a second more for each of these bytes. */
 const WRITE_MS = 30_000;

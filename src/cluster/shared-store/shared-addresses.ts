@@ -13,6 +13,8 @@ const BELIEVED_MS = 300_000;
 const MAX_KNOWN = 16_384;
 /** How many blobs are looked for at once. */
 const MAX_LOOKS = 8;
+/** While clients are sent to the store, it is asked so often whether it is there, in milliseconds. */
+const CHECK_MS = 1000;
 
 export interface SharedAddressesOptions {
   readonly store: SharedStore;
@@ -35,9 +37,13 @@ export class SharedAddresses {
   readonly #options: SharedAddressesOptions;
   readonly #known = new LRUCache<Digest, true>({ max: MAX_KNOWN, ttl: BELIEVED_MS });
   readonly #looking = new Set<Digest>();
+  readonly #now: () => number;
+  #checkedAt = -Infinity;
 
-  constructor(options: SharedAddressesOptions) {
+  /** @param now a monotonic clock, in milliseconds */
+  constructor(options: SharedAddressesOptions, now: () => number = () => performance.now()) {
     this.#options = options;
+    this.#now = now;
     this.from = options.from;
   }
 
@@ -55,10 +61,10 @@ export class SharedAddresses {
     const { store, health, distrusted, url, onRedirected } = this.#options;
     const isUsable = health.state !== "away" && !distrusted.has(digest);
     if (!isUsable || receivesCredentials(url, hostnameOf(host))) return undefined;
-    if (!this.#known.has(digest)) {
-      void this.#look(digest);
-      return undefined;
-    }
+    const isKnown = this.#known.has(digest);
+    // A client that is sent to a store that hangs or refuses cannot be helped.
+    if (!isKnown || this.#now() - this.#checkedAt >= CHECK_MS) void this.#look(digest);
+    if (!isKnown) return undefined;
     try {
       const address = await store.addressOf(digest, ADDRESS_SECONDS);
       onRedirected(digest);
@@ -73,8 +79,10 @@ export class SharedAddresses {
     const { store, health } = this.#options;
     if (this.#looking.has(digest) || this.#looking.size >= MAX_LOOKS) return;
     this.#looking.add(digest);
+    this.#checkedAt = this.#now();
     try {
-      if ((await store.size(digest)) !== undefined) this.seen(digest);
+      if ((await store.size(digest)) === undefined) this.gone(digest);
+      else this.seen(digest);
     } catch (error) {
       if (error instanceof SharedStoreError) health.readFailed(error);
     } finally {

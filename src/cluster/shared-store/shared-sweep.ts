@@ -1,3 +1,4 @@
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobRecords, BlobUse } from "../../store/metadata-store.ts";
 import { isShareable, type SharedObject, type SharedStore } from "./shared-store.ts";
@@ -5,7 +6,7 @@ import { SharedStoreError } from "./shared-store-error.ts";
 import type { SharedStoreHealth } from "./shared-store-health.ts";
 import type { SharedWrites } from "./shared-writes.ts";
 
-const PAGE = 1000;
+const PAGE = 256;
 /** How often it is looked whether a sweep is due, in milliseconds. */
 const LOOK_MS = 60_000;
 const INTERVAL_MS = 3_600_000;
@@ -93,10 +94,13 @@ export class SharedSweep implements Disposable {
   }
 
   async *#stored(): AsyncGenerator<BlobUse> {
+    // Reading metadata never yields, and most of it may be of no interest.
+    const yielder = new EventLoopYielder(0.25);
     let last: Digest | undefined;
     for (;;) {
       const page = await this.#options.records.page(PAGE, last);
       yield* page;
+      await yielder.pause();
       last = page.at(-1)?.digest;
       if (page.length < PAGE) return;
     }
