@@ -145,8 +145,10 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       replicas: [".", "members"],
       // What replicas tell each other over a database.
       ledger: [],
-      // The database of it.
-      postgres: ["ledger"],
+      // What is in the shared store, as the ledger knows it.
+      objects: [],
+      // The ledger's database.
+      postgres: ["ledger", "objects"],
       // What is done with what they tell.
       facts: ["ledger"],
       // Whole blobs that all replicas share.

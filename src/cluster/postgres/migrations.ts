@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { SCHEMA } from "./connection.ts";
+import { createObjectTables } from "../objects/object-tables.ts";
 import type { LedgerTables } from "./tables.ts";
 
 type Migration = (db: Kysely<LedgerTables>) => Promise<void>;
@@ -150,4 +151,5 @@ async function createTables(db: Kysely<LedgerTables>): Promise<void> {
       expires timestamptz not null
     )
   `.execute(db);
+  await createObjectTables(db);
 }

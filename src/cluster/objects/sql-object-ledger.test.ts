@@ -1,0 +1,53 @@
+import { sql } from "kysely";
+import { startPostgres } from "../../../test/harness/postgres.ts";
+import { realTest } from "../../../test/harness/real-components.ts";
+import { parseDatabaseUrl } from "../../config/cluster/database-url.ts";
+import { objectLedgerConformance } from "../clustertest/object-ledger-conformance.ts";
+import type { Fence } from "./object-ledger.ts";
+import { migrateLedger } from "../postgres/migrations.ts";
+import { openDatabase } from "../postgres/pool.ts";
+import { ROLE } from "./sql-object-eviction.ts";
+import { SqlObjectLedger } from "./sql-object-ledger.ts";
+import type { LedgerTables } from "../postgres/tables.ts";
+
+const open = async () => {
+  const postgres = await startPostgres();
+  const settings = parseDatabaseUrl(await postgres.database());
+  if (typeof settings === "string") throw new Error(`the URL ${settings}`);
+  const limits = { connections: 4, statementMs: 10_000 };
+  const database = openDatabase<LedgerTables>(settings, limits);
+  const { db } = database;
+  await migrateLedger(db);
+  return {
+    objects: new SqlObjectLedger(db),
+    clear: async () => {
+      await sql`delete from objects`.execute(db);
+      await sql`delete from upkeep`.execute(db);
+    },
+    lead: async () => {
+      const { rows } = await sql<{ fence: Fence }>`
+        insert into leaders (role, holder, fence, expires)
+        values (${ROLE}, 'somebody', 1, clock_timestamp() + interval '1 hour')
+        on conflict (role) do update set fence = leaders.fence + 1 returning fence
+      `.execute(db);
+      const [leader] = rows;
+      if (!leader) throw new Error("nobody leads");
+      return leader.fence;
+    },
+    later: async (milliseconds: number) => {
+      const by = sql`${milliseconds}::float8 * interval '1 ms'`;
+      await sql`
+        update objects set
+          stored = stored - ${by}, used = used - ${by}, going_since = going_since - ${by},
+          deleting_since = deleting_since - ${by}, kept_until = kept_until - ${by}
+      `.execute(db);
+      await sql`update upkeep set done = done - ${by}`.execute(db);
+    },
+    close: async () => {
+      await database.close();
+      await postgres[Symbol.asyncDispose]();
+    },
+  };
+};
+
+objectLedgerConformance("PostgreSQL", open, realTest);
