@@ -154,6 +154,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Whole blobs that all replicas share.
       "shared-store": ["."],
       s3: ["shared-store"],
+      // What stays in the shared store.
+      retention: ["shared-store", "objects"],
     },
     above: ["cluster.ts", "cluster-ledger.ts", "open-shared-store.ts"],
   },
