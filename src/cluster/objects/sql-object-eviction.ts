@@ -9,10 +9,9 @@ import {
   type ObjectCount,
   type ObjectEviction,
 } from "./object-ledger.ts";
+import { ROLE } from "./sql-lease.ts";
 import { HORIZON, SqlObjectNews } from "./sql-object-news.ts";
 
-/** Of the leader, among the leaders that the ledger knows. */
-export const ROLE = "shared-store";
 /** Of the lock that lets marks be made one after the other: any number, as long as it is always this. */
 const MARKING = 1_735_289_201;
 

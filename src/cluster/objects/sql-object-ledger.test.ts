@@ -6,7 +6,7 @@ import { objectLedgerConformance } from "../clustertest/object-ledger-conformanc
 import type { Fence } from "./object-ledger.ts";
 import { migrateLedger } from "../postgres/migrations.ts";
 import { openDatabase } from "../postgres/pool.ts";
-import { ROLE } from "./sql-object-eviction.ts";
+import { ROLE } from "./sql-lease.ts";
 import { SqlObjectLedger } from "./sql-object-ledger.ts";
 import type { LedgerTables } from "../postgres/tables.ts";
 
