@@ -31,6 +31,11 @@ interface PinnedImage {
   readonly missing: readonly BlobKey[];
 }
 
+interface ParsedPin {
+  readonly pin: Pin;
+  readonly pattern: ImagePattern;
+}
+
 interface Resolved extends PinnedSet {
   /** Whether each manifest that has a record could be read. */
   readonly isComplete: boolean;
@@ -90,6 +95,19 @@ export class PinnedBlobs {
     return this.#resolve(pins, this.#images, signal);
   }
 
+  /**
+   * Every blob that pins keep, whether it is stored or not. One that several images use comes several times.
+   *
+   * @param signal ends it
+   */
+  async *blobs(pins: readonly Pin[], signal?: AbortSignal): AsyncGenerator<Digest> {
+    for await (const { pin, digest } of this.#matches(parsed(pins), signal)) {
+      const tree = await this.#trees.read(digest);
+      if (!tree) continue;
+      for (const part of partsOf(tree, pin.platforms)) yield part.digest;
+    }
+  }
+
   async #refresh(): Promise<PinnedSet> {
     const generation = this.#generation;
     const { revision } = this.#metadata;
@@ -109,10 +127,7 @@ export class PinnedBlobs {
     signal?: AbortSignal,
   ): Promise<Resolved> {
     const counts = new Map(pins.map((pin) => [pin.pattern, 0]));
-    const patterns = pins.flatMap((pin): { pin: Pin; pattern: ImagePattern }[] => {
-      const pattern = parseImagePattern(pin.pattern);
-      return pattern ? [{ pin, pattern }] : [];
-    });
+    const patterns = parsed(pins);
     if (patterns.length === 0) {
       return { has: () => false, bytes: 0, images: counts, isComplete: true };
     }
@@ -137,20 +152,32 @@ export class PinnedBlobs {
       if (images.size < MAX_REMEMBERED) images.set(name, image);
       image.blobs.forEach((blob, at) => addBlob(blob, image.bytes[at] ?? 0));
     };
+    for await (const { pin, digest } of this.#matches(patterns, signal)) await add(pin, digest);
+    const has = (digest: Digest): boolean =>
+      marks.has(digest, PINNED) || absent.has(blobKey(digest));
+    return { has, bytes, images: counts, isComplete };
+  }
+
+  /** The images that pins match, each as often as it has tags and pins. */
+  async *#matches(
+    patterns: readonly ParsedPin[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<{ readonly pin: Pin; readonly digest: Digest }> {
+    if (patterns.length === 0) return;
+    const matched = new Set<Pin>();
     for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
       signal?.throwIfAborted();
       const { upstream, repository } = repo;
       for (const { pin, pattern } of patterns) {
-        if (pattern.matches({ upstream, repository, tag, digest })) await add(pin, digest);
+        if (!pattern.matches({ upstream, repository, tag, digest })) continue;
+        matched.add(pin);
+        yield { pin, digest };
       }
     }
     // An image that was pulled by digest may have no tag.
     for (const { pin, pattern } of patterns) {
-      if (pattern.digest && counts.get(pin.pattern) === 0) await add(pin, pattern.digest);
+      if (pattern.digest && !matched.has(pin)) yield { pin, digest: pattern.digest };
     }
-    const has = (digest: Digest): boolean =>
-      marks.has(digest, PINNED) || absent.has(blobKey(digest));
-    return { has, bytes, images: counts, isComplete };
   }
 
   /** What was read before of an image, if it is stored and none of its manifests has come since. */
@@ -171,4 +198,11 @@ export class PinnedBlobs {
       missing: missing.map(({ manifest }) => blobKey(manifest)),
     };
   }
+}
+
+function parsed(pins: readonly Pin[]): ParsedPin[] {
+  return pins.flatMap((pin): ParsedPin[] => {
+    const pattern = parseImagePattern(pin.pattern);
+    return pattern ? [{ pin, pattern }] : [];
+  });
 }

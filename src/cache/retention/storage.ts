@@ -67,6 +67,7 @@ export interface Storage extends AsyncDisposable {
   readonly evictor: Evictor;
   readonly quotas: UpstreamQuotas;
   readonly admin: StoreAdmin;
+  readonly pinned: PinnedBlobs;
   readonly smallImages: SmallImages;
   readonly rebuildState: RebuildMarker;
   /** Whether the last process shut down cleanly, so that the metadata database lacks nothing. */
@@ -213,6 +214,7 @@ export async function openStorage(
       evictor,
       quotas,
       admin,
+      pinned,
       smallImages: new SmallImages(metadata, trees),
       rebuildState,
       wasShutDownCleanly: isClean,

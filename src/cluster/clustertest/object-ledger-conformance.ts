@@ -49,6 +49,7 @@ export function objectLedgerConformance(
         sorted.map((digest) => [digest, 10, "here", false]),
       );
       expect(await ledger().objects.page(10, sorted[0])).toMatchObject([{ digest: sorted[1] }]);
+      expect(await ledger().objects.known([one, three])).toEqual(new Set([one]));
       const here = { objects: 2, bytes: 20 };
       expect(await ledger().objects.totals()).toEqual({ here, going: { objects: 0, bytes: 0 } });
     });

@@ -134,6 +134,10 @@ export class MemoryObjectLedger implements ObjectLedger {
     };
   }
 
+  async known(digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    return new Set(this.#find(digests).map(({ digest }) => digest));
+  }
+
   async page(limit: number, last: string = ""): Promise<ListedObject[]> {
     const rows = this.#sorted().filter(({ digest }) => digest > last);
     return rows.slice(0, limit).map((row) => ({

@@ -99,6 +99,8 @@ export interface ObjectTotals {
 export interface ObjectLists {
   /** Does not read the objects: the totals are kept. */
   totals(): Promise<ObjectTotals>;
+  /** Those of the digests that are known, in whatever state. */
+  known(digests: readonly Digest[]): Promise<ReadonlySet<Digest>>;
   /** A page of all objects in order of their digests, after `last`. */
   page(limit: number, last?: Digest): Promise<ListedObject[]>;
 }

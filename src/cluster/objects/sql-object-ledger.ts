@@ -10,6 +10,7 @@ import {
   type Task,
 } from "./object-ledger.ts";
 import { ago, SqlObjectEviction } from "./sql-object-eviction.ts";
+import { digestsOf } from "./sql-object-news.ts";
 
 /** How long a list of the store may lack an object that was put, in milliseconds. */
 const LISTED_AFTER_MS = 3_600_000;
@@ -37,6 +38,13 @@ export class SqlObjectLedger<Tables> extends SqlObjectEviction<Tables> implement
       here: { objects: total?.here ?? 0, bytes: total?.here_bytes ?? 0 },
       going: { objects: total?.going ?? 0, bytes: total?.going_bytes ?? 0 },
     };
+  }
+
+  async known(digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    const { rows } = await sql<{ digest: Digest }>`
+      select digest from objects where digest = any(${digests}::text[])
+    `.execute(this.db);
+    return digestsOf(rows);
   }
 
   async page(limit: number, last?: Digest): Promise<ListedObject[]> {

@@ -144,6 +144,6 @@ function usedAgoOf({ storedAgo, usedAgo = storedAgo }: StoredObject): number {
   return Math.min(storedAgo, usedAgo);
 }
 
-function digestsOf(rows: readonly { readonly digest: Digest }[]): ReadonlySet<Digest> {
+export function digestsOf(rows: readonly { readonly digest: Digest }[]): ReadonlySet<Digest> {
   return new Set(rows.map(({ digest }) => digest));
 }

@@ -15,7 +15,7 @@ import type { SharedRetentionEvents } from "./retention-events.ts";
  * while marked objects wait for their deletion has room above them.
  */
 const HIGH_WATER = 0.95;
-export const LOW_WATER = 0.9;
+const LOW_WATER = 0.9;
 /** Where less than this is taken, there is room for whatever the store lacks. */
 const ROOMY = 0.8;
 /** How long deleting one batch may take. */
@@ -65,6 +65,19 @@ export class SharedEvictor {
     const marked = await this.mark(LOW_WATER * maxSize, signal);
     const left = here.bytes - marked.bytes;
     if (left > maxSize && !signal.aborted) events.fullOfPins(left, maxSize);
+  }
+
+  /**
+   * What an operator asks for: marks what exceeds the limit now, on any replica. Only counts it in a dry run.
+   *
+   * @param maxSize in bytes
+   */
+  async collect(maxSize: number, dryRun: boolean, signal: AbortSignal): Promise<ObjectCount> {
+    const { objects } = this.#options;
+    const { here } = await objects.totals();
+    if (here.bytes <= HIGH_WATER * maxSize) return { objects: 0, bytes: 0 };
+    const above = LOW_WATER * maxSize;
+    return dryRun ? objects.countLeastRecentlyUsed(above) : this.mark(above, signal);
   }
 
   /**

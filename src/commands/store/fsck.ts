@@ -6,6 +6,7 @@ import { type Progress, ProgressLine } from "../progress.ts";
 import { counted } from "../table.ts";
 import type { AdminClient } from "./admin-client.ts";
 import { followProgress } from "./follow-progress.ts";
+import { runSharedFsck } from "./shared-store.ts";
 import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
 
 const verifiedSchema = z.object({
@@ -22,6 +23,7 @@ type Verified = z.infer<typeof verifiedSchema>;
 interface FsckOptions extends StoreOptions {
   readonly repair?: boolean;
   readonly rate?: number;
+  readonly shared?: boolean;
 }
 
 export function fsckCommand(): Command {
@@ -32,8 +34,9 @@ export function fsckCommand(): Command {
       "bytes to read per second, such as 50MiB (default: 100MiB for a running cache)",
       parseRate,
     )
+    .option("--shared", "verify the store that replicas share, and the ledger's entries of it")
     .action(async (options: FsckOptions) => {
-      process.exitCode = await runFsck(options);
+      process.exitCode = await (options.shared ? runSharedFsck(options) : runFsck(options));
     });
 }
 

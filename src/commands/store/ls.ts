@@ -5,6 +5,7 @@ import { formatSize } from "../../config/parsing/units.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
 import { STORING_HEADER } from "../../server/admin/admin-api.ts";
 import { ago, tableLines } from "../table.ts";
+import { runSharedLs } from "./shared-store.ts";
 import { onStore, print, printLines, storeCommand, type StoreOptions } from "./store-connection.ts";
 
 const imageSchema = z.object({
@@ -37,6 +38,7 @@ const ORDERS = {
 interface LsOptions extends StoreOptions {
   readonly sort: keyof typeof ORDERS;
   readonly reverse?: boolean;
+  readonly shared?: boolean;
 }
 
 export function lsCommand(): Command {
@@ -48,8 +50,14 @@ export function lsCommand(): Command {
         .default("name"),
     )
     .option("--reverse", "reverse the order")
-    .action(async (pattern: string | undefined, options: LsOptions) => {
-      process.exitCode = await runLs(pattern, options);
+    .option("--shared", "list the objects of the store that replicas share, and no images")
+    .action(async (pattern: string | undefined, options: LsOptions, command: Command) => {
+      if (options.shared && pattern !== undefined) {
+        command.error(
+          "error: --shared takes no pattern: objects of the shared store have no names",
+        );
+      }
+      process.exitCode = await (options.shared ? runSharedLs(options) : runLs(pattern, options));
     });
 }
 

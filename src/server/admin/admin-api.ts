@@ -9,12 +9,15 @@ import { parseUpstreamName } from "../../oci/names.ts";
 import { jsonList } from "./json-list.ts";
 import { Orders, type TellReplicas } from "./orders.ts";
 import { progressStream } from "./progress-stream.ts";
+import { handleShared, type SharedStoreOperations } from "./shared-store.ts";
 
 export interface AdminApiOptions {
   readonly admin: StoreAdmin;
   readonly adopt: (options: AdoptOptions) => Promise<Adopted>;
   /** Reads the configuration again; what `POST /api/v1/reload` returns. */
   readonly reload: () => object;
+  /** The store that this cache shares with other replicas, if there is one. */
+  readonly shared?: SharedStoreOperations | undefined;
   /** What clients have got, and is still being stored. */
   readonly pulled: Pick<Cache, "settled" | "storing">;
   readonly dataDirectory: string;
@@ -35,6 +38,9 @@ const MAX_SURVEYS = 4;
 /** How long a list and a purge wait for what clients have got and is still being stored, in milliseconds. */
 const LIST_PATIENCE_MS = 1000;
 const PURGE_PATIENCE_MS = 10_000;
+
+/** Of paths about the store that replicas share. */
+const SHARED = "shared/";
 
 const dryRun = z.strictObject({ dryRun: z.boolean().default(false) });
 const pattern = z.strictObject({ pattern: z.string().max(700) });
@@ -120,7 +126,7 @@ export class AdminApi {
           return Response.json({ pins });
         });
       default:
-        return problem(404, `there is no endpoint /api/v1/${path}`);
+        return (await this.#shared("GET", path, { url, signal })) ?? noEndpoint(path);
     }
   }
 
@@ -161,8 +167,20 @@ export class AdminApi {
       case "adopt":
         return this.#adopt(bodies.adopt.parse(body), request.signal);
       default:
-        return problem(404, `there is no endpoint /api/v1/${path}`);
+        return (await this.#shared("POST", path, request, body)) ?? noEndpoint(path);
     }
+  }
+
+  async #shared(
+    method: "GET" | "POST",
+    path: string,
+    { url, signal }: Pick<Request, "url" | "signal">,
+    body?: unknown,
+  ): Promise<Response | undefined> {
+    if (!path.startsWith(SHARED)) return undefined;
+    const query = new URL(url).searchParams;
+    const request = { method, path: path.slice(SHARED.length), query, body, signal };
+    return handleShared(this.#options.shared, request);
   }
 
   /**
@@ -254,4 +272,8 @@ async function readBody({ headers, body }: Request): Promise<string | undefined>
 
 function problem(status: number, message: string): Response {
   return Response.json({ error: message }, { status });
+}
+
+function noEndpoint(path: string): Response {
+  return problem(404, `there is no endpoint /api/v1/${path}`);
 }
