@@ -60,7 +60,7 @@ async function* pagesOf(client: AdminClient): AsyncGenerator<SharedObject[]> {
   for (;;) {
     const page: SharedObject[] = [];
     const after = last ? `&after=${encodeURIComponent(last.digest)}` : "";
-    const path = `shared/objects?limit=${PAGE}${after}`;
+    const path = `shared-objects?limit=${PAGE}${after}`;
     await client.list(path, "objects", objectSchema, (object) => page.push(object));
     last = page.at(-1);
     if (page.length > 0) yield page;
@@ -135,7 +135,7 @@ export function runSharedGc(
 ): Promise<number> {
   return onRunning(options, async (client) => {
     const { dryRun = false, json } = options;
-    const collected = await client.post("shared/gc", { dryRun }, collectedSchema);
+    const collected = await client.post("shared-gc", { dryRun }, collectedSchema);
     if (json) printJson({ ...collected, dryRun });
     else print(collectedText(collected, dryRun));
     return 0;
@@ -172,7 +172,7 @@ export function runSharedFsck(
     const { repair = false, rate, json } = options;
     const line = new ProgressLine();
     const body = { repair, ...(rate === undefined ? {} : { rate }) };
-    const response = await client.send("shared/fsck", body);
+    const response = await client.send("shared-fsck", body);
     const onProgress = (progress: Progress): void => line.show(progress);
     const verified = await followProgress(response, verifiedSchema, onProgress);
     line.end();

@@ -40,7 +40,7 @@ const LIST_PATIENCE_MS = 1000;
 const PURGE_PATIENCE_MS = 10_000;
 
 /** Of paths about the store that replicas share. */
-const SHARED = "shared/";
+const SHARED = "shared-";
 
 const dryRun = z.strictObject({ dryRun: z.boolean().default(false) });
 const pattern = z.strictObject({ pattern: z.string().max(700) });

@@ -42,10 +42,10 @@ const fsckBody = z.strictObject({
   rate: z.number().int().min(1).default(DEFAULT_RATE),
 });
 
-/** A request for `/api/v1/shared/`. */
+/** A request for `/api/v1/shared-…`. */
 export interface SharedRequest {
   readonly method: "GET" | "POST";
-  /** Behind `shared/`. */
+  /** Behind `shared-`. */
   readonly path: string;
   readonly query: URLSearchParams;
   /** Parsed JSON of a POST. */
