@@ -9,6 +9,7 @@ export class ClusterCounters {
   readonly sourceFailures = new Counters();
   readonly replicaAnswers = new Counters();
   readonly redirects = new Counters();
+  readonly evictions = new Counters();
 
   received(source: SourceKind, bytes: number): void {
     this.sourceBytes.add([source], bytes);
@@ -22,6 +23,11 @@ export class ClusterCounters {
   /** A client was sent to the shared store. */
   redirected(): void {
     this.redirects.add([]);
+  }
+
+  /** So many objects were deleted from the shared store to keep it within its limit. */
+  evicted(objects: number): void {
+    this.evictions.add([], objects);
   }
 
   /** Another replica has asked, and was answered with this status. */

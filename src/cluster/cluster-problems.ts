@@ -102,6 +102,16 @@ const DESCRIPTIONS = {
     means: NOT_WRITTEN,
     advice: "lower cluster.store.maxSize below the bucket's quota, or raise the quota",
   },
+  "store-undeletable": {
+    what: "does not let this replica delete",
+    means: "nothing is evicted, and it grows beyond cluster.store.maxSize",
+    advice: "allow s3:DeleteObject to the credentials under cluster.store",
+  },
+  "store-pinned": {
+    what: "is above its limit, and all that is left is pinned or locked",
+    means: "nothing more is evicted from it, and it grows",
+    advice: "raise cluster.store.maxSize, or unpin images: `entrepot pin` lists what is pinned",
+  },
   "store-corrupt": {
     what: "has sent wrong bytes",
     means: "they were thrown away and the blob came from elsewhere; its object is removed",
