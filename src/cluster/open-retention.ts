@@ -1,5 +1,5 @@
 import type { PinnedBlobs } from "../cache/retention/pinned-blobs.ts";
-import type { DatabaseSettings } from "../config/cluster/database-settings.ts";
+import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { MetadataStore } from "../store/metadata-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { ClusterCounters } from "./cluster-counters.ts";

@@ -10,6 +10,7 @@ import { Bucket } from "./s3/bucket.ts";
 import { S3Store, type S3StoreOptions } from "./s3/s3-store.ts";
 import { WebIdentityKeys } from "./s3/web-identity.ts";
 import { Distrusted } from "./shared-store/distrusted.ts";
+import type { SharedObjectNews } from "./shared-store/object-news.ts";
 import type { SharedStore } from "./shared-store/shared-store.ts";
 import { SharedAddresses } from "./shared-store/shared-addresses.ts";
 import { SharedStoreError, type SharedStoreProblem } from "./shared-store/shared-store-error.ts";
@@ -40,8 +41,12 @@ export interface OpenSharedStore extends Disposable {
   readonly addresses?: SharedAddresses;
   /** An upstream has sent a blob, which is stored here. */
   readonly fetched: (digest: Digest) => void;
-  /** From then on, blobs are written. */
-  start(local: LocalContent): void;
+  /**
+   * From then on, blobs are written.
+   *
+   * @param news absent where nobody keeps account of the store's objects
+   */
+  start(local: LocalContent, news?: SharedObjectNews): void;
   status(): SharedStoreStatus;
 }
 
@@ -62,7 +67,10 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
     },
   });
   const distrusted = new Distrusted(store, (digest, verdict) => {
-    if (verdict === "gone" || verdict === "wrong") addresses?.gone(digest);
+    if (verdict === "gone" || verdict === "wrong") {
+      addresses?.gone(digest);
+      told?.missing(digest);
+    }
     if (verdict !== "wrong") return;
     counters.failed("store", "wrong-bytes");
     problems.notice("store-corrupt", subject, digest);
@@ -72,6 +80,7 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
     store,
     health,
     distrusted,
+    onMissing: (digest) => told?.missing(digest),
     onReceived: (bytes) => counters.received("store", bytes),
   });
   const { url, redirect } = settings;
@@ -83,6 +92,7 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
       distrusted,
       url,
       from: redirect.from,
+      isStaying: async (digest) => told === undefined || told.isStaying(digest),
       onRedirected: () => counters.redirected(),
     });
   const look = (): Promise<void> => lookAt(store, health);
@@ -92,13 +102,16 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
   }, LOOK_MS).unref();
   closing.defer(() => clearInterval(timer));
   let writes: SharedWrites | undefined;
+  let told: SharedObjectNews | undefined;
   return {
     store,
     near,
     ...(addresses ? { addresses } : {}),
     fetched: (digest) => writes?.add(digest),
-    start(local) {
+    start(local, news) {
+      told = news;
       writes = new SharedWrites({
+        news,
         store,
         local,
         health,
@@ -121,7 +134,7 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
       });
       const { records, isOwn } = local;
       closing.use(writes);
-      closing.use(new SharedSweep({ store, health, writes, records, isOwn }));
+      closing.use(new SharedSweep({ store, health, writes, records, isOwn, news }));
     },
     status: () => ({
       state: health.state,

@@ -157,7 +157,13 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // What stays in the shared store.
       retention: ["shared-store", "objects"],
     },
-    above: ["cluster.ts", "cluster-ledger.ts", "open-shared-store.ts"],
+    above: [
+      "cluster.ts",
+      "cluster-ledger.ts",
+      "open-shared-store.ts",
+      "open-retention.ts",
+      "retention-reporter.ts",
+    ],
   },
   server: {
     folders: {

@@ -1,5 +1,6 @@
 import { type BlobKey, blobKey } from "../../cache/retention/blob-marks.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { ObjectClaim, SharedObjectNews } from "../shared-store/object-news.ts";
 import {
   GRACE_MS,
   MAX_OBJECTS,
@@ -7,12 +8,6 @@ import {
   type StoredObject,
   USE_STEP_MS,
 } from "../objects/object-ledger.ts";
-
-/** Lets an object be put. It is not deleted before it is told to be stored, or the claim is too old. */
-export interface ObjectClaim {
-  /** The object is in the store now. What there is no room for, or comes too late, is found by the sweep. */
-  stored(size: number): void;
-}
 
 /** An object that was put longer than this after it was claimed may have been deleted again meanwhile. */
 const MAX_CLAIM_MS = GRACE_MS - 60_000;
@@ -46,7 +41,7 @@ interface Stored {
  * What this replica tells of the shared store's objects, in batches and behind the requests that it comes of: the
  * methods without a promise cost a request nothing, and may be called at any rate.
  */
-export class ObjectReports implements AsyncDisposable {
+export class ObjectReports implements SharedObjectNews, AsyncDisposable {
   readonly #options: ObjectReportsOptions;
   /** When each was last used, or seen to be missing, by the monotonic clock. */
   #used = new Map<Digest, number>();
@@ -87,11 +82,6 @@ export class ObjectReports implements AsyncDisposable {
     this.#missing.set(digest, this.#now());
   }
 
-  /**
-   * To be called before looking whether the store has an object, and before putting it. Never rejects.
-   *
-   * @returns undefined if it must not be put now, since it is being deleted; where the ledger is away, it may be
-   */
   async claim(digest: Digest): Promise<ObjectClaim | undefined> {
     const claimedAt = this.#now();
     try {
@@ -105,6 +95,19 @@ export class ObjectReports implements AsyncDisposable {
         this.#stored.set(digest, { size, claimedAt, storedAt: this.#now() });
       },
     };
+  }
+
+  wanted(ages: ReadonlyMap<Digest, number>): Promise<ReadonlySet<Digest>> {
+    return this.#options.objects.wanted(ages);
+  }
+
+  async isStaying(digest: Digest): Promise<boolean> {
+    try {
+      return (await this.#options.objects.staying([digest])).has(digest);
+    } catch (error) {
+      this.#options.onError(error);
+      return false;
+    }
   }
 
   /** Tells what waits now. */

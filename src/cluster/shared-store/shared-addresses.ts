@@ -20,6 +20,8 @@ export interface SharedAddressesOptions {
   readonly store: SharedStore;
   readonly health: SharedStoreHealth;
   readonly distrusted: Distrusted;
+  /** Whether a blob is there for as long as its address holds; by default, whatever is there is. */
+  readonly isStaying?: (digest: Digest) => Promise<boolean>;
   /** Where the store is. */
   readonly url: URL;
   /** Smaller responses are sent from here, in bytes. */
@@ -76,13 +78,14 @@ export class SharedAddresses {
   }
 
   async #look(digest: Digest): Promise<void> {
-    const { store, health } = this.#options;
+    const { store, health, isStaying } = this.#options;
     if (this.#looking.has(digest) || this.#looking.size >= MAX_LOOKS) return;
     this.#looking.add(digest);
     this.#checkedAt = this.#now();
     try {
-      if ((await store.size(digest)) === undefined) this.gone(digest);
-      else this.seen(digest);
+      const isThere = (await store.size(digest)) !== undefined;
+      if (isThere && (await (isStaying?.(digest) ?? true))) this.seen(digest);
+      else this.gone(digest);
     } catch (error) {
       if (error instanceof SharedStoreError) health.readFailed(error);
     } finally {

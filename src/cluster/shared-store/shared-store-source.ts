@@ -27,6 +27,8 @@ export interface SharedStoreSourcesOptions {
   readonly store: SharedStore;
   readonly health: SharedStoreHealth;
   readonly distrusted: Distrusted;
+  /** The store was seen to lack a blob. */
+  readonly onMissing?: (digest: Digest) => void;
   /** Called with the bytes of each transfer at its end. */
   readonly onReceived: (bytes: number) => void;
 }
@@ -92,7 +94,10 @@ export class SharedStoreSources implements NearSources {
     }
     health.readSucceeded();
     if (found) void this.#watch(found, signal);
-    else this.#reads -= 1;
+    else {
+      this.#reads -= 1;
+      this.#options.onMissing?.(digest);
+    }
     return found;
   }
 

@@ -1,6 +1,7 @@
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobRecords, BlobUse } from "../../store/metadata-store.ts";
+import type { SharedObjectNews } from "./object-news.ts";
 import { isShareable, type SharedObject, type SharedStore } from "./shared-store.ts";
 import { SharedStoreError } from "./shared-store-error.ts";
 import type { SharedStoreHealth } from "./shared-store-health.ts";
@@ -24,6 +25,8 @@ export interface SharedSweepOptions {
   readonly records: Pick<BlobRecords, "page">;
   /** Whether it is for this replica to write a blob that others may have too. */
   readonly isOwn: (digest: Digest) => Promise<boolean>;
+  /** Absent where nobody keeps account of the store's objects. */
+  readonly news?: Pick<SharedObjectNews, "wanted"> | undefined;
   /** In milliseconds of the epoch. */
   readonly now?: () => number;
 }
@@ -50,26 +53,50 @@ export class SharedSweep implements Disposable {
    * Adds what is missing to the writes.
    *
    * @returns how many blobs were missing
-   * @throws SharedStoreError if the store cannot be listed
+   * @throws SharedStoreError if the store cannot be listed, another error if the ledger is away
    */
   async run(): Promise<number> {
-    const { store, writes, isOwn, now = Date.now } = this.#options;
+    const { writes, isOwn, news } = this.#options;
     const { signal } = this.#closing;
-    const since = now() - RECENT_MS;
-    const there = store.list(undefined, signal)[Symbol.asyncIterator]();
-    let object: SharedObject | undefined = await nextOf(there);
     let missing = 0;
-    for await (const { digest, size, usedAt } of this.#stored()) {
+    for await (const digest of news ? this.#unknownTo(news) : this.#unlisted()) {
       if (signal.aborted) break;
-      if (usedAt < since || !isShareable(digest, size)) continue;
-      while (object && object.digest < digest) object = await nextOf(there);
-      if (object?.digest === digest && object.size === size) continue;
       if (!(await isOwn(digest))) continue;
       missing += 1;
       await writes.addBehind(digest, signal);
     }
-    await there.return?.();
     return missing;
+  }
+
+  /** What the ledger does not know to be in the store: listing that would cost a request per thousand blobs. */
+  async *#unknownTo(news: Pick<SharedObjectNews, "wanted">): AsyncGenerator<Digest> {
+    const { now = Date.now } = this.#options;
+    for await (const page of this.#pages()) {
+      const at = now();
+      const ages = page
+        .filter(({ digest, size }) => isShareable(digest, size))
+        .map(({ digest, usedAt }) => [digest, Math.max(0, at - usedAt)] as const);
+      if (ages.length > 0) yield* await news.wanted(new Map(ages));
+    }
+  }
+
+  async *#unlisted(): AsyncGenerator<Digest> {
+    const { store, now = Date.now } = this.#options;
+    const { signal } = this.#closing;
+    const since = now() - RECENT_MS;
+    const there = store.list(undefined, signal)[Symbol.asyncIterator]();
+    let object: SharedObject | undefined = await nextOf(there);
+    try {
+      for await (const page of this.#pages()) {
+        for (const { digest, size, usedAt } of page) {
+          if (usedAt < since || !isShareable(digest, size)) continue;
+          while (object && object.digest < digest) object = await nextOf(there);
+          if (object?.digest !== digest || object.size !== size) yield digest;
+        }
+      }
+    } finally {
+      await there.return?.();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -93,13 +120,14 @@ export class SharedSweep implements Disposable {
       });
   }
 
-  async *#stored(): AsyncGenerator<BlobUse> {
+  /** Of what is stored here. */
+  async *#pages(): AsyncGenerator<readonly BlobUse[]> {
     // Reading metadata never yields, and most of it may be of no interest.
     const yielder = new EventLoopYielder(0.25);
     let last: Digest | undefined;
     for (;;) {
       const page = await this.#options.records.page(PAGE, last);
-      yield* page;
+      yield page;
       await yielder.pause();
       last = page.at(-1)?.digest;
       if (page.length < PAGE) return;

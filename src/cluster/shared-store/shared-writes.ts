@@ -1,5 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
+import type { ObjectClaim, SharedObjectNews } from "./object-news.ts";
 import { isShareable, type SharedStore } from "./shared-store.ts";
 import { SharedStoreError } from "./shared-store-error.ts";
 import type { SharedStoreHealth } from "./shared-store-health.ts";
@@ -26,7 +27,11 @@ export interface SharedWritesOptions {
   readonly local: LocalBlobs;
   readonly health: SharedStoreHealth;
   readonly events: SharedWritesEvents;
+  /** Absent where nobody keeps account of the store's objects. */
+  readonly news?: Pick<SharedObjectNews, "claim"> | undefined;
 }
+
+const UNCLAIMED: ObjectClaim = { stored() {} };
 
 /** Where the blobs are. */
 export interface LocalBlobs {
@@ -135,18 +140,26 @@ export class SharedWrites implements Disposable {
   }
 
   async #write(blob: StoredBlob): Promise<void> {
-    const { store, health, events } = this.#options;
+    const { store, health, events, news } = this.#options;
     const { signal } = this.#closing;
+    const claim = news ? await news.claim(blob.digest) : UNCLAIMED;
+    if (!claim) {
+      // It is just being evicted there. If it is used on, a sweep finds it.
+      health.writes.abandoned();
+      return;
+    }
     // A conditional PUT would be refused only after all of it was sent.
     if ((await store.size(blob.digest, signal)) === blob.size) {
       health.writes.abandoned();
       health.readSucceeded();
+      claim.stored(blob.size);
       events.shared(blob);
       return;
     }
     const startedAt = performance.now();
     await store.write(blob, signal);
     health.writeSucceeded();
+    claim.stored(blob.size);
     events.shared(blob, { milliseconds: performance.now() - startedAt });
   }
 
