@@ -51,6 +51,7 @@ const REFERENCES = {
   adminTokenFile: "file",
   passwordFile: "file",
   secretFile: "file",
+  urlFile: "file",
   accessKeyFile: "file",
   secretKeyFile: "file",
   sessionTokenFile: "file",

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
-import pg from "pg";
+import { Pool } from "pg";
 import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
 import { isLong, longRealTest, real, realTest } from "../../../test/harness/real-components.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -16,7 +16,7 @@ const BATCHES = 100;
 const AT_ONCE = isLong ? MAX_OBJECTS : 20;
 
 let postgres: Postgres;
-let pool: pg.Pool;
+let pool: Pool;
 let db: Kysely<LedgerTables>;
 let objects: SqlObjectLedger<LedgerTables>;
 let statements: CompiledQuery[] = [];
@@ -26,7 +26,7 @@ beforeAll(async () => {
   if (!real.available) return;
   postgres = await startPostgres();
   const connectionString = await postgres.database();
-  pool = new pg.Pool({ connectionString, max: 2, options: `-c search_path=${SCHEMA}` });
+  pool = new Pool({ connectionString, max: 2, options: `-c search_path=${SCHEMA}` });
   db = new Kysely<LedgerTables>({
     dialect: new PostgresDialect({ pool }),
     log: ({ query }) => void statements.push(query),

@@ -174,5 +174,7 @@ test("in whatever order a PUT and an eviction have their steps, the ledger never
       if (known && known.state !== "deleting") expect(await store.size(digest)).toBe(size);
     }
   };
-  await fc.assert(fc.asyncProperty(fc.array(weighed, { minLength: 40, maxLength: 60 }), run), { numRuns: 1000 });
+  await fc.assert(fc.asyncProperty(fc.array(weighed, { minLength: 40, maxLength: 60 }), run), {
+    numRuns: 1000,
+  });
 });
