@@ -7,6 +7,12 @@ import { freeBytes } from "../../process/free-bytes.ts";
  */
 const PART_BYTES = 128 * 1024;
 
+/**
+ * Bytes that nobody has taken for so many milliseconds leave the budget: a client that stops to read must not keep
+ * everybody else from receiving. There are no more of them than one block for each download.
+ */
+const UNREAD_MS = 1000;
+
 /** Bytes that a socket has received at once, up to 512 KiB. */
 interface Block {
   readonly bytes: Buffer;
@@ -19,6 +25,7 @@ interface Block {
 export class ReceivedBytes {
   readonly #budget: ByteBudget;
   readonly #blocks: Block[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(budget: ByteBudget) {
     this.#budget = budget;
@@ -31,6 +38,7 @@ export class ReceivedBytes {
   /** Nobody else may use the bytes any more. */
   add(bytes: Buffer): void {
     this.#blocks.push({ bytes, taken: 0, release: this.#budget.hold(bytes.byteLength) });
+    this.#watch();
   }
 
   /** The next bytes, which belong to the caller. */
@@ -40,6 +48,7 @@ export class ReceivedBytes {
     const { bytes, taken } = block;
     if (bytes.byteLength <= PART_BYTES) {
       this.#dropFirst();
+      this.#watch();
       return bytes;
     }
     const part = Buffer.from(bytes.subarray(taken, taken + PART_BYTES));
@@ -48,11 +57,21 @@ export class ReceivedBytes {
       freeBytes(bytes);
       this.#dropFirst();
     }
+    this.#watch();
     return part;
   }
 
   clear(): void {
     while (!this.isEmpty) this.#dropFirst();
+    this.#watch();
+  }
+
+  #watch(): void {
+    clearTimeout(this.#timer);
+    if (this.isEmpty) return;
+    this.#timer = setTimeout(() => {
+      for (const { release } of this.#blocks) release();
+    }, UNREAD_MS).unref();
   }
 
   #dropFirst(): void {
