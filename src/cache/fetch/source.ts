@@ -17,7 +17,7 @@ export interface ChunkReader {
  * What a transfer is for:
  * - `own`: the download that goes on with further transfers, and keeps its place among all others until `pause`
  * - `extra`: a part beside that, without which it goes on. If it is refused, that says nothing of the sender
- * - `single`: anything else
+ * - `single`: anything else, which may be read as slowly as a client reads
  */
 export type TransferUse = "own" | "extra" | "single";
 

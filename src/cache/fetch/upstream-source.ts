@@ -70,7 +70,8 @@ export class UpstreamSource implements Source {
       isBackground: this.#isBackground,
       avoided: this.#avoided,
       redirect: this.#redirect,
-      lends: true,
+      // Who streams to a client reads on when that does: others need the memory meanwhile.
+      lends: use !== "single",
       ...(use === "own" ? { place: this.#place } : {}),
       ...(end === undefined ? {} : { end }),
     };
