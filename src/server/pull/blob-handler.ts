@@ -54,14 +54,22 @@ export async function handleBlob(
   // Several ranges are a matter of stored blobs. While one is downloaded, it is sent as a whole.
   const isSeveral = range?.kind === "several";
   if (isSeveral) await severalRanges.begin();
-  const single = isSeveral ? undefined : range;
+  // Without a body, it does not matter of which part, which nobody is to wait for (RFC 9110 section 13.2.2).
+  const isUnmodified = isNotModified(context.request, digest);
+  const single = isSeveral || isUnmodified ? undefined : range;
   const first = single?.kind === "from" ? single.first : 0;
   const look = broken.askedFor(digest, context.address, first);
   if (look) await withTimeout(LOOK_TIMEOUT_MS, look);
-  const result = await blobs.get(upstream, repo, digest, single, isSeveral ? false : undefined);
+  const result = await blobs.get(
+    upstream,
+    repo,
+    digest,
+    single,
+    isSeveral || isUnmodified ? false : undefined,
+  );
   context.cacheStatus = result.cacheStatus;
   const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);
-  if (isNotModified(context.request, digest)) {
+  if (isUnmodified) {
     // A body from an upstream occupies a connection until it is read or cancelled.
     if (result.kind === "streaming") await result.body({ giveUp: () => {} }).cancel();
     return notModified(headers);
