@@ -42,6 +42,8 @@ export class ExtentJournal {
   #pending = new ExtentMap();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lines = 0;
+  /** Lines that are not written yet. */
+  #due = "";
   #isRemoved = false;
   #file: FileHandle | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -135,9 +137,16 @@ export class ExtentJournal {
     this.#pending = new ExtentMap([...this.#pending].filter((extent) => !isDue(extent)));
     if (this.#pending.count === 0) this.#stopTimer();
     this.#lines += due.length;
-    const lines = due.map(({ first, end }) => `${first} ${end}\n`).join("");
+    this.#due += due.map(({ first, end }) => `${first} ${end}\n`).join("");
+    this.#writing = this.#writing.then(() => this.#writeDue());
+  }
+
+  /** All at once: on a slow disk, a write for each would be further and further behind the data. */
+  async #writeDue(): Promise<void> {
+    const lines = this.#due;
+    this.#due = "";
     // The disk will tell the same of the data. Without the lines, their bytes are fetched again.
-    this.#writing = this.#writing.then(() => this.#append(lines)).catch(() => {});
+    if (lines !== "") await this.#append(lines).catch(() => {});
   }
 
   #stopTimer(): void {
