@@ -178,6 +178,18 @@ describe("a ledger in a PostgreSQL", () => {
     await first.ledger.isUp();
   });
 
+  realTest("that hangs is left, and says nothing more", async () => {
+    const { ledger } = await replica("http://a");
+    await postgres.freeze();
+    try {
+      ledger.tell(pointsTo(1));
+      await ledger.close();
+      expect(ledger.figures.untold).toBe(1);
+    } finally {
+      await postgres.thaw();
+    }
+  });
+
   realTest("says which replicas are alive, until they say goodbye", async () => {
     const [a, b] = [await replica("http://a"), await replica("http://b")];
     await until(() => a.ledger.others().join() === "http://b", { what: "a to know b" });

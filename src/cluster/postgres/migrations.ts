@@ -120,7 +120,7 @@ async function createTables(db: Kysely<LedgerTables>): Promise<void> {
       tx xid8 not null default pg_current_xact_id()
     )
   `.execute(db);
-  await sql`create index pins_by_change on pins (tx)`.execute(db);
+  await sql`create index pins_by_change on pins (tx, pattern)`.execute(db);
   await sql`
     create table purges (
       id text collate "C" primary key,
@@ -129,7 +129,7 @@ async function createTables(db: Kysely<LedgerTables>): Promise<void> {
       tx xid8 not null default pg_current_xact_id()
     )
   `.execute(db);
-  await sql`create index purges_by_change on purges (tx)`.execute(db);
+  await sql`create index purges_by_change on purges (tx, id)`.execute(db);
   await sql`
     create table limits (
       upstream text collate "C", host text collate "C", account text collate "C",
@@ -142,7 +142,9 @@ async function createTables(db: Kysely<LedgerTables>): Promise<void> {
       primary key (upstream, host, account, kind, requests)
     )
   `.execute(db);
-  await sql`create index limits_by_change on limits (tx)`.execute(db);
+  await sql`
+    create index limits_by_change on limits (tx, upstream, host, account, kind, requests)
+  `.execute(db);
   await sql`
     create table leaders (
       role text collate "C" primary key,

@@ -15,7 +15,9 @@ export interface PoolLimits {
   readonly connections: number;
   /** How long a statement may take, in milliseconds. */
   readonly statementMs: number;
-  /** How long connecting, or waiting for a connection, may take. Default: 400. */
+  /** How many connections are kept though they are idle. Default: none. */
+  readonly kept?: number;
+  /** How long connecting, or waiting for a connection, may take. Default: 2,000: with TLS, it takes seven round trips. */
   readonly connectMs?: number;
 }
 
@@ -26,7 +28,7 @@ export interface Database<Tables> {
   close(): Promise<void>;
 }
 
-const CONNECT_MS = 400;
+const CONNECT_MS = 2000;
 const IDLE_MS = 10_000;
 /** How long connections may take to end in an orderly way. */
 const GOODBYE_MS = 500;
@@ -34,12 +36,13 @@ const GOODBYE_MS = 500;
 /** Opens no connection yet: they are opened when they are needed, and closed when they are not. */
 export function openDatabase<Tables>(
   settings: DatabaseSettings,
-  { connections, statementMs, connectMs = CONNECT_MS }: PoolLimits,
+  { connections, statementMs, kept = 0, connectMs = CONNECT_MS }: PoolLimits,
 ): Database<Tables> {
   const sockets = new Sockets();
   const pool = new Pool({
     ...clientConfig(settings, { connectMs, statementMs }, sockets),
     max: connections,
+    min: kept,
     idleTimeoutMillis: IDLE_MS,
     allowExitOnIdle: true,
   });

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { withTimeout } from "../../cache/with-timeout.ts";
 import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -53,8 +54,8 @@ export interface LedgerFigures {
   readonly lagMs: number | undefined;
 }
 
-/** Statements of requests, which never wait for anything else. */
-const QUESTIONS = { connections: 2, statementMs: 300 };
+/** Statements of requests, which never wait for anything else, and not for a connection either. */
+const QUESTIONS = { connections: 2, kept: 1, statementMs: 300 };
 /** Of everything that happens behind. */
 const WORK = { connections: 2, statementMs: 3000 };
 const BEAT_MS = 1000;
@@ -181,8 +182,7 @@ export class PostgresLedger implements Ledger {
 
   async #close(): Promise<void> {
     if (this.#isUp) await withTimeout(FAREWELL_MS, this.#flush());
-    await this.#presence.close();
-    await Promise.all([this.#questions.close(), this.#work.close()]);
+    await Promise.all([this.#presence.close(), this.#questions.close(), this.#work.close()]);
   }
 
   get #isUp(): boolean {
@@ -211,6 +211,8 @@ export class PostgresLedger implements Ledger {
       this.#mustLook = true;
       this.#ups += 1;
       this.#looks?.beginAgain();
+      // So that the first request does not wait for a connection.
+      sql`select 1`.execute(this.#questions.db).catch((error: unknown) => this.#failed(error));
     }
     this.#options.events.changed(state);
   }

@@ -32,6 +32,8 @@ export interface PresenceOptions {
 /** Pauses after failures become longer: the longest, and how they grow. */
 const LONGEST_PAUSE_MS = 10_000;
 const PAUSE_GROWTH = 1.5;
+/** How long saying goodbye may take. */
+const GOODBYE_MS = 1000;
 /** After having been there for so long, it is tried again soon. */
 const STEADY_MS = 60_000;
 
@@ -58,6 +60,7 @@ export class Presence {
   #isClosed = false;
   #wake = Promise.withResolvers<void>();
   #failure: unknown;
+  #current: Session | undefined;
   #pause: number;
   /** Whether this run has had the id. */
   #hasId = false;
@@ -102,7 +105,9 @@ export class Presence {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#wake.resolve();
+    const timer = setTimeout(() => this.#current?.abort(), GOODBYE_MS);
     await this.#ended;
+    clearTimeout(timer);
   }
 
   async #stay(): Promise<void> {
@@ -125,6 +130,7 @@ export class Presence {
   async #session(): Promise<void> {
     const { settings, events, beatMs } = this.#options;
     await using session = new Session(settings, (text) => events.notified(text));
+    this.#current = session;
     await session.open();
     await events.prepare();
     const first = await this.#beat(session, "first");

@@ -4,7 +4,7 @@ import { clientConfig, Sockets } from "./connection.ts";
 import { CHANNEL } from "./message-sql.ts";
 
 /** How long connecting may take, in milliseconds. */
-const CONNECT_MS = 1000;
+const CONNECT_MS = 3000;
 /** How long a heartbeat may take. A replica that is too late with two of them counts as gone. */
 const STATEMENT_MS = 900;
 /** How long the connection may take to end in an orderly way. */
@@ -40,6 +40,11 @@ export class Session implements AsyncDisposable {
   whenBroken(broken: () => void): void {
     this.client.on("error", broken);
     this.client.on("end", broken);
+  }
+
+  /** Ends the connection at once: whoever waits for it fails. */
+  abort(): void {
+    this.#sockets.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
