@@ -5,8 +5,8 @@ import type { LedgerState } from "../../src/cluster/ledger/ledger.ts";
 import { PostgresLedger } from "../../src/cluster/postgres/postgres-ledger.ts";
 
 /** @throws Error if it is none */
-export function databaseSettings(url: string): DatabaseSettings {
-  const settings = parseDatabaseUrl(url);
+export function databaseSettings(url: string, ca?: string): DatabaseSettings {
+  const settings = parseDatabaseUrl(url, ca);
   if (typeof settings === "string") throw new Error(`the URL ${settings}`);
   return settings;
 }

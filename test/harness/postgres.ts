@@ -38,7 +38,7 @@ log_line_prefix = '[%p] %a '
 export interface PostgresOptions {
   /** A folder for the data, such as a small disk; default: a temporary one. */
   readonly folder?: string;
-  /** PEM files of a certificate and its key: clients without TLS are then refused. */
+  /** PEM files of a certificate and its key: clients may then use TLS. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
 }
 
@@ -49,7 +49,6 @@ export class Postgres implements AsyncDisposable {
   readonly port: number = freePort();
   #process: ChildProcess | undefined;
   #databases = 0;
-  #isTls = false;
 
   constructor(dir: TempDir, folder: string) {
     this.#dir = dir;
@@ -65,17 +64,13 @@ export class Postgres implements AsyncDisposable {
   async database(): Promise<string> {
     this.#databases += 1;
     const name = `test_${this.#databases}`;
-    await this.query(`create database ${name} strategy file_copy`);
+    await this.query(`create database ${name}`);
     return this.url(name);
   }
 
   /** Runs statements as an operator would, over a connection of their own. */
   async query<Row = Record<string, unknown>>(text: string, url = this.url()): Promise<Row[]> {
-    await using sql = new SQL({
-      url,
-      max: 1,
-      ...(this.#isTls ? { tls: { rejectUnauthorized: false } } : {}),
-    });
+    await using sql = new SQL({ url, max: 1 });
     // The caller says what it selects.
     return (await sql.unsafe(text)) as Row[];
   }
@@ -85,11 +80,9 @@ export class Postgres implements AsyncDisposable {
     await mustRun(["cp", "-a", "--reflink=auto", await template(), this.#data]);
     let settings = "";
     if (tls) {
-      this.#isTls = true;
       // The key may be read by its owner alone.
       await mustRun(["install", "-m", "600", "-o", USER, tls.keyFile, `${this.#data}/server.key`]);
       await mustRun(["install", "-o", USER, tls.certificateFile, `${this.#data}/server.crt`]);
-      await writeFile(`${this.#data}/pg_hba.conf`, "hostssl all all 127.0.0.1/32 scram-sha-256\n");
       settings = "ssl = on\n";
     }
     await writeFile(`${this.#data}/postgresql.auto.conf`, settings);

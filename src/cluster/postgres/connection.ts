@@ -60,7 +60,7 @@ export function clientConfig(
     // A transaction whose client is gone must not hold locks.
     idle_in_transaction_session_timeout: 10_000,
     // What a crash of the server loses costs a request; orders and leases are written with it on.
-    options: `-c search_path=${SCHEMA} -c synchronous_commit=off`,
+    options: `-c search_path=${SCHEMA} -c synchronous_commit=off -c extra_float_digits=1`,
     types: TYPES,
     stream: sockets.create,
   };

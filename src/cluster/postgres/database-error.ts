@@ -22,6 +22,29 @@ const ADVICE: Readonly<Record<string, string>> = {
   XX000: "the server has an internal error, as with a full disk: see its log",
 };
 
+/** What the client met before the server said anything. */
+const UNANSWERED: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens at its address",
+  ECONNRESET: "it broke the connection",
+  EPIPE: "it broke the connection",
+  ENOTFOUND: "its name cannot be resolved",
+  EAI_AGAIN: "its name cannot be resolved now",
+  EHOSTUNREACH: "it cannot be routed to from this machine",
+  ENETUNREACH: "it cannot be routed to from this machine",
+  ETIMEDOUT: "it does not answer",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet: is the clock right?",
+};
+const UNTRUSTED = /SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|CERT_UNTRUSTED|CERT_CHAIN/;
+
+/** What the client says without a code. */
+const MESSAGES: readonly (readonly [RegExp, string])[] = [
+  [/timeout/i, "it does not answer"],
+  [/^Connection terminated|not queryable/, "it ended the connection"],
+  [/not support SSL/, "it has no TLS: set it up there, or sslmode=disable in the URL"],
+];
+
 /** The SQLSTATE with which the server answered; `undefined` if it did not answer. */
 export function sqlState(error: unknown): string | undefined {
   const code = systemCode(error);
@@ -59,12 +82,10 @@ export function describeDatabaseError(error: unknown): string {
     const advice = ADVICE[state];
     return advice === undefined ? `${message} (${state})` : `${advice} (${state}: ${message})`;
   }
-  const code = systemCode(error);
-  if (code === "ECONNREFUSED") return "nothing listens at its address (ECONNREFUSED)";
-  if (code === "ECONNRESET" || code === "EPIPE") return `it broke the connection (${code})`;
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `its name cannot be resolved (${code})`;
+  const code = systemCode(error) ?? "";
+  const known = UNANSWERED[code];
+  if (known !== undefined) return `${known} (${code})`;
+  if (UNTRUSTED.test(code)) return `its certificate is of a CA that is not trusted here (${code})`;
   const message = error instanceof Error ? error.message : "";
-  if (/timeout/i.test(message)) return "it does not answer";
-  if (/^Connection terminated|not queryable/.test(message)) return "it ended the connection";
-  return describeSystemError(error);
+  return MESSAGES.find(([pattern]) => pattern.test(message))?.[1] ?? describeSystemError(error);
 }

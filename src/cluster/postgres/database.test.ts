@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { sql } from "kysely";
+import { makeCertificateAuthority } from "../../../test/harness/certificate-authority.ts";
 import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
 import { databaseSettings } from "../../../test/harness/postgres-ledger.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
+import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { failureOf } from "../../../test/harness/waiting.ts";
 import { describeDatabaseError } from "./database-error.ts";
 import { migrateLedger, SCHEMA_VERSION } from "./migrations.ts";
@@ -11,13 +13,24 @@ import type { LedgerTables } from "./tables.ts";
 import { tidyDaily } from "./tidying.ts";
 
 let postgres: Postgres;
+let dir: TempDir;
+let authority: string;
 beforeAll(async () => {
-  if (real.available) postgres = await startPostgres();
+  if (!real.available) return;
+  dir = await tempDir();
+  const ca = await makeCertificateAuthority(dir);
+  authority = await ca.certificate();
+  postgres = await startPostgres({ tls: await ca.sign("server", "IP:127.0.0.1") });
 });
+afterAll(async () => dir?.[Symbol.asyncDispose]());
 afterAll(async () => postgres?.[Symbol.asyncDispose]());
 
-function open(url: string, statementMs = 300): Database<LedgerTables> & AsyncDisposable {
-  const database = openDatabase<LedgerTables>(databaseSettings(url), {
+function open(
+  url: string,
+  statementMs = 300,
+  ca?: string,
+): Database<LedgerTables> & AsyncDisposable {
+  const database = openDatabase<LedgerTables>(databaseSettings(url, ca), {
     connections: 2,
     statementMs,
   });
@@ -149,25 +162,33 @@ realTest("what is old is removed from the ledger once a day, by one replica", as
 
 describe("what is wrong with a database", () => {
   realTest("is said in words, without the password", async () => {
-    const url = new URL(await postgres.database());
-    const reason = async (change: (url: URL) => void): Promise<string> => {
+    const url = new URL(postgres.url());
+    const reason = async (change: (url: URL) => unknown, ca?: string): Promise<string> => {
       const changed = new URL(url);
       change(changed);
-      await using database = open(changed.href);
+      await using database = open(changed.href, 300, ca);
       return await one(database).then(() => "nothing", describeDatabaseError);
     };
-    expect(await reason((changed) => (changed.password = "wrong"))).toStartWith(
+    expect(await reason((to) => (to.password = "wrong"))).toStartWith(
       "the user or the password is wrong (28P01: ",
     );
-    expect(await reason((changed) => (changed.pathname = "/none"))).toStartWith(
+    expect(await reason((to) => (to.pathname = "/none"))).toStartWith(
       "there is no such database: create it (3D000: ",
     );
-    expect(await reason((changed) => (changed.port = "1"))).toBe(
+    expect(await reason((to) => (to.port = "1"))).toBe(
       "nothing listens at its address (ECONNREFUSED)",
     );
-    expect(await reason((changed) => (changed.hostname = "no.such.invalid"))).toMatch(
+    expect(await reason((to) => (to.hostname = "no.such.invalid"))).toMatch(
       /^its name cannot be resolved/,
     );
-    expect(await reason((changed) => (changed.search = "?sslmode=require"))).toContain("SSL");
+    const full = (to: URL): unknown => (to.search = "?sslmode=verify-full");
+    expect(await reason(full, authority)).toBe("nothing");
+    expect(await reason(full)).toStartWith("its certificate is of a CA that is not trusted here");
+    expect(await reason((to) => (to.search = "?sslmode=require"))).toBe("nothing");
+    const byName = (to: URL): unknown => (to.hostname = "localhost");
+    expect(await reason(byName, authority)).toStartWith("its certificate is for another name");
+    expect(await reason((to) => [byName(to), (to.search = "?sslmode=verify-ca")], authority)).toBe(
+      "nothing",
+    );
   });
 });
