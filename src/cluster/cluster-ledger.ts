@@ -18,6 +18,8 @@ export interface ClusterLedgerOptions {
   readonly health: Pick<MemberHealth, "isUp" | "watch">;
   readonly problems: Pick<ClusterProblems, "notice" | "over">;
   readonly log: Log;
+  /** How many replicas are known, this one and those that do not answer included. */
+  readonly replicas: () => number;
   readonly version: string;
 }
 
@@ -65,7 +67,7 @@ export class ClusterLedger implements AsyncDisposable {
     this.facts = new ReplicaFacts({
       ledger: this.#ledger,
       secret,
-      replicas: () => this.members.living().length,
+      replicas: options.replicas,
       onRefused: (order, reason) =>
         log.warn({ order, reason }, "an order of another replica is not carried out here"),
       onFailed: (task, error) =>

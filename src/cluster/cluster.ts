@@ -149,8 +149,13 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** How many replicas are alive, this one included. */
-  get size(): number {
+  get living(): number {
     return this.#believed.living().length;
+  }
+
+  /** How many are known, those that do not answer included. */
+  get size(): number {
+    return this.#known.length;
   }
 
   /** Begins to do what other replicas tell. */
@@ -212,9 +217,11 @@ export class Cluster implements AsyncDisposable {
     return this.#ledger?.members ?? this.#members;
   }
 
-  /** All that are known, whether they are alive or not. */
+  /** All that are known, whether they are alive or not, this one first. */
   get #known(): readonly Member[] {
-    return [...this.#members.all, ...(this.#ledger?.members.others ?? [])];
+    const { self } = this.#believed;
+    const others = [...this.#members.others, ...(this.#ledger?.members.others ?? [])];
+    return [...new Map([self, ...others].map((member) => [member.id, member])).values()];
   }
 
   #openLedger(database: DatabaseSettings | undefined): ClusterLedger | undefined {
@@ -235,6 +242,7 @@ export class Cluster implements AsyncDisposable {
         configured,
         health: this.#health,
         problems: this.problems,
+        replicas: () => this.#known.length,
         log,
         version,
       }),

@@ -7,7 +7,7 @@ import type { OrderFile, TimedOrder } from "./order-file.ts";
 import type { RecentPurges } from "./recent-purges.ts";
 
 /** How long an operator waits for the other replicas to say that they have carried out an order, in milliseconds. */
-const ANSWER_MS = 5000;
+const ANSWER_MS = 3000;
 /** When an order is tried again that could not be carried out, in milliseconds. */
 const RETRY_MS = 30_000;
 /** Orders that wait to be carried out; who tells more waits. */
@@ -18,7 +18,7 @@ export interface OrdersOptions {
   readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
   readonly file: OrderFile;
   readonly purges: RecentPurges;
-  /** How many replicas there are, this one included. */
+  /** How many replicas are known, this one and those that do not answer included. */
   readonly replicas: () => number;
   /** An order of another replica cannot be carried out as it is; it is not tried again. */
   readonly onRefused: (order: Order, reason: string) => void;

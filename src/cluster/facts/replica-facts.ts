@@ -19,7 +19,7 @@ export interface ReplicaFactsOptions {
   readonly ledger: Ledger;
   /** What all replicas know, and who reads the ledger does not. */
   readonly secret: string;
-  /** How many replicas there are, this one included. */
+  /** How many replicas are known, this one and those that do not answer included. */
   readonly replicas: () => number;
   /** An order of another replica cannot be carried out as it is. */
   readonly onRefused: (order: string, reason: string) => void;

@@ -31,13 +31,15 @@ export class ConfiguredMembers implements Members {
     return answering ?? this.#advertised;
   }
 
-  living(): readonly Member[] {
+  /** All but this one. */
+  get others(): readonly Member[] {
     const { self } = this;
+    return this.all.filter((member) => member.id !== self.id && !this.#isAnsweredHere(member));
+  }
+
+  living(): readonly Member[] {
     const { health } = this.#options;
-    const others = this.all.filter(
-      (member) => member.id !== self.id && !this.#isAnsweredHere(member) && health.isUp(member),
-    );
-    return [self, ...others];
+    return [this.self, ...this.others.filter((member) => health.isUp(member))];
   }
 
   /** Whether this replica itself is who answers at an address. */

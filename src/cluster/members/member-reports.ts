@@ -36,7 +36,7 @@ export function memberStatuses(
 ): readonly MemberStatus[] {
   const statuses: MemberStatus[] = [{ id: self.id, state: "this", version }];
   for (const member of known) {
-    if (statuses.some(({ id }) => id === member.id)) continue;
+    if (member.id === self.id) continue;
     const state = health.stateOf(member);
     const seenAt = health.seenAt(member);
     statuses.push({

@@ -76,7 +76,7 @@ export async function openCluster({
     facts: cluster.facts,
     tellReplicas: async (order) =>
       cluster.facts?.order(order) ?? { reached: 1, of: cluster.size, ledger: "none", images: 0 },
-    replicas: () => cluster.size,
+    replicas: () => cluster.living,
     status,
     listen(ports, cache, upstreams) {
       cluster.share({
