@@ -38,7 +38,7 @@ export function goalTable(results: readonly GoalResult[]): string {
   return markdown([["Workload", "Figure", "Entrepot", "Goal", "Met"], ...lines]);
 }
 
-function markdown([head = [], ...lines]: readonly string[][]): string {
+export function markdown([head = [], ...lines]: readonly string[][]): string {
   const widths = head.map((_, at) =>
     Math.max(3, ...[head, ...lines].map((line) => (line[at] ?? "").length)),
   );

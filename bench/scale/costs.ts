@@ -1,0 +1,56 @@
+/**
+ * What things cost, measured: where and how is beside each figure. CPU is in seconds; of the ledger it is
+ * that of the processes of a PostgreSQL 15.18.
+ */
+export const CPU = {
+  /** docs/explanation/performance.md: 256 MiB hits, 4 clients. */
+  perSentGigabyte: 0.24,
+  /** The same page: 10 KiB hits at 49,400/s on two cores, the clients' part included. */
+  perRequest: 40e-6,
+  /** `npm run bench -- herd`: one download of 200 MiB that is hashed, written and sent. */
+  perReceivedGigabyte: 2.5,
+} as const;
+
+export const LEDGER_CPU = {
+  heartbeat: 80e-6,
+  /** For each living member that its answer lists. */
+  heartbeatPerMember: 0.54e-6,
+  tagQuestion: 43e-6,
+  placeQuestion: 43e-6,
+  tagTold: 290e-6,
+  /** For each connection that listens, of a tag that has moved: all hear of it. */
+  notifyPerListener: 20e-6,
+  useTold: 4.2e-6,
+  objectPut: 82e-6,
+  look: 35e-6,
+  probe: 15e-6,
+} as const;
+
+/** How often a replica does what does not depend on pulls, in seconds. */
+export const LEDGER_INTERVALS = { heartbeat: 1, look: 30, probe: 5 } as const;
+
+/** Connections of a replica to the ledger: its pool, and the one that listens. */
+export const LEDGER_CONNECTIONS = 5;
+/** What PostgreSQL takes without a word in its configuration is 100; with some memory, this many. */
+export const MOST_CONNECTIONS = 1000;
+export const LEDGER_CORES = 4;
+/** A cluster has at most so many members. */
+export const MOST_MEMBERS = 256;
+
+/** Of one prefix of a bucket at AWS, by its documentation: per second, and it grows when asked for longer. */
+export const STORE_LIMITS = { puts: 3500, gets: 5500 } as const;
+
+/**
+ * List prices of AWS in us-east-1, in dollars, as published in 2026; the machines are an assumption for
+ * one with 4 cores, 10 Gbit/s and 1 TB of NVMe, and for a PostgreSQL with 4 cores and a standby.
+ */
+export const PRICES = {
+  storeGigabyteMonth: 0.023,
+  storePut: 0.005 / 1000,
+  storeGet: 0.0004 / 1000,
+  /** Each direction. */
+  betweenZonesGigabyte: 0.01,
+  natGigabyte: 0.045,
+  replicaMonth: 250,
+  ledgerMonth: 500,
+} as const;
