@@ -207,7 +207,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       ".": [],
       node: ["."],
       ports: ["."],
-      serve: [".", "ports"],
+      // Several replicas on one machine: each is a process that serves.
+      "local-cluster": ["."],
+      serve: [".", "ports", "local-cluster"],
       store: ["."],
       setup: [".", "node"],
       // Completion asks the running cache for values.

@@ -14,6 +14,8 @@ import type { Log } from "../../telemetry/log.ts";
 
 export interface LiveSettingsOptions {
   readonly load: Pick<LoadOptions, "flags" | "env">;
+  /** Changes what was loaded, each time. */
+  readonly adapt?: ((settings: LoadedSettings) => LoadedSettings) | undefined;
   readonly log: Log;
 }
 
@@ -95,13 +97,14 @@ export class LiveSettings {
     this.#lastError = "";
     const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
-    const { listen, admin, adminToken, dataDirectory, storage, workers } = this.#settings;
-    const { adminToken: _, tls, ...changed } = settings;
+    const { listen, admin, adminToken, cluster, dataDirectory, storage, workers } = this.#settings;
+    const { adminToken: _token, cluster: _cluster, tls, ...changed } = settings;
     const token = adminToken === undefined ? {} : { adminToken };
     const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
     const upstreams = this.#servedWhereOpen(settings);
     const running = { listen, admin, dataDirectory, storage, upstreams, workers };
-    this.#settings = { ...changed, ...token, ...identity, ...running };
+    const joined = cluster && { cluster };
+    this.#settings = { ...changed, ...token, ...identity, ...joined, ...running };
     if (immediate.length > 0) {
       this.#isChanged = true;
       this.#apply(this.#settings);
@@ -158,7 +161,8 @@ export class LiveSettings {
       return readText(path, limit);
     };
     try {
-      const settings = loadSettings({ ...this.#options.load, readFile });
+      const { load, adapt = (same) => same } = this.#options;
+      const settings = adapt(loadSettings({ ...load, readFile }));
       this.#files = files;
       return settings;
     } catch (error) {

@@ -1,5 +1,6 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
+import { loadSettings } from "../../config/load.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { Fault } from "../../oci/fault.ts";
 import { DataDirectoryError } from "../../store/directory/data-directory.ts";
@@ -13,6 +14,7 @@ import { version } from "../../version.ts";
 import { banner } from "./banner.ts";
 import type { Settings } from "../../config/settings.ts";
 import { ServiceManager } from "../../process/service-manager.ts";
+import { asReplica, endWithParent, localReplica } from "../local-cluster/local-replica.ts";
 import type { Listening } from "../ports/listeners.ts";
 import { ListenError } from "../ports/open-port.ts";
 import { counted } from "../table.ts";
@@ -27,6 +29,7 @@ interface ServeOptions {
   readonly workers?: string;
   /** Hidden: for `npm start`, which keeps its data in the checkout. */
   readonly defaultData?: string;
+  readonly localCluster?: number;
   readonly logFormat?: "json" | "text";
   readonly logLevel: string;
 }
@@ -58,6 +61,11 @@ export function serveCommand(): Command {
       "--workers <number>",
       "threads that accept connections of nodes: a number, or auto (default: auto; ENTREPOT_WORKERS)",
     )
+    .option(
+      "--local-cluster <number>",
+      "run so many replicas on this machine, to try them out: each below the data directory, and at ports of its own",
+      parseCount,
+    )
     .addOption(
       new Option("--default-data <dir>", "data directory where nothing names one").hideHelp(),
     )
@@ -81,8 +89,15 @@ async function serve(options: ServeOptions): Promise<number> {
   const isTerminal = process.stdout.isTTY;
   const format = options.logFormat ?? (isTerminal ? "text" : "json");
   try {
+    if (options.localCluster !== undefined) return await serveSeveral(options, format);
     const log = createLog({ format, level: options.logLevel });
-    const liveSettings = new LiveSettings({ load: { flags: options, env: process.env }, log });
+    const replica = localReplica(process.env);
+    if (replica) endWithParent();
+    const liveSettings = new LiveSettings({
+      load: { flags: options, env: process.env },
+      adapt: replica && ((settings) => asReplica(settings, replica)),
+      log,
+    });
     const manager = new ServiceManager(process.env, (reason) => log.warn(reason));
     const { settings } = liveSettings;
     for (const line of settings.unsupported ?? []) {
@@ -156,6 +171,23 @@ async function serve(options: ServeOptions): Promise<number> {
     if (isExpected) return printError(error, 1);
     throw error;
   }
+}
+
+function parseCount(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Write how many replicas, such as 3.");
+}
+
+/** Runs replicas of this cache beside each other. */
+async function serveSeveral(options: ServeOptions, format: "json" | "text"): Promise<number> {
+  const { config, workers, logLevel, localCluster: count = 0 } = options;
+  const { serveLocalCluster } = await import("../local-cluster/serve-local-cluster.ts");
+  const given = Object.entries({ "--config": config, "--workers": workers });
+  const flags = given.flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
+  flags.push("--log-format", format, "--log-level", logLevel);
+  const settings = loadSettings({ flags: options, env: process.env });
+  const areMarked = format === "text";
+  return serveLocalCluster({ count, settings, flags, areMarked, stopSignal: firstSignal() });
 }
 
 /** One line for `systemctl status`. */
