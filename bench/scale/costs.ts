@@ -7,8 +7,10 @@ export const CPU = {
   perSentGigabyte: 0.24,
   /** The same page: 10 KiB hits at 49,400/s on two cores, the clients' part included. */
   perRequest: 40e-6,
-  /** `npm run bench -- herd`: one download of 200 MiB that is hashed, written and sent. */
-  perReceivedGigabyte: 2.5,
+  /** One client downloads 1 GiB that is not cached, on a busy machine: received, hashed, written and sent. */
+  perReceivedGigabyte: 6.7,
+  /** The same with four clients: what each further one costs that follows a download. */
+  perFollowedGigabyte: 0.9,
 } as const;
 
 export const LEDGER_CPU = {

@@ -28,6 +28,7 @@ export interface Load {
   readonly storeGets: number;
   readonly storePuts: number;
   readonly storeGetBytes: number;
+  readonly storePutBytes: number;
   readonly betweenReplicasBytes: number;
   readonly ledgerStatements: number;
   readonly ledgerRows: number;
@@ -52,6 +53,7 @@ export function loadOf(fleet: Fleet, traffic: Traffic): Load {
     storeGets: per(broughtIn.store + traffic.storeMisses + traffic.storeHeads),
     storePuts: per(traffic.storePuts),
     storeGetBytes: per(broughtInBytes.store),
+    storePutBytes: per(traffic.storePutBytes),
     betweenReplicasBytes: per(broughtInBytes.replica),
     ...ledgerLoad(fleet, traffic, per),
   };
@@ -120,11 +122,12 @@ export function usesOf(fleet: Fleet, load: Load): Use[] {
   const { replicas, machine } = fleet;
   const peak = PEAK / replicas;
   const received = load.upstreamBytes + load.storeGetBytes + load.betweenReplicasBytes;
-  const sent = load.sentBytes + load.betweenReplicasBytes + load.upstreamBytes;
+  const sent = load.sentBytes + load.betweenReplicasBytes + load.storePutBytes;
   const idle = load.idleLedgerCores;
   const requests = load.imagesPerSecond * fleet.images.layers;
   const cpu =
-    (sent / GB) * CPU.perSentGigabyte +
+    ((load.sentBytes + load.storePutBytes) / GB) * CPU.perSentGigabyte +
+    (load.betweenReplicasBytes / GB) * CPU.perFollowedGigabyte +
     (received / GB) * CPU.perReceivedGigabyte +
     requests * CPU.perRequest;
   return [

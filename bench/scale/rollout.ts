@@ -1,3 +1,5 @@
+import { CPU } from "./costs.ts";
+
 /** A new image that every node pulls at the same moment: the worst that a cluster meets. */
 export interface Rollout {
   readonly nodes: number;
@@ -29,6 +31,9 @@ export interface RolloutResult {
 const NODE_DOWNLOADS = 3;
 /** What one replica reads from a store over its connections, in bytes per second. */
 const STORE_BYTES = 1e9;
+/** Processors of a replica, which hash and write what it receives. */
+const CORES = 4;
+const RECEIVED_BYTES = (CORES / CPU.perReceivedGigabyte) * 1e9;
 const STEPS = 4000;
 
 /** Replicas that do the same: one that fills certain layers, or all that fill none. */
@@ -116,7 +121,7 @@ function groupsOf({ replicas, layers }: Rollout): Group[] {
 
 /** The downloads from the registries, which share one line; returns the bytes. */
 function fromUpstream(
-  { layers, upstreamBytes, networkBytes, from }: Rollout,
+  { layers, upstreamBytes, from }: Rollout,
   groups: Group[],
   step: number,
 ): number {
@@ -125,7 +130,7 @@ function fromUpstream(
   const flows = groups.flatMap((group) =>
     layers.flatMap((size, layer) => {
       if (from === "replica" && !group.fills.has(layer)) return [];
-      const wanted = Math.min(size - (group.has[layer] ?? 0), networkBytes * step);
+      const wanted = Math.min(size - (group.has[layer] ?? 0), RECEIVED_BYTES * step);
       const move = (bytes: number): void => {
         group.has[layer] = (group.has[layer] ?? 0) + bytes / group.count;
         moved += bytes;
@@ -146,7 +151,7 @@ function fromStore({ layers, networkBytes }: Rollout, groups: Group[], step: num
         group.has[layer] = (group.has[layer] ?? 0) + bytes;
       },
     }));
-    divide(Math.min(STORE_BYTES, networkBytes) * step, flows);
+    divide(Math.min(STORE_BYTES, RECEIVED_BYTES, networkBytes) * step, flows);
   }
 }
 
@@ -163,7 +168,7 @@ function relaysOf(
       .map((group) => {
         const behind = (filler.has[layer] ?? 0) - (group.has[layer] ?? 0);
         // It receives the other layers at the same time.
-        const most = (networkBytes * step) / layers.length;
+        const most = (Math.min(RECEIVED_BYTES, networkBytes) * step) / layers.length;
         return {
           weight: group.count,
           wanted: Math.min(behind, most) * group.count,
