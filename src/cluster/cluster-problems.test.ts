@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { until } from "../../test/harness/waiting.ts";
 import { createLog } from "../telemetry/log.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
 
@@ -36,4 +37,14 @@ test("however many addresses are met, the memory for their problems is bounded",
   const { problems } = started();
   for (let at = 0; at < 5000; at += 1) problems.notice("foreign-member", `http://h${at}`, "404");
   expect(problems.current).toHaveLength(1024);
+});
+
+test("what has happened is over after a while, a state when it ends", async () => {
+  const { problems } = started({ overAfter: 1 });
+  problems.notice("store-away", "s3.test", "ECONNREFUSED");
+  problems.notice("store-corrupt", "s3.test", "another digest");
+  await until(() => problems.current.length === 1, { what: "the end of what has happened" });
+  expect(problems.current.map(({ kind }) => kind)).toEqual(["store-away"]);
+  problems.over("store-away", "s3.test");
+  expect(problems.current).toEqual([]);
 });

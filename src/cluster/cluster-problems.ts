@@ -9,6 +9,8 @@ interface Description {
   readonly means: string;
   /** What to do about it. */
   readonly advice: string;
+  /** It happens, and is over a while after it has happened last; any other is a state, until that ends. */
+  readonly happens?: boolean;
 }
 
 const ALONE = "what it has is downloaded from the registries again";
@@ -50,6 +52,7 @@ const DESCRIPTIONS = {
     what: "is used by another replica, too",
     means: "each of the two takes itself for the one that is asked, so blobs are downloaded twice",
     advice: "set another cluster.advertise at one of them, and never copy a data directory",
+    happens: true,
   },
   clock: {
     what: "has a clock that differs",
@@ -116,6 +119,7 @@ const DESCRIPTIONS = {
     what: "has sent wrong bytes",
     means: "they were thrown away and the blob came from elsewhere; its object is removed",
     advice: "check the disks of the object store",
+    happens: true,
   },
 } as const satisfies Readonly<Record<string, Description>>;
 
@@ -163,10 +167,11 @@ export class ClusterProblems {
   notice(kind: ClusterProblemKind, subject: string, detail: string): void {
     const key = keyOf(kind, subject);
     if (!this.#noticed.has(key) && this.#noticed.size >= MAX_PROBLEMS) return;
-    this.#noticed.notice(key, clusterProblem(kind, subject, detail));
+    const { happens = false }: Description = DESCRIPTIONS[kind];
+    this.#noticed.notice(key, clusterProblem(kind, subject, detail), !happens);
   }
 
-  /** What was wrong works again. */
+  /** What was wrong works again. To be called for each that was noticed, apart from what only happens. */
   over(kind: ClusterProblemKind, subject: string): void {
     this.#noticed.over(keyOf(kind, subject));
   }

@@ -15,6 +15,7 @@ export interface NoticedProblemsOptions {
 interface Noticed<Problem> {
   readonly problem: Problem;
   readonly at: number;
+  readonly stays: boolean;
 }
 
 /**
@@ -30,10 +31,13 @@ export class NoticedProblems<Problem extends { readonly text: string }> {
     this.#options = options;
   }
 
-  /** @param problem with its figures, and what to do: the newest is shown */
-  notice(key: string, problem: Problem): void {
+  /**
+   * @param problem with its figures, and what to do: the newest is shown
+   * @param stays until it is said to be over, however long it is not noticed again
+   */
+  notice(key: string, problem: Problem, stays = false): void {
     if (!this.#noticed.has(key)) this.#options.log.warn({ problem: key }, problem.text);
-    this.#noticed.set(key, { problem, at: performance.now() });
+    this.#noticed.set(key, { problem, at: performance.now(), stays });
     this.#timer ??= setInterval(() => this.#check(), CHECK_INTERVAL_MS).unref();
   }
 
@@ -63,6 +67,6 @@ export class NoticedProblems<Problem extends { readonly text: string }> {
   #check(): void {
     const { overAfter = OVER_AFTER_MS } = this.#options;
     const over = performance.now() - overAfter;
-    for (const [key, { at }] of this.#noticed) if (at <= over) this.over(key);
+    for (const [key, { at, stays }] of this.#noticed) if (!stays && at <= over) this.over(key);
   }
 }
