@@ -11,6 +11,28 @@ const DAY_MS = 86_400_000;
 const RENEWAL_DAYS = 14;
 
 /**
+ * Checks whether a certificate is valid now, and for how long.
+ *
+ * @param renew what to do where it is not
+ */
+export function validityFinding(
+  { validFrom, validTo }: X509Certificate,
+  report: ReturnType<typeof reporter>,
+  renew: string,
+  now: number,
+): Finding {
+  const until = Date.parse(validTo);
+  if (now < Date.parse(validFrom)) {
+    const advice = "check this machine's clock: `timedatectl`";
+    return report("problem", `not valid before ${validFrom}`, advice);
+  }
+  if (now > until) return report("problem", `expired on ${validTo}`, renew);
+  const days = Math.floor((until - now) / DAY_MS);
+  const found = `valid for ${days} days`;
+  return days < RENEWAL_DAYS ? report("note", found, renew) : report("ok", found);
+}
+
+/**
  * Checks the certificate that the cache presents to nodes: its validity period, the permissions of
  * its key file, and whether its names match an address of this machine.
  *
@@ -28,24 +50,8 @@ export function certificateFindings(
     .map((name) => name.replace(/^(?:DNS|IP Address):/, ""))
     .filter((name) => name !== "");
   const report = reporter("certificate", names[0] ?? "(no name)");
-  const [from, until] = [Date.parse(certificate.validFrom), Date.parse(certificate.validTo)];
-  const days = Math.floor((until - now) / DAY_MS);
   const renew = "renew it: the cache reloads the files without a restart";
-  const findings = [
-    now < from
-      ? report(
-          "problem",
-          `not valid before ${certificate.validFrom}`,
-          "check this machine's clock: `timedatectl`",
-        )
-      : now > until
-        ? report("problem", `expired on ${certificate.validTo}`, renew)
-        : report(
-            days < RENEWAL_DAYS ? "note" : "ok",
-            `valid for ${days} days`,
-            days < RENEWAL_DAYS ? renew : undefined,
-          ),
-  ];
+  const findings = [validityFinding(certificate, report, renew, now)];
   const mode = statSync(tls.keyFile, { throwIfNoEntry: false })?.mode ?? 0;
   if ((mode & 0o004) !== 0) {
     const advice = `run \`chmod o-r ${tls.keyFile}\`, and make the file readable by the cache's user or group only`;

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
-import { clusterFindings } from "./cluster.ts";
+import { makeCertificate } from "../../test/harness/certificates.ts";
+import { tempDir } from "../../test/harness/temp-dir.ts";
+import { clusterCertificateFindings, clusterFindings } from "./cluster.ts";
 
 const members = [
   { id: "a", state: "this", version: "0.2.0" },
@@ -36,4 +38,20 @@ test("what is degraded is a problem that says what it means and what to do", () 
       advice: "start it",
     },
   ]);
+});
+
+test("a certificate for other replicas that has expired is a problem", async () => {
+  await using dir = await tempDir("cluster-certificate");
+  const { certificate, key } = await makeCertificate(dir);
+  const cluster = {
+    listen: { host: "127.0.0.1", port: 5002 },
+    secret: "0123456789abcdef",
+    members: [],
+    tls: { certificate, key },
+  };
+  const states = [1000, 3 * 86_400_000].map((ahead) =>
+    clusterCertificateFindings({ cluster }, Date.now() + ahead).map(({ state }) => state),
+  );
+  expect(states).toEqual([["note"], ["problem"]]);
+  expect(clusterCertificateFindings({})).toEqual([]);
 });

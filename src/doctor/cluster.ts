@@ -1,4 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { z } from "zod";
+import type { Settings } from "../config/settings.ts";
+import { validityFinding } from "./certificate.ts";
 import { type Finding, reporter } from "./finding.ts";
 
 /** What a running replica says of its cluster, as far as it is of interest here. */
@@ -32,4 +35,16 @@ export function clusterFindings(cluster: z.infer<typeof clusterSchema>): Finding
       ),
     ),
   ];
+}
+
+/** Checks the certificate that this replica shows to the others. */
+export function clusterCertificateFindings(
+  { cluster }: Pick<Settings, "cluster">,
+  now: number = Date.now(),
+): Finding[] {
+  if (!cluster?.tls) return [];
+  const report = reporter("cluster", "certificate");
+  const renew =
+    "renew it, and restart this replica: others do not ask one whose certificate is invalid";
+  return [validityFinding(new X509Certificate(cluster.tls.certificate), report, renew, now)];
 }

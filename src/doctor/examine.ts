@@ -3,6 +3,7 @@ import { openRegistryTransport } from "../upstream/registry-transport.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
 import { certificateFindings } from "./certificate.ts";
+import { clusterCertificateFindings } from "./cluster.ts";
 import { diskFindings } from "./disk.ts";
 import { diskSpeedFindings } from "./disk-speed.ts";
 import type { Finding } from "./finding.ts";
@@ -40,6 +41,7 @@ export async function examine(
     ...addressFindings(settings, machine),
     ...(await portFindings(settings, machine)),
     ...certificateFindings(settings, machine),
+    ...clusterCertificateFindings(settings),
     ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),
     ...(await diskSpeedFindings(settings.dataDirectory)),
     ...limitFindings(settings.dataDirectory, machine),
