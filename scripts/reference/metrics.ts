@@ -14,7 +14,7 @@ export function metricsPage(metrics: readonly MetricDescription[]): string {
   return [
     "# Metrics",
     "",
-    "`/metrics` at the admin port has these in Prometheus's text format, beside the `process_…` metrics of prom-client.",
+    "`/metrics` at the admin port has these in Prometheus's text format, beside the `process_…` metrics of prom-client. Those of replicas, the ledger and the shared store are there only where `cluster` is configured.",
     "",
     table(["Metric", "Type", "Labels", "Meaning"], rows),
     "",

@@ -4,6 +4,7 @@ import path from "node:path";
 import { z } from "zod";
 import { nodeOutputSchema } from "../../src/commands/node/output-schema.ts";
 import { runCache } from "../../src/commands/serve/running-cache.ts";
+import type { ClusterSettings } from "../../src/config/cluster-settings.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 import type { MetricDescription } from "../../src/telemetry/metrics.ts";
@@ -30,14 +31,22 @@ function nodeOutputJsonSchema(): object {
   return z.toJSONSchema(nodeOutputSchema, { io: "output" });
 }
 
-/** Starts a cache for a moment: its gauges are registered by the parts that they measure. */
+/** A cluster of one: its parts measure themselves, whoever else there is. */
+const CLUSTER: ClusterSettings = {
+  listen: { host: "127.0.0.1", port: 0 },
+  advertise: new URL("http://127.0.0.1:5002"),
+  secret: "the secret of the reference",
+  members: [],
+};
+
+/** Starts a replica for a moment: its gauges are registered by the parts that they measure. */
 async function exportedMetrics(): Promise<readonly MetricDescription[]> {
   const directory = mkdtempSync(path.join(tmpdir(), "entrepot-reference-"));
   try {
     const anyPort = "127.0.0.1:0";
     const flags = { listen: anyPort, admin: anyPort, data: directory };
     const cache = await runCache(
-      loadSettings({ flags, env: {} }),
+      { ...loadSettings({ flags, env: {} }), cluster: CLUSTER },
       createLog({ format: "json", level: "silent" }),
     );
     await cache.close();

@@ -1,7 +1,7 @@
 import { Counters } from "../telemetry/counters.ts";
 
-/** Where the bytes of a blob came from. */
-export type SourceKind = "upstream" | "replica" | "store";
+/** What is beside the upstreams. */
+export type NearKind = "replica" | "store";
 
 /** What a replica counts of its cluster. */
 export class ClusterCounters {
@@ -11,12 +11,12 @@ export class ClusterCounters {
   readonly redirects = new Counters();
   readonly evictions = new Counters();
 
-  received(source: SourceKind, bytes: number): void {
+  received(source: NearKind, bytes: number): void {
     this.sourceBytes.add([source], bytes);
   }
 
   /** @param reason one of a few: the kind of a fault */
-  failed(source: SourceKind, reason: string): void {
+  failed(source: NearKind, reason: string): void {
     this.sourceFailures.add([source, reason]);
   }
 

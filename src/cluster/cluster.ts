@@ -10,6 +10,7 @@ import type { RepositoryName, UpstreamName } from "../oci/names.ts";
 import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
+import { CertificateWatch } from "./certificate-watch.ts";
 import { ClusterCounters } from "./cluster-counters.ts";
 import { ClusterLedger } from "./cluster-ledger.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
@@ -107,11 +108,17 @@ export class Cluster implements AsyncDisposable {
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
+    const { problems } = this;
+    if (settings.tls) {
+      this.#closing.use(new CertificateWatch(settings.tls.certificate, { problems }));
+    }
     this.#ledger = this.#openLedger(settings.database);
     this.#replicas = new ReplicaSources(() => this.#believed, {
       client: this.#client,
       health: this.#health,
       following: this.#following,
+      onReceived: (bytes) => this.counters.received("replica", bytes),
+      onFailed: (kind) => this.counters.failed("replica", kind),
     });
     if (settings.store && openStore) {
       const { problems, counters } = this;

@@ -4,6 +4,7 @@ import { version } from "../../version.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import { type Downloads, LocalDownloads } from "../../upstream/http1/downloads.ts";
 import type { BodyReader, GetResponse } from "../../upstream/http1/get.ts";
+import { HttpSyntaxError } from "../../upstream/http1/syntax-error.ts";
 import type { ClusterIdentity } from "../../config/cluster-settings.ts";
 import type { Member } from "../members/members.ts";
 import type { Failure, MemberProblemKind, PingResult } from "../members/member-health.ts";
@@ -114,6 +115,10 @@ export class ReplicaClient implements Disposable {
 export function failureOf(error: unknown): Failure {
   const reason = error instanceof Error ? error.message : String(error);
   if (error instanceof UnfitError) return { kind: error.kind, reason };
+  // Something else listens there: SSH, a database.
+  if (error instanceof HttpSyntaxError) {
+    return { kind: "foreign-member", reason: "what it answers is no HTTP" };
+  }
   const code = systemCode(error) ?? "";
   if (/CERT|ALTNAME|UNABLE_TO_/.test(code)) return { kind: "member-certificate", reason: code };
   return { kind: "silent-member", reason: isTimeout(error) ? "no answer in time" : code || reason };

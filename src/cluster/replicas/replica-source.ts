@@ -4,7 +4,7 @@ import { Fault } from "../../oci/fault.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { BodyReader, GetResponse } from "../../upstream/http1/get.ts";
 import { checkPartialContent } from "../../upstream/transport/content-range.ts";
-import type { MemberHealth } from "../members/member-health.ts";
+import type { Failure, MemberHealth } from "../members/member-health.ts";
 import type { Member } from "../members/members.ts";
 import type { Following } from "./following.ts";
 import { HEADERS, type Question, targetOf } from "./protocol.ts";
@@ -25,6 +25,10 @@ export interface Asking {
   readonly client: ReplicaClient;
   readonly health: MemberHealth;
   readonly following: Following;
+  /** Counts the bytes of blobs that came from another replica. */
+  readonly onReceived?: (bytes: number) => void;
+  /** Counts what went wrong with one. */
+  readonly onFailed?: (kind: Failure["kind"]) => void;
 }
 
 /** Another replica that has a blob, or downloads it. */
@@ -115,7 +119,10 @@ export class ReplicaSource implements Source {
         pull: async (controller) => {
           try {
             const next = await reader.read();
-            if (!next.done) return controller.enqueue(next.value);
+            if (!next.done) {
+              this.#asking.onReceived?.(next.value.byteLength);
+              return controller.enqueue(next.value);
+            }
             ended();
             controller.close();
           } catch (error) {
@@ -141,6 +148,7 @@ export class ReplicaSource implements Source {
   #failed(error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted || error instanceof Fault) return error;
     const failure = failureOf(error);
+    this.#asking.onFailed?.(failure.kind);
     this.#dead.add(this.#member.id);
     this.#asking.health.failed(this.#member, failure);
     return this.#refused(failure.reason);

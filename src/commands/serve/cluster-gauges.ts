@@ -12,7 +12,7 @@ export function measureCluster(
   measureStates(metrics, read);
   metrics.counters(
     "entrepot_source_bytes_total",
-    "Bytes of blobs that were received, by where they came from: upstream, replica or store.",
+    "Bytes of blobs that did not come from upstreams: from another replica, or the shared store.",
     ["source"],
     () => counters.sourceBytes,
   );
