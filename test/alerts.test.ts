@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { CLUSTER_PROBLEM_KINDS } from "../src/cluster/cluster-problems.ts";
 import { LOCAL_PROBLEM_KINDS } from "../src/telemetry/local-problems.ts";
 import { run } from "./harness/processes.ts";
 import { unpackedTests } from "./harness/real-components.ts";
@@ -35,10 +36,11 @@ const { groups } = rulesSchema.parse(Bun.YAML.parse(readFileSync(RULES, "utf8"))
 const rules = groups.flatMap((group) => group.rules);
 
 describe("the alerts of deploy/prometheus", () => {
-  test("are one for each problem of the machine", () => {
-    const expressions = LOCAL_PROBLEM_KINDS.map(
-      (kind) => `entrepot_local_problem{problem="${kind}"} == 1`,
-    );
+  test("are one for each problem of the machine and of the cluster", () => {
+    const expressions = [
+      ...LOCAL_PROBLEM_KINDS.map((kind) => `entrepot_local_problem{problem="${kind}"} == 1`),
+      ...CLUSTER_PROBLEM_KINDS.map((kind) => `entrepot_cluster_problem{problem="${kind}"} == 1`),
+    ];
     expect(rules.map(({ expr }) => expr)).toEqual(expressions);
   });
 
