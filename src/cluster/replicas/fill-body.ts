@@ -11,23 +11,42 @@ export function fillBody(
   size: number,
   ended: () => void,
 ): ReadableStream<Uint8Array> {
-  const gaveUp = Promise.withResolvers<undefined>();
-  const reader = follow(fill, {
+  const gaveUp = new AbortController();
+  const body = follow(fill, {
     first,
     size,
     end: size,
     endsWithFill: true,
     copiesChunks: true,
-    giveUp: () => gaveUp.resolve(undefined),
+    giveUp: () => gaveUp.abort(),
     ended,
-  }).getReader();
+  });
+  return endingEarly(body, gaveUp.signal);
+}
+
+/**
+ * The bytes of a body until a signal comes, which ends it without an error. Exported for its test.
+ *
+ * Each read is raced by hand: a promise that all reads are raced against would hold every chunk until it settles.
+ */
+export function endingEarly(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let endRead = (): void => {};
+  signal.addEventListener("abort", () => endRead(), { once: true });
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const chunk = await Promise.race([reader.read(), gaveUp.promise]);
-        if (chunk && !chunk.done) return controller.enqueue(chunk.value);
+        const chunk = await new Promise<Uint8Array | undefined>((resolve, reject) => {
+          endRead = () => resolve(undefined);
+          if (signal.aborted) return endRead();
+          reader.read().then(({ value }) => resolve(value), reject);
+        });
+        if (chunk) return controller.enqueue(chunk);
         controller.close();
-        if (!chunk) await reader.cancel();
+        if (signal.aborted) await reader.cancel();
       },
       cancel: (reason) => reader.cancel(reason),
     },
