@@ -14,6 +14,7 @@ import {
   measureSharedBase,
 } from "./cold/pulls.ts";
 import { measureFooter, measureRanges } from "./cold/ranges.ts";
+import { measureCluster } from "./cluster.ts";
 import { measureFill } from "./fill.ts";
 import { measureEvicting } from "./evicting.ts";
 import { GOALS } from "./goals.ts";
@@ -34,6 +35,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   hits: measureHits,
   tls: measureTls,
   herd: measureHerd,
+  cluster: measureCluster,
   "many-layers": measureManyLayers,
   "seven-layers": measureSevenLayers,
   "one-layer": measureOneLayer,

@@ -1,6 +1,7 @@
 import type { Goal } from "./results.ts";
 
 const herd = "cold herd, 20 at once";
+const replicas = "cold herd, 20 at each of 3 replicas";
 /** Bytes may be fetched once; what is more are the heads of responses. */
 const ONCE = 1.005;
 const [seven, gzipped, ranges, footer, second, fills] = [
@@ -64,6 +65,17 @@ export const GOALS: readonly Goal[] = [
   { workload: herd, figure: "last byte over direct", atMost: 1.1 },
   { workload: herd, figure: "last follower's first byte after, ms", atMost: 60 },
   { workload: herd, figure: "peak MB", atMost: 150 },
+  { workload: replicas, figure: "upstream bytes over unique", atMost: ONCE },
+  { workload: replicas, figure: "last byte s", against: "independent", atMost: 1 },
+  { workload: replicas, figure: "peak MB of a replica", atMost: 170 },
+  {
+    workload: "replica: 256 MiB hit, 4 at once",
+    figure: "GB/s",
+    against: "independent",
+    atLeast: 0.97,
+  },
+  { workload: "replica: 10 KiB hit", figure: "requests/s", against: "independent", atLeast: 0.97 },
+  { workload: "replica: start", figure: "first response ms", atMost: 250 },
   { workload: "40 layers, cold", figure: "seconds over direct", atMost: 0.8 },
   { workload: "40 layers, cold", figure: "peak MB", atMost: 150 },
   { workload: seven, figure: "seconds over direct", atMost: 0.65 },

@@ -58,11 +58,15 @@ export async function largeHits(
   { name, at, pid }: Running,
   workload: string,
   load: { readonly clients: number; readonly times: number },
+  system: string = name,
 ): Promise<void> {
   const { digest } = (await run.upstream.blobs()).large;
   const { each, seconds, cpuSeconds } = await download(at(`blobs/${digest}`), pid, load);
   const gigabytes = (each.length * 256 * MIB) / 1e9;
-  run.add(workload, name, { "GB/s": gigabytes / seconds, "CPU s per GB": cpuSeconds / gigabytes });
+  run.add(workload, system, {
+    "GB/s": gigabytes / seconds,
+    "CPU s per GB": cpuSeconds / gigabytes,
+  });
 }
 
 async function measureSmall(run: Run, system: Running): Promise<void> {
@@ -82,9 +86,10 @@ export async function smallHits(
   { name, at, pid }: Running,
   workload: string,
   { path, seconds }: { readonly path: string; readonly seconds: number },
+  system: string = name,
 ): Promise<void> {
   const load = await smallLoad(at(path), pid, seconds);
-  run.add(workload, name, {
+  run.add(workload, system, {
     "requests/s": load.requestsPerSecond,
     "p50 ms": load.p50,
     "p99 ms": load.p99,

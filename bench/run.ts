@@ -1,4 +1,6 @@
+import { writeFile } from "node:fs/promises";
 import type { Certificate } from "../test/harness/certificates.ts";
+import { freePort } from "../test/harness/free-port.ts";
 import type { TempDir } from "../test/harness/temp-dir.ts";
 import { loadAverage } from "./kernel.ts";
 import type { LinkShape } from "./link.ts";
@@ -76,10 +78,29 @@ export class Run {
     return this.#start("entrepot", upstream, storage);
   }
 
+  /** Starts Entrepot several times with empty storage: as one cluster, or as caches that do not know each other. */
+  async startReplicas(
+    upstream: string,
+    kind: "cluster" | "independent",
+    count: number,
+  ): Promise<readonly Running[]> {
+    const addresses = Array.from({ length: count }, () => `127.0.0.1:${freePort()}`);
+    const members = addresses.map((address) => `http://${address}`);
+    const secretFile = this.dir.file("cluster-secret");
+    await writeFile(secretFile, "the secret of the benchmark");
+    const replicas = addresses.map((listen) => {
+      this.#emptyStarts += 1;
+      const data = this.dir.file(`${kind}-${this.#emptyStarts}`);
+      const cluster = { listen, advertise: `http://${listen}`, secretFile, members };
+      return this.#start("entrepot", upstream, kind === "cluster" ? { data, cluster } : { data });
+    });
+    return Promise.all(replicas);
+  }
+
   async #start(
     name: SystemName,
     upstream: string,
-    storage: Pick<StartOptions, "data" | "maxSize" | "tls">,
+    storage: Pick<StartOptions, "data" | "maxSize" | "tls" | "cluster">,
   ): Promise<Running> {
     const blobs = await this.upstream.blobs();
     return start(name, { upstream, ...storage, scratch: this.dir, blobs });

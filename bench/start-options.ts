@@ -14,4 +14,6 @@ export interface StartOptions {
   readonly tls?: Certificate | undefined;
   /** Entrepot's `storage.maxSize` in bytes; its default if not given. */
   readonly maxSize?: number;
+  /** Entrepot's `cluster`. */
+  readonly cluster?: object;
 }

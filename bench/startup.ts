@@ -40,7 +40,7 @@ export async function measureStartup(run: Run): Promise<void> {
  * Measures one start. Waits for the cache's log line that it listens: polling would add to the
  * time, and compete with the cache for the CPU.
  */
-async function startOnce(
+export async function startOnce(
   command: readonly string[],
   path: string,
 ): Promise<Readonly<Record<string, number>>> {

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startDockerRegistry } from "../test/harness/docker-registry.ts";
 import { localUpstream } from "../test/harness/entrepot.ts";
@@ -48,14 +49,17 @@ const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
  * would use a CPU core of the measured machine.
  */
 async function entrepot(
-  { upstream, data, scratch, maxSize, tls }: StartOptions,
+  { upstream, data, scratch, maxSize, tls, cluster }: StartOptions,
   args: readonly string[] = [],
 ): Promise<Running> {
-  const [config, log] = [scratch.file("entrepot.yaml"), scratch.file("entrepot.log")];
+  // Several may run at once.
+  const name = basename(data);
+  const [config, log] = [scratch.file(`${name}.yaml`), scratch.file(`${name}.log`)];
   const settings = { ...localUpstream(upstream), tagTtl: "1h" };
   const storage = maxSize === undefined ? {} : { storage: { maxSize, minFree: 0 } };
   const identity = tls ? { tls: { certificate: tls.certificateFile, key: tls.keyFile } } : {};
-  const all = { ...storage, ...identity, upstreams: { "bench.test": settings } };
+  const joined = cluster === undefined ? {} : { cluster };
+  const all = { ...storage, ...identity, ...joined, upstreams: { "bench.test": settings } };
   await writeFile(config, JSON.stringify(all)); // JSON is valid YAML.
   const [address, admin] = [`127.0.0.1:${freePort()}`, `127.0.0.1:${freePort()}`];
   const flags = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
