@@ -17,6 +17,11 @@ async function problemsOf(replica: Entrepot): Promise<string[]> {
   return (status.cluster?.degraded ?? []).map(({ kind, subject }) => `${kind} ${subject}`).sort();
 }
 
+/** State, topic and subject of a row of the doctor. */
+function briefly(row: string): string {
+  return row.split(/ {2,}/).slice(0, 3).join(" ");
+}
+
 test("members with another secret, that are somebody else's, or not there: each is named, and the replica serves alone", async () => {
   await using dir = await tempDir("cluster-status");
   await using upstream = await startScriptedUpstream();
@@ -39,13 +44,14 @@ test("members with another secret, that are somebody else's, or not there: each 
   await using replicas = await startReplicas({
     url: upstream.url,
     count: 2,
+    knowEachOther: false,
     cluster: (number, members) =>
       number === 0
         ? { members: [...members, foreignUrl, databaseUrl, nobody] }
         : { secretFile: otherSecret },
   });
   const [replica] = replicas.all;
-  const [, other] = replicas.members;
+  const [own, other] = replicas.members;
   if (!replica) throw new Error("no replica was started");
   const expected = [
     `foreign-member ${foreignUrl}`,
@@ -72,11 +78,24 @@ test("members with another secret, that are somebody else's, or not there: each 
   const doctor = await command(replica, "doctor", "--offline");
   expect(doctor.code).toBe(1);
   const rows = doctor.stdout.split("\n").filter((line) => / {2}cluster {2}/.test(line));
-  expect(rows.map((row) => row.split(/ {2,}/).slice(0, 3).join(" ")).toSorted()).toEqual(
+  expect(rows.map(briefly).toSorted()).toEqual(
     [
       "note cluster members",
       ...[foreignUrl, databaseUrl, nobody, other].map((url) => `problem cluster ${url}`),
     ].toSorted(),
   );
   expect(await metric(replica, 'entrepot_cluster_problem{problem="wrong-secret"}')).toBe(1);
+
+  // Where it does not run, the doctor asks the members itself.
+  await replica.stop();
+  const alone = await command(replica, "doctor", "--offline");
+  expect(
+    alone.stdout
+      .split("\n")
+      .filter((line) => / {2}cluster {2}/.test(line))
+      .map(briefly),
+  ).toEqual([
+    `ok cluster ${own}`,
+    ...[other, foreignUrl, databaseUrl, nobody].map((url) => `problem cluster ${url}`),
+  ]);
 });

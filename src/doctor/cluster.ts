@@ -37,6 +37,23 @@ export function clusterFindings(cluster: z.infer<typeof clusterSchema>): Finding
   ];
 }
 
+/** A part of the cluster that was asked. */
+export interface Probed {
+  readonly subject: string;
+  readonly found: string;
+  /** Absent where it is well. */
+  readonly problem?: { readonly means: string; readonly advice: string };
+}
+
+export function probedFindings(probed: readonly Probed[]): Finding[] {
+  return probed.map(({ subject, found, problem }) => {
+    const report = reporter("cluster", subject);
+    return problem
+      ? report("problem", `${found}: ${problem.means}`, problem.advice)
+      : report("ok", found);
+  });
+}
+
 /** Checks the certificate that this replica shows to the others. */
 export function clusterCertificateFindings(
   { cluster }: Pick<Settings, "cluster">,

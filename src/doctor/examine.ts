@@ -3,7 +3,7 @@ import { openRegistryTransport } from "../upstream/registry-transport.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
 import { certificateFindings } from "./certificate.ts";
-import { clusterCertificateFindings } from "./cluster.ts";
+import { clusterCertificateFindings, type Probed, probedFindings } from "./cluster.ts";
 import { diskFindings } from "./disk.ts";
 import { diskSpeedFindings } from "./disk-speed.ts";
 import type { Finding } from "./finding.ts";
@@ -20,6 +20,8 @@ export interface ExamineOptions {
   readonly images?: ReadonlyMap<string, string>;
   /** Skips all checks that contact registries. */
   readonly isOffline?: boolean;
+  /** Asks the parts of the cluster; needed only where no replica runs that knows what is wrong with them. */
+  readonly probeCluster?: () => Promise<readonly Probed[]>;
   /** Called with the registries whose checks are still running, whenever that list changes. */
   readonly onPending?: (names: readonly string[]) => void;
 }
@@ -30,8 +32,9 @@ export interface ExamineOptions {
  */
 export async function examine(
   settings: Settings,
-  { machine = thisMachine, images = new Map(), isOffline = false, onPending }: ExamineOptions = {},
+  options: ExamineOptions = {},
 ): Promise<Finding[]> {
+  const { machine = thisMachine, images = new Map(), isOffline = false, onPending } = options;
   const samples = new Map<string, Sample>();
   for (const name of settings.upstreams.keys()) {
     const sample = sampleOf(name, images.get(name));
@@ -45,7 +48,8 @@ export async function examine(
     ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),
     ...(await diskSpeedFindings(settings.dataDirectory)),
     ...limitFindings(settings.dataDirectory, machine),
-    ...(await runningProblems(settings)),
+    ...((await runningProblems(settings)) ??
+      probedFindings((await options.probeCluster?.()) ?? [])),
   ];
   if (isOffline) return local;
   const transport = openRegistryTransport();

@@ -12,11 +12,11 @@ const statusSchema = z.object({
   cluster: clusterSchema.optional(),
 });
 
-/** What a running cache knows of its machine and of its cluster; empty if no cache runs. */
+/** What a running cache knows of its machine and of its cluster; undefined if no cache runs. */
 export async function runningProblems({
   admin,
   adminToken,
-}: Pick<Settings, "admin" | "adminToken">): Promise<Finding[]> {
+}: Pick<Settings, "admin" | "adminToken">): Promise<Finding[] | undefined> {
   const url = urlOf({ host: dialableHost(admin.host), port: admin.port }, "http");
   const headers = adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` };
   const signal = AbortSignal.timeout(TIMEOUT_MS);
@@ -25,10 +25,10 @@ export async function runningProblems({
     const response = await fetch(`${url}/api/v1/status`, { headers, signal, redirect: "manual" });
     status = await response.json();
   } catch {
-    return [];
+    return undefined;
   }
   const running = statusSchema.safeParse(status).data;
-  if (!running) return [];
+  if (!running) return undefined;
   const advice = "see docs/how-to/troubleshoot.md, “Problems of the cache's machine”";
   return [
     ...running.machine.problems.map(({ kind, text }) =>

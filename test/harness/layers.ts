@@ -164,6 +164,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "open-retention.ts",
       "retention-reporter.ts",
     ],
+    above: ["cluster.ts", "cluster-ledger.ts", "probe.ts"],
   },
   server: {
     folders: {

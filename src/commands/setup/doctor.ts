@@ -67,6 +67,11 @@ async function run(options: DoctorOptions): Promise<number> {
     const findings = await examine(settings, {
       images,
       isOffline: options.offline === true,
+      probeCluster: async () => {
+        const { cluster } = settings;
+        if (!cluster) return [];
+        return (await import("../../cluster/probe.ts")).probeCluster(cluster);
+      },
       onPending: (names) => progress.show(names),
     });
     progress.end();
