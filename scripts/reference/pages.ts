@@ -37,6 +37,14 @@ const CLUSTER: ClusterSettings = {
   advertise: new URL("http://127.0.0.1:5002"),
   secret: "the secret of the reference",
   members: [],
+  database: {
+    host: "127.0.0.1",
+    port: 1,
+    user: "entrepot",
+    password: "",
+    database: "entrepot",
+    tls: "none",
+  },
 };
 
 /** Starts a replica for a moment: its gauges are registered by the parts that they measure. */

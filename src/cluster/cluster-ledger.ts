@@ -23,15 +23,21 @@ export interface ClusterLedgerOptions {
   readonly version: string;
 }
 
-const PROBLEMS: Readonly<Record<LedgerAbsence, ClusterProblemKind>> = {
+/** What it is for a cluster that its ledger is not used. */
+export const LEDGER_PROBLEMS: Readonly<Record<LedgerAbsence, ClusterProblemKind>> = {
   silent: "ledger-away",
   refused: "ledger-refused",
   newer: "ledger-newer",
   "taken-id": "duplicate-id",
 };
 
-/** A problem is shown for five minutes after it was noticed: one that lasts is noticed again, in milliseconds. */
+/** What happens is shown for five minutes: where it lasts, it is noticed again, in milliseconds. */
 const NOTICE_MS = 60_000;
+
+/** The host and the name of the database, without credentials. */
+export function ledgerName({ host, port, database }: DatabaseSettings): string {
+  return `${host}:${port}/${database}`;
+}
 
 /** The ledger of a cluster, and what this replica does with it. */
 export class ClusterLedger implements AsyncDisposable {
@@ -39,14 +45,13 @@ export class ClusterLedger implements AsyncDisposable {
   readonly facts: ReplicaFacts;
   readonly #ledger: PostgresLedger;
   readonly #options: ClusterLedgerOptions;
-  /** The host and the name of the database. */
   readonly #name: string;
   readonly #timer = setInterval(() => this.#notice(), NOTICE_MS).unref();
 
   constructor(options: ClusterLedgerOptions) {
     const { settings, secret, self, configured, health, log, version } = options;
     this.#options = options;
-    this.#name = `${settings.host}:${settings.port}/${settings.database}`;
+    this.#name = ledgerName(settings);
     this.members = new HeardMembers({
       self,
       configured,
@@ -96,8 +101,8 @@ export class ClusterLedger implements AsyncDisposable {
     const { problems, log } = this.#options;
     const absence = state.state === "away" ? state.absence : undefined;
     // Object.keys returns strings, whatever the type of the object's keys.
-    for (const other of Object.keys(PROBLEMS) as LedgerAbsence[]) {
-      if (other !== absence) problems.over(PROBLEMS[other], this.#subjectOf(other));
+    for (const other of Object.keys(LEDGER_PROBLEMS) as LedgerAbsence[]) {
+      if (other !== absence) problems.over(LEDGER_PROBLEMS[other], this.#subjectOf(other));
     }
     if (state.state === "up") log.info({ ledger: this.#name }, "the ledger is up");
     else this.#notice(state);
@@ -106,7 +111,7 @@ export class ClusterLedger implements AsyncDisposable {
   #notice(state: LedgerState = this.#ledger.state): void {
     if (state.state === "up") return;
     const { absence, reason } = state;
-    this.#options.problems.notice(PROBLEMS[absence], this.#subjectOf(absence), reason);
+    this.#options.problems.notice(LEDGER_PROBLEMS[absence], this.#subjectOf(absence), reason);
   }
 
   #subjectOf(absence: LedgerAbsence): string {

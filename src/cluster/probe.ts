@@ -3,10 +3,12 @@ import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
 import { ByteBudget } from "../process/byte-budget.ts";
+import { LEDGER_PROBLEMS, ledgerName } from "./cluster-ledger.ts";
 import { type ClusterProblem, clusterProblem } from "./cluster-problems.ts";
 import { memberAt } from "./members/configured-members.ts";
 import type { Member } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
+import { probeLedger } from "./postgres/probe-ledger.ts";
 import { ReplicaClient } from "./replicas/replica-client.ts";
 import { Signatures } from "./replicas/signature.ts";
 
@@ -28,8 +30,21 @@ export interface Probed {
 }
 
 /** Asks all parts of a cluster that are configured. */
-export function probeCluster(settings: ClusterSettings): Promise<readonly Probed[]> {
-  return probeMembers(settings);
+export async function probeCluster(settings: ClusterSettings): Promise<readonly Probed[]> {
+  const parts = await Promise.all([probeMembers(settings), probeDatabase(settings)]);
+  return parts.flat();
+}
+
+async function probeDatabase({ database }: ClusterSettings): Promise<readonly Probed[]> {
+  if (!database) return [];
+  const subject = ledgerName(database);
+  const probed = await probeLedger(database, TIMEOUT_MS);
+  if ("absence" in probed) {
+    const problem = clusterProblem(LEDGER_PROBLEMS[probed.absence], subject, probed.reason);
+    return [{ subject, found: problem.found, problem }];
+  }
+  const tables = probed.version === 0 ? "without tables yet" : `schema version ${probed.version}`;
+  return [{ subject, found: `answers, ${tables}` }];
 }
 
 /** Asks each other member whether it answers this replica. */

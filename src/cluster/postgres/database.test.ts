@@ -9,6 +9,7 @@ import { failureOf } from "../../../test/harness/waiting.ts";
 import { describeDatabaseError } from "./database-error.ts";
 import { migrateLedger, SCHEMA_VERSION } from "./migrations.ts";
 import { type Database, openDatabase } from "./pool.ts";
+import { probeLedger } from "./probe-ledger.ts";
 import type { LedgerTables } from "./tables.ts";
 import { tidyDaily } from "./tidying.ts";
 
@@ -111,6 +112,21 @@ describe("the schema", () => {
       `its schema has version ${SCHEMA_VERSION + 2}, and this version supports versions up to ${SCHEMA_VERSION + 1}: run the newer version here too`,
     );
   });
+});
+
+realTest("a database is looked at without changing it, and says why it is no ledger", async () => {
+  const url = await postgres.database();
+  const probed = (settings = databaseSettings(url)) => probeLedger(settings, 2000);
+  expect(await probed()).toEqual({ version: 0 });
+  await using database = open(url);
+  await migrateLedger(database.db);
+  expect(await probed()).toEqual({ version: SCHEMA_VERSION });
+  await postgres.query(`update entrepot.schema_version set version = ${SCHEMA_VERSION + 2}`, url);
+  expect(await probed()).toMatchObject({ absence: "newer" });
+  const settings = databaseSettings(url);
+  expect(await probed({ ...settings, password: "another" })).toMatchObject({ absence: "refused" });
+  expect(await probed({ ...settings, database: "nowhere" })).toMatchObject({ absence: "refused" });
+  expect(await probed({ ...settings, port: 1 })).toMatchObject({ absence: "silent" });
 });
 
 realTest("what is old is removed from the ledger once a day, by one replica", async () => {

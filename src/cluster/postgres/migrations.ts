@@ -51,8 +51,13 @@ export async function migrateLedger(db: Kysely<LedgerTables>): Promise<void> {
   });
 }
 
-/** @returns 0 if there is none */
-async function foundVersion(db: Kysely<LedgerTables>): Promise<number> {
+/**
+ * The version of the schema that is there.
+ *
+ * @returns 0 if there is none
+ * @throws NewerLedgerError
+ */
+export async function foundVersion(db: Kysely<LedgerTables>): Promise<number> {
   // Not `to_regclass`, which may not see yet what another connection has committed.
   const { rows } = await sql`
     select from pg_tables where schemaname = ${SCHEMA} and tablename = 'schema_version'

@@ -193,13 +193,15 @@ export class Presence {
   }
 }
 
-function absenceOf(error: unknown): LedgerAbsence {
+/** What an error says of the ledger. */
+export function absenceOf(error: unknown): LedgerAbsence {
   if (error instanceof TakenIdError) return "taken-id";
   if (error instanceof NewerLedgerError) return "newer";
   return isDenied(error) ? "refused" : "silent";
 }
 
-function reasonOf(error: unknown): string {
+/** The same for people. */
+export function reasonOf(error: unknown): string {
   const isOurs = error instanceof TakenIdError || error instanceof NewerLedgerError;
   return isOurs ? error.message : describeDatabaseError(error);
 }
