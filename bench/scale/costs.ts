@@ -1,6 +1,6 @@
 /**
  * What things cost, measured: where and how is beside each figure. CPU is in seconds; of the ledger it is
- * that of the processes of a PostgreSQL 15.18.
+ * that of the server's processes (`bun bench/scale/ledger-costs.ts`, PostgreSQL 15.18).
  */
 export const CPU = {
   /** docs/explanation/performance.md: 256 MiB hits, 4 clients. */
@@ -14,24 +14,24 @@ export const CPU = {
 } as const;
 
 export const LEDGER_CPU = {
-  heartbeat: 80e-6,
+  heartbeat: 75e-6,
   /** For each living member that its answer lists. */
-  heartbeatPerMember: 0.54e-6,
-  tagQuestion: 43e-6,
-  placeQuestion: 43e-6,
-  tagTold: 290e-6,
+  heartbeatPerMember: 2.8e-6,
+  tagQuestion: 44e-6,
+  placeQuestion: 44e-6,
+  tagTold: 420e-6,
   /** For each connection that listens, of a tag that has moved: all hear of it. */
-  notifyPerListener: 20e-6,
+  notifyPerListener: 25e-6,
+  /** Of 1,000 in one statement over 100,000 blobs, with no more than the tables and statements of the ledger. */
   useTold: 4.2e-6,
   objectPut: 82e-6,
   look: 35e-6,
-  probe: 15e-6,
 } as const;
 
 /** How often a replica does what does not depend on pulls, in seconds. */
-export const LEDGER_INTERVALS = { heartbeat: 1, look: 30, probe: 5 } as const;
+export const LEDGER_INTERVALS = { heartbeat: 1, look: 30 } as const;
 
-/** Connections of a replica to the ledger: its pool, and the one that listens. */
+/** Connections of a replica to the ledger: two that ask, two that tell, and one that hears. */
 export const LEDGER_CONNECTIONS = 5;
 /** What PostgreSQL takes without a word in its configuration is 100; with some memory, this many. */
 export const MOST_CONNECTIONS = 1000;

@@ -76,19 +76,14 @@ function ledgerLoad(
 ): LedgerLoad {
   if (replicas === 1) return NO_LEDGER;
   const each = (interval: number): number => replicas / interval;
-  const [beats, looks, probes] = [
-    each(LEDGER_INTERVALS.heartbeat),
-    each(LEDGER_INTERVALS.look),
-    each(LEDGER_INTERVALS.probe),
-  ];
+  const [beats, looks] = [each(LEDGER_INTERVALS.heartbeat), each(LEDGER_INTERVALS.look)];
   const batches = hasStore ? looks : 0;
   const uses = per(traffic.usesTold);
   const { tagQuestions, placeQuestions, tagsTold, tagsMoved, storePuts } = traffic;
   const asked = per(tagQuestions + placeQuestions);
   const idleLedgerCores =
     beats * (LEDGER_CPU.heartbeat + replicas * LEDGER_CPU.heartbeatPerMember) +
-    looks * LEDGER_CPU.look +
-    probes * LEDGER_CPU.probe;
+    looks * LEDGER_CPU.look;
   const ledgerCores =
     idleLedgerCores +
     per(tagQuestions) * LEDGER_CPU.tagQuestion +
@@ -98,7 +93,7 @@ function ledgerLoad(
     per(storePuts) * LEDGER_CPU.objectPut +
     uses * LEDGER_CPU.useTold;
   return {
-    ledgerStatements: beats + looks + probes + batches + asked + per(tagsTold + storePuts),
+    ledgerStatements: beats + looks + batches + asked + per(tagsTold + storePuts),
     ledgerRows: beats * replicas + uses,
     ledgerCores,
     idleLedgerCores,
