@@ -163,8 +163,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "open-shared-store.ts",
       "open-retention.ts",
       "retention-reporter.ts",
+      "probe.ts",
     ],
-    above: ["cluster.ts", "cluster-ledger.ts", "probe.ts"],
   },
   server: {
     folders: {
