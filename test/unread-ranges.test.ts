@@ -13,14 +13,17 @@ test("a range ahead of its fill that gets 304 opens no upstream connection", asy
   });
   const blob = randomContent(60 * MIB, 8);
   upstream.addBlob("app", blob);
-  upstream.respond(({ headers }) => (headers.has("range") ? undefined : faults.stallAfter(MIB)));
+  upstream.respond(() => faults.stallAfter(MIB));
   const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
   const full = await cache.get(path);
   const headers = { range: `bytes=${40 * MIB}-`, "if-none-match": `"${blob.digest}"` };
   for (let count = 0; count < 3; count += 1) {
     expect((await cache.get(path, { headers })).status).toBe(304);
   }
-  expect(upstream.requests().length).toBe(1);
+  // The download itself may go on over another connection meanwhile.
+  const ranges = upstream.requests().map(({ headers: sent }) => sent.get("range") ?? "bytes=0-");
+  expect(ranges.filter((range) => Number(range.slice(6).split("-")[0]) > 20 * MIB)).toEqual([]);
   await full.body?.cancel();
+  upstream.respond();
   upstream.release();
 });
