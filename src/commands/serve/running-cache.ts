@@ -26,7 +26,6 @@ import { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
-import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
 import { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
@@ -35,7 +34,7 @@ import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./mach
 import { openCluster } from "./cluster-parts.ts";
 import { Emitter } from "./emitter.ts";
 import { LimitsWatch } from "./limits-watch.ts";
-import type { Reload } from "./live-settings.ts";
+import { FIXED, type LiveConfiguration } from "./live-configuration.ts";
 import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
@@ -53,18 +52,6 @@ const WORKERS_HELP =
   "Threads that accept connections of nodes, besides the main thread; 0 if that one does.";
 /** How long what clients did not wait for may take after that. */
 const WRITE_GRACE_MS = 1000;
-
-/** How the settings of a running cache change. */
-export interface LiveConfiguration {
-  /** The current credentials of an upstream. */
-  readonly reread?: RegistryTransportOptions["reread"];
-  /** Reads all files again, and says what came of it. */
-  readonly reload: () => Reload;
-}
-
-const FIXED: LiveConfiguration = {
-  reload: () => ({ changes: [], needsRestart: [], problems: [] }),
-};
 
 export interface RunningCache {
   readonly listening: Listening;

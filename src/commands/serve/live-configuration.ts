@@ -1,0 +1,15 @@
+import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
+import type { Reload } from "./live-settings.ts";
+
+/** How the settings of a running cache change. */
+export interface LiveConfiguration {
+  /** The current credentials of an upstream. */
+  readonly reread?: RegistryTransportOptions["reread"];
+  /** Reads all files again, and says what came of it. */
+  readonly reload: () => Reload;
+}
+
+/** Settings that never change. */
+export const FIXED: LiveConfiguration = {
+  reload: () => ({ changes: [], needsRestart: [], problems: [] }),
+};
