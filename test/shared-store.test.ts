@@ -7,6 +7,7 @@ import {
 } from "../src/cluster/clustertest/shared-store-conformance.ts";
 import { FileAccessKeys } from "../src/cluster/s3/access-keys.ts";
 import { Bucket } from "../src/cluster/s3/bucket.ts";
+import { probeSharedStore } from "../src/cluster/probe-store.ts";
 import { S3Store } from "../src/cluster/s3/s3-store.ts";
 import type { SharedStoreProblem } from "../src/cluster/shared-store/shared-store-error.ts";
 import { SharedStoreError } from "../src/cluster/shared-store/shared-store-error.ts";
@@ -154,4 +155,20 @@ cephTest("over TLS, a file is streamed and what it has is read", async (at) => {
   const untrusting = new S3Store(options);
   closing.defer(() => untrusting.close());
   expect(await problemOf(untrusting.size(blob.digest))).toMatchObject({ kind: "unreachable" });
+});
+
+cephTest("the doctor reads from a bucket, writes to it and leaves nothing there", async (at) => {
+  const started = await ceph(at);
+  const name = await newBucket(started);
+  const settings = (path: string) => ({
+    url: new URL(path, started.url),
+    isPathStyle: true,
+    region: "us-east-1",
+    keys: { kind: "files", ...started.keyFiles } as const,
+  });
+  expect(await probeSharedStore(settings(`${name}/prefix`))).toEqual({ kind: "ok" });
+  expect(await Array.fromAsync(storeAt(started, `${name}/prefix`).list())).toEqual([]);
+  expect(await probeSharedStore(settings("nowhere"))).toMatchObject({ kind: "store-missing" });
+  const nobody = { ...settings(name), url: new URL("http://127.0.0.1:1/bucket") };
+  expect(await probeSharedStore(nobody)).toMatchObject({ kind: "store-away" });
 });

@@ -45,6 +45,12 @@ const CLUSTER: ClusterSettings = {
     database: "entrepot",
     tls: "none",
   },
+  store: {
+    url: new URL("http://127.0.0.1:1/bucket"),
+    isPathStyle: true,
+    region: "us-east-1",
+    keys: { kind: "files", accessKeyFile: "/dev/null", secretKeyFile: "/dev/null" },
+  },
 };
 
 /** Starts a replica for a moment: its gauges are registered by the parts that they measure. */

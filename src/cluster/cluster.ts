@@ -108,7 +108,7 @@ export class Cluster implements AsyncDisposable {
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
-    const { problems } = this;
+    const { problems, counters } = this;
     if (settings.tls) {
       this.#closing.use(new CertificateWatch(settings.tls.certificate, { problems }));
     }
@@ -117,11 +117,10 @@ export class Cluster implements AsyncDisposable {
       client: this.#client,
       health: this.#health,
       following: this.#following,
-      onReceived: (bytes) => this.counters.received("replica", bytes),
-      onFailed: (kind) => this.counters.failed("replica", kind),
+      onReceived: (bytes) => counters.received("replica", bytes),
+      onFailed: (kind) => counters.failed("replica", kind),
     });
     if (settings.store && openStore) {
-      const { problems, counters } = this;
       const parts = { log, problems, counters, transport: { budget, ...transport } };
       this.#store = this.#closing.use(openStore({ settings: settings.store, ...parts }));
     }

@@ -53,13 +53,18 @@ export interface OpenSharedStore extends Disposable {
 export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
   const { settings, problems, counters, log } = options;
   const closing = new DisposableStack();
-  const store = s3StoreOf(options);
+  const store = s3StoreOf(settings, options.transport);
   closing.defer(() => store.close());
-  const subject = settings.url.href.replace(/\/+$/, "");
+  const subject = sharedStoreName(settings);
   const health = new SharedStoreHealth({
     failed(operation, error) {
       counters.failed("store", error.problem.kind);
-      problems.notice(problemKindOf(operation, error.problem), subject, error.detail);
+      const kind = problemKindOf(operation, error.problem);
+      // It may be another one than before.
+      for (const other of operation === "read" ? READ_PROBLEMS : WRITE_PROBLEMS) {
+        if (other !== kind) problems.over(other, subject);
+      }
+      problems.notice(kind, subject, error.detail);
     },
     recovered(operation) {
       const kinds = operation === "read" ? READ_PROBLEMS : WRITE_PROBLEMS;
@@ -146,6 +151,11 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
   };
 }
 
+/** The bucket's URL with the prefix. */
+export function sharedStoreName({ url }: SharedStoreSettings): string {
+  return url.href.replace(/\/+$/, "");
+}
+
 /** Asks for something that every usable store answers, and that tells whether the bucket is there. */
 async function lookAt(store: SharedStore, health: SharedStoreHealth): Promise<void> {
   try {
@@ -157,11 +167,16 @@ async function lookAt(store: SharedStore, health: SharedStoreHealth): Promise<vo
   }
 }
 
-function s3StoreOf({ settings, transport }: SharedStoreOptions): S3Store {
+/** The object store, of which nothing is known yet. */
+export function s3StoreOf(
+  settings: SharedStoreSettings,
+  transport?: S3StoreOptions["transport"],
+): S3Store {
   const { region, ca, proxy } = settings;
   const bucket = new Bucket(settings);
   const keys = keysOf(bucket.name, settings.keys, { ca, proxy });
-  return new S3Store({ bucket, region, keys, ca, proxy, transport, limits: SHARED_STORE_LIMITS });
+  const limits = SHARED_STORE_LIMITS;
+  return new S3Store({ bucket, region, keys, ca, proxy, limits, ...(transport && { transport }) });
 }
 
 function keysOf(
@@ -177,7 +192,8 @@ function keysOf(
 const READ_PROBLEMS = ["store-away", "store-missing", "store-refused"] as const;
 const WRITE_PROBLEMS = ["store-read-only", "store-full"] as const;
 
-function problemKindOf(
+/** What a failed request says of the store. */
+export function problemKindOf(
   operation: "read" | "write",
   { kind }: SharedStoreProblem,
 ): ClusterProblemKind {

@@ -8,6 +8,8 @@ import { type ClusterProblem, clusterProblem } from "./cluster-problems.ts";
 import { memberAt } from "./members/configured-members.ts";
 import type { Member } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
+import { sharedStoreName } from "./open-shared-store.ts";
+import { probeSharedStore } from "./probe-store.ts";
 import { probeLedger } from "./postgres/probe-ledger.ts";
 import { ReplicaClient } from "./replicas/replica-client.ts";
 import { Signatures } from "./replicas/signature.ts";
@@ -31,7 +33,11 @@ export interface Probed {
 
 /** Asks all parts of a cluster that are configured. */
 export async function probeCluster(settings: ClusterSettings): Promise<readonly Probed[]> {
-  const parts = await Promise.all([probeMembers(settings), probeDatabase(settings)]);
+  const parts = await Promise.all([
+    probeMembers(settings),
+    probeDatabase(settings),
+    probeStore(settings),
+  ]);
   return parts.flat();
 }
 
@@ -45,6 +51,15 @@ async function probeDatabase({ database }: ClusterSettings): Promise<readonly Pr
   }
   const tables = probed.version === 0 ? "without tables yet" : `schema version ${probed.version}`;
   return [{ subject, found: `answers, ${tables}` }];
+}
+
+async function probeStore({ store }: ClusterSettings): Promise<readonly Probed[]> {
+  if (!store) return [];
+  const subject = sharedStoreName(store);
+  const probed = await probeSharedStore(store);
+  if (probed.kind === "ok") return [{ subject, found: "answers, and can be written to" }];
+  const problem = clusterProblem(probed.kind, subject, probed.reason);
+  return [{ subject, found: problem.found, problem }];
 }
 
 /** Asks each other member whether it answers this replica. */

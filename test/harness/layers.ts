@@ -164,6 +164,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "open-retention.ts",
       "retention-reporter.ts",
       "probe.ts",
+      "probe-store.ts",
     ],
   },
   server: {
