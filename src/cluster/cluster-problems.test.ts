@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { until } from "../../test/harness/waiting.ts";
 import { createLog } from "../telemetry/log.ts";
-import { ClusterProblems } from "./cluster-problems.ts";
+import { clusterProblem, ClusterProblems } from "./cluster-problems.ts";
 
 const MEMBER = "http://10.0.0.8:5002";
 
@@ -47,4 +47,11 @@ test("what has happened is over after a while, a state when it ends", async () =
   expect(problems.current.map(({ kind }) => kind)).toEqual(["store-away"]);
   problems.over("store-away", "s3.test");
   expect(problems.current).toEqual([]);
+});
+
+test("what others answer stays on its line, is not endless and is said once", () => {
+  const found = (detail: string): string => clusterProblem("store-away", "s3.test", detail).found;
+  expect(found("it does not answer")).toBe("s3.test does not answer");
+  expect(found("a\nProblems:\u001b[2J")).toBe("s3.test does not answer (a\\u000aProblems:\\u001b[2J)");
+  expect(found("x".repeat(10_000)).length).toBeLessThan(400);
 });

@@ -189,7 +189,9 @@ export function clusterProblem(
   detail: string,
 ): ClusterProblem {
   const { what, means, advice } = DESCRIPTIONS[kind];
-  const found = `${printable(subject)} ${what} (${printable(detail.slice(0, MAX_DETAIL))})`;
+  // Some can say no more than that.
+  const met = detail === `it ${what}` ? "" : ` (${printable(detail.slice(0, MAX_DETAIL))})`;
+  const found = `${printable(subject)} ${what}${met}`;
   const text = `${found}: ${means}. ${advice[0]?.toUpperCase()}${advice.slice(1)}`;
   return { kind, subject, found, means, advice, text };
 }
