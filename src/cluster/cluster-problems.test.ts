@@ -52,6 +52,8 @@ test("what has happened is over after a while, a state when it ends", async () =
 test("what others answer stays on its line, is not endless and is said once", () => {
   const found = (detail: string): string => clusterProblem("store-away", "s3.test", detail).found;
   expect(found("it does not answer")).toBe("s3.test does not answer");
-  expect(found("a\nProblems:\u001b[2J")).toBe("s3.test does not answer (a\\u000aProblems:\\u001b[2J)");
+  expect(found("a\nProblems:\u001b[2J")).toBe(
+    "s3.test does not answer (a\\u000aProblems:\\u001b[2J)",
+  );
   expect(found("x".repeat(10_000)).length).toBeLessThan(400);
 });
