@@ -26,6 +26,7 @@ import { RepositoryAccess } from "./lookup/repository-access.ts";
 import { WriteBehind } from "./write-behind.ts";
 import { Patience } from "./lookup/patience.ts";
 import { TagChecks } from "./lookup/tag-checks.ts";
+import type { ManifestNews } from "./lookup/manifest-news.ts";
 import type { TagNews } from "./lookup/tag-news.ts";
 import type { Upstream } from "./upstream.ts";
 import { TagRecords } from "./lookup/tag-records.ts";
@@ -53,8 +54,9 @@ export interface CacheOptions {
   readonly times?: DiskTimes;
   /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
   readonly memory?: Pick<MemoryPlan, "manifests" | "lists" | "downloads">;
-  /** What other replicas know of tags; absent if there are none. */
+  /** What other replicas know of tags, and hear of manifests; absent if there are none. */
   readonly tagNews?: TagNews | undefined;
+  readonly manifestNews?: ManifestNews | undefined;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -102,6 +104,7 @@ export class Cache {
     near = NO_NEAR_SOURCES,
     tagNews,
     onFetched = () => {},
+    manifestNews,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -156,6 +159,7 @@ export class Cache {
       now,
       near,
       onFetched,
+      news: manifestNews,
       memory: memory?.manifests,
       recordAccess,
       quarantine,

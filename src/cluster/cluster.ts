@@ -255,11 +255,16 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  /** Blobs are read from the store first. A replica says of a manifest also where it may be seen. */
+  /**
+   * Blobs are read from the store first. A replica says of a manifest also where it may be seen; of one in the
+   * store, the ledger may know it.
+   */
   #near(replicas: NearSources): NearSources {
     if (!this.#store) return replicas;
     const { near } = this.#store;
-    const [blobs, manifests] = [allOf([near, replicas]), allOf([replicas, near])];
+    const places = this.#ledger?.facts.manifests;
+    const vouched = places?.vouchedFor(near) ?? near;
+    const [blobs, manifests] = [allOf([near, replicas]), allOf([replicas, vouched])];
     return {
       of: (place, digest, size) => blobs.of(place, digest, size),
       manifest: (place, digest) => manifests.manifest(place, digest),

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { contentOf, type SmallContent } from "./content.ts";
 import { tempDir } from "./temp-dir.ts";
+import { type NearSources, NO_NEAR_SOURCES } from "../../src/cache/fetch/near-sources.ts";
 import { Cache } from "../../src/cache/cache.ts";
 import { openStorage } from "../../src/cache/retention/storage.ts";
 import type { Upstream } from "../../src/cache/upstream.ts";
@@ -46,6 +47,8 @@ const UNREPORTED = {
 };
 
 export interface ReplicasOptions {
+  /** What is near all replicas. */
+  readonly near?: NearSources;
   readonly settings?: Partial<Omit<UpstreamSettings, "url" | "name">>;
 }
 
@@ -153,7 +156,7 @@ export async function replicas(options: ReplicasOptions = {}) {
   };
 }
 
-interface ReplicaOptions extends Pick<ReplicasOptions, "settings"> {
+interface ReplicaOptions extends Pick<ReplicasOptions, "settings" | "near"> {
   readonly clock: { readonly now: number };
   readonly shared: SharedMemory;
   readonly port: number;
@@ -162,7 +165,7 @@ interface ReplicaOptions extends Pick<ReplicasOptions, "settings"> {
 
 async function replica(
   id: string,
-  { clock, shared, port, path, settings: changed }: ReplicaOptions,
+  { clock, shared, port, path, settings: changed, near = NO_NEAR_SOURCES }: ReplicaOptions,
 ) {
   const now = (): number => clock.now;
   const ledger = new MemoryLedger(shared, id);
@@ -188,6 +191,8 @@ async function replica(
     sidecars: storage.sidecars,
     now,
     tagNews: facts.tagNews,
+    manifestNews: facts.manifests,
+    near: facts.manifests.vouchedFor(near),
     observer: {
       fillEnded: () => {},
       manifestNotStored: () => {},

@@ -12,6 +12,7 @@ import type { NearManifest, NearSources } from "../fetch/near-sources.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import type { WriteBehind } from "../write-behind.ts";
+import type { ManifestNews } from "./manifest-news.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 
@@ -31,6 +32,8 @@ export interface ManifestStoreOptions {
   readonly near: NearSources;
   /** Called with a manifest that an upstream has sent, once it is stored. */
   readonly onFetched: (blob: Pick<StoredBlob, "digest" | "size">) => void;
+  /** Absent if there are no other replicas. */
+  readonly news?: ManifestNews | undefined;
   /** For manifests in memory, in bytes. */
   readonly memory?: number | undefined;
   /** Called with the digest of every manifest that was served from the store. */
@@ -148,8 +151,13 @@ export class ManifestStore {
     repo: RepositoryRef,
     reference: Tag | Digest,
   ): Promise<Fetched> {
+    const { access, news, now } = this.#options;
+    const askedAt = now();
     const fetched = await registry.getManifest(repo.repository, reference);
-    await this.#options.access.answered(repo);
+    await access.answered(repo);
+    const { digest, bytes, manifest } = fetched;
+    const given = { digest, size: bytes.byteLength, mediaType: manifest.mediaType };
+    news?.given(repo, given, Math.max(0, now() - askedAt));
     return fetched;
   }
 

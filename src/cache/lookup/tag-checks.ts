@@ -108,7 +108,8 @@ export class TagChecks {
     record?: TagRecord,
   ): Promise<ResolvedTag | undefined> {
     const { news } = this.#options;
-    if (!news) return undefined;
+    // Where nothing stays fresh, what others found is of no use.
+    if (!news || freshness(upstream, tag, { checkedAt: 0 }).until === 0) return undefined;
     return this.#questions.run(keyOf(repo, tag), async () => {
       // What was refused here shows nothing before this replica is given something itself.
       if (await this.#options.access.isRefused(repo)) return undefined;
@@ -214,7 +215,7 @@ export class TagChecks {
 export function freshness(
   { settings }: Upstream,
   tag: Tag,
-  { checkedAt }: TagRecord,
+  { checkedAt }: Pick<TagRecord, "checkedAt">,
 ): FreshnessWindow {
   if (matchesAny(settings.immutableTags, tag)) return ALWAYS_FRESH;
   // It has a start, so that a record from the future (the clock was set back) is not fresh for ever.

@@ -58,7 +58,7 @@ export class Orders {
   #working: Promise<void> | undefined;
   #telling: Promise<void> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -136,9 +136,13 @@ export class Orders {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     clearTimeout(this.#retry);
     await this.settled();
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   async #tellAll(): Promise<void> {
@@ -186,6 +190,8 @@ export class Orders {
         }
         this.#queue.shift();
       } catch (error) {
+        // It is heard again after the next start.
+        if (this.#isClosed) return;
         onFailed(`an order of another replica (${order.kind} ${order.pattern})`, error);
         this.#retry = setTimeout(() => void this.#work(), RETRY_MS);
         this.#retry.unref();
@@ -219,7 +225,8 @@ export class Orders {
   }
 
   async #purge({ pattern, at }: TimedOrder): Promise<number> {
-    const purge = await this.#options.admin.purge(pattern, { storedUntil: at });
+    const { signal } = this.#closing;
+    const purge = await this.#options.admin.purge(pattern, { storedUntil: at, signal });
     let images = 0;
     for await (const _ of purge.names()) images += 1;
     await purge.run(false);

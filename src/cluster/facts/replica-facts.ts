@@ -7,6 +7,7 @@ import type { Tags } from "../../store/metadata-store.ts";
 import type { PooledLimits } from "../../upstream/health/pooled-limits.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LimitFacts } from "./limit-facts.ts";
+import { ManifestFacts } from "./manifest-facts.ts";
 import { NewsReader } from "./news-reader.ts";
 import { OrderFile } from "./order-file.ts";
 import { type OrderReach, Orders } from "./orders.ts";
@@ -43,6 +44,7 @@ export interface FactsFollowed {
 /** What this replica tells the others, and does with what they tell. */
 export class ReplicaFacts implements AsyncDisposable {
   readonly tagNews: TagNews;
+  readonly manifests: ManifestFacts;
   readonly limits: PooledLimits;
   readonly #options: ReplicaFactsOptions;
   readonly #limits: LimitFacts;
@@ -54,6 +56,7 @@ export class ReplicaFacts implements AsyncDisposable {
     const { ledger, secret, now, monotonicNow } = options;
     this.#options = options;
     this.tagNews = new TagFacts({ ledger, purges: this.#purges, ...(now && { now }) });
+    this.manifests = new ManifestFacts({ ledger, purges: this.#purges, ...(now && { now }) });
     this.#limits = new LimitFacts({ ledger, secret, ...(monotonicNow && { now: monotonicNow }) });
     this.#closing.defer(() => this.#limits.close());
     this.limits = this.#limits;

@@ -74,7 +74,9 @@ export function createCache(
   store: SmallBlobCache,
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
-    Pick<CacheOptions, "near" | "tagNews" | "onFetched"> & { readonly memory: MemoryPlan },
+    Pick<CacheOptions, "near" | "tagNews" | "manifestNews" | "onFetched"> & {
+      readonly memory: MemoryPlan;
+    },
 ): Cache {
   const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
   return new Cache({

@@ -25,7 +25,7 @@ export interface ClusterPartsOptions {
 /** How a cache takes part in a cluster. */
 export interface ClusterParts extends AsyncDisposable {
   /** For the cache. */
-  readonly content: Required<Pick<CacheOptions, "near" | "onFetched">>;
+  readonly content: Pick<CacheOptions, "near" | "onFetched" | "tagNews" | "manifestNews">;
   readonly redirects: Cluster["redirects"];
   /** What replicas tell each other; absent without a database. */
   readonly facts: Cluster["facts"];
@@ -71,7 +71,12 @@ export async function openCluster({
   if (settings.database) gauges.measureLedger(metrics, status);
   if (shared) gauges.measureSharedStore(metrics, status, cluster.counters);
   return {
-    content: { near: cluster.near, onFetched: ({ digest }) => cluster.fetched(digest) },
+    content: {
+      near: cluster.near,
+      onFetched: ({ digest }) => cluster.fetched(digest),
+      tagNews: cluster.facts?.tagNews,
+      manifestNews: cluster.facts?.manifests,
+    },
     redirects: cluster.redirects,
     facts: cluster.facts,
     tellReplicas: async (order) =>

@@ -162,7 +162,7 @@ async function start(
     pooledLimits: cluster?.facts?.limits,
     replicas: cluster?.replicas,
   });
-  const content = cluster && { ...cluster.content, tagNews: cluster.facts?.tagNews };
+  const content = cluster?.content ?? {};
   const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...content });
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
