@@ -15,18 +15,30 @@ export interface TagHistory {
 
 /** What is wrong with a history: pulls that got an older version than they may. */
 export function violations({ served, pushed }: TagHistory, tagTtl: number): string[] {
-  const found: string[] = [];
+  const byReplica = Map.groupBy(served, ({ replica }) => replica);
+  const found = [...byReplica.values()].flatMap(wentBack);
   for (const pull of served) {
-    const { replica, version, from } = pull;
-    const before = served.filter((one) => one.replica === replica && one.until < from);
-    const newest = Math.max(-1, ...before.map((one) => one.version));
-    if (version < newest) found.push(`${textOf(pull)} after it had served version ${newest}`);
-    const replacedAt = pushed[version + 1];
-    if (replacedAt !== undefined && from - replacedAt > tagTtl) {
-      found.push(`${textOf(pull)}, which was replaced at ${replacedAt}`);
-    }
+    const replacedAt = pushed[pull.version + 1];
+    const isTooOld = replacedAt !== undefined && pull.from - replacedAt > tagTtl;
+    if (isTooOld) found.push(`${textOf(pull)}, which was replaced at ${replacedAt}`);
   }
   return found;
+}
+
+/** Pulls of a replica that got an older version than one that had ended before. */
+function wentBack(pulls: readonly Served[]): string[] {
+  const ended = pulls.toSorted((one, other) => one.until - other.until);
+  let [count, newest] = [0, -1];
+  return pulls
+    .toSorted((one, other) => one.from - other.from)
+    .flatMap((pull) => {
+      for (let next = ended[count]; next && next.until < pull.from; next = ended[count]) {
+        newest = Math.max(newest, next.version);
+        count += 1;
+      }
+      const isOlder = pull.version < newest;
+      return isOlder ? `${textOf(pull)} after it had served version ${newest}` : [];
+    });
 }
 
 function textOf({ replica, version, from }: Served): string {
