@@ -11,6 +11,7 @@ import type { TellReplicas } from "../../server/admin/orders.ts";
 import { isAllowed } from "../../server/pull/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
 import type { Ports } from "../ports/open-port.ts";
 
 export interface ClusterPartsOptions {
@@ -27,24 +28,21 @@ export interface ClusterParts extends AsyncDisposable {
   /** For the cache. */
   readonly content: Pick<CacheOptions, "near" | "onFetched" | "tagNews" | "manifestNews">;
   readonly redirects: Cluster["redirects"];
-  /** What replicas tell each other; absent without a database. */
-  readonly facts: Cluster["facts"];
+  /** For requests to upstreams. */
+  readonly limits: Pick<RegistryTransportOptions, "pooledLimits" | "replicas">;
   readonly tellReplicas: TellReplicas;
-  /** How many replicas are alive, this one included. */
-  readonly replicas: () => number;
   readonly status: () => ClusterStatus;
-  /** @throws ListenError */
-  readonly listen: (
+  /**
+   * Begins to answer other replicas, and to do what they tell.
+   *
+   * @returns the address, as `host:port`
+   * @throws ListenError
+   */
+  readonly join: (
     ports: Ports,
     cache: Cache,
     upstreams: ReadonlyMap<UpstreamName, Upstream>,
-  ) => string;
-  /** Begins to do what other replicas tell. */
-  readonly follow: (
-    cache: Cache,
-    storage: Pick<Storage, "admin" | "metadata" | "path">,
-    upstreams: ReadonlyMap<UpstreamName, Upstream>,
-  ) => Promise<void>;
+  ) => Promise<string>;
   readonly stop: () => void;
 }
 
@@ -78,12 +76,11 @@ export async function openCluster({
       manifestNews: cluster.facts?.manifests,
     },
     redirects: cluster.redirects,
-    facts: cluster.facts,
+    limits: { pooledLimits: cluster.facts?.limits, replicas: () => cluster.living },
     tellReplicas: async (order) =>
       cluster.facts?.order(order) ?? { reached: 1, of: cluster.size, ledger: "none", images: 0 },
-    replicas: () => cluster.living,
     status,
-    listen(ports, cache, upstreams) {
+    async join(ports, cache, upstreams) {
       cluster.share({
         store: storage.blobs,
         records: storage.metadata.blobs,
@@ -96,16 +93,11 @@ export async function openCluster({
         isAllowed: (upstream, repository) => isAllowed(upstream.settings, repository),
         open: (at: Address, serve) => ports.open("cluster.listen", at, serve),
       });
+      const { admin, metadata, path } = storage;
+      const orderFile = join(path, "orders.json");
+      await cluster.follow({ cache, admin, tags: metadata.tags, upstreams, orderFile });
       return formatAddress(address);
     },
-    follow: (cache, { admin, metadata, path }, upstreams) =>
-      cluster.follow({
-        cache,
-        admin,
-        tags: metadata.tags,
-        upstreams,
-        orderFile: join(path, "orders.json"),
-      }),
     stop: () => cluster.stop(),
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };

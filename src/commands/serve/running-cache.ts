@@ -159,8 +159,7 @@ async function start(
     rates,
     ...transport,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
-    pooledLimits: cluster?.facts?.limits,
-    replicas: cluster?.replicas,
+    ...cluster?.limits,
   });
   const content = cluster?.content ?? {};
   const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...content });
@@ -251,8 +250,7 @@ async function start(
       ...threads?.forGate,
     }),
   );
-  cluster?.listen(ports, cache, upstreams.all);
-  await cluster?.follow(cache, storage, upstreams.all);
+  await cluster?.join(ports, cache, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const listening = listeners.open(settings, upstreams.all.values(), {
     api: adminApi,
