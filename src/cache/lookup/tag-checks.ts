@@ -20,6 +20,9 @@ const ALWAYS_FRESH: FreshnessWindow = { from: -Infinity, until: Infinity };
 /** Tags that others said have moved. Of one that is forgotten, the record is as stale as before. */
 const MAX_MOVED = 4096;
 
+/** Tags of which nothing is known here or elsewhere are not asked for again for so long, in milliseconds. */
+const UNKNOWN_MS = 1000;
+
 /** How long a check takes at most, in milliseconds: a record that is so much younger than another check is of a later one. */
 const LONGEST_CHECK_MS = 30_000;
 
@@ -52,9 +55,12 @@ export class TagChecks {
   readonly #options: TagChecksOptions;
   readonly #questions = new SingleFlight<ResolvedTag | undefined>();
   readonly #moves = new LRUCache<string, Move>({ max: MAX_MOVED });
+  readonly #unknown: LRUCache<string, true>;
 
   constructor(options: TagChecksOptions) {
     this.#options = options;
+    const perf = { now: options.now };
+    this.#unknown = new LRUCache({ max: MAX_MOVED, ttl: UNKNOWN_MS, perf, ttlResolution: 0 });
   }
 
   /** The upstream was asked at `askedAt`, and said that the tag points to this digest. */
@@ -110,12 +116,17 @@ export class TagChecks {
     const { news } = this.#options;
     // Where nothing stays fresh, what others found is of no use.
     if (!news || freshness(upstream, tag, { checkedAt: 0 }).until === 0) return undefined;
-    return this.#questions.run(keyOf(repo, tag), async () => {
+    const key = keyOf(repo, tag);
+    if (!record && this.#unknown.has(key)) return undefined;
+    return this.#questions.run(key, async () => {
       // What was refused here shows nothing before this replica is given something itself.
       if (await this.#options.access.isRefused(repo)) return undefined;
       const askedAt = this.#options.now();
       const told = await news.known(repo, tag);
-      if (!told) return undefined;
+      if (!told) {
+        if (!record) this.#unknown.set(key, true);
+        return undefined;
+      }
       const { digest } = told;
       const known = { digest, checkedAt: askedAt - Math.max(0, told.ageMs) };
       const { from, until } = freshness(upstream, tag, known);

@@ -88,7 +88,8 @@ export class Orders {
     this.#awaited.set(given.id, awaited);
     try {
       const isRecorded = await this.#tell(given);
-      if (!isRecorded && failed) throw failed.error;
+      if (failed && !isRecorded) throw failed.error;
+      if (failed) this.#options.onFailed("keeping an order", failed.error);
       if (isRecorded && wanted > 0) await withTimeout(ANSWER_MS, promise);
       const images = [...awaited.by.values()].reduce((sum, count) => sum + count, 0);
       const reached = 1 + awaited.by.size;

@@ -210,3 +210,20 @@ test("what was lost on its way to the ledger is told again", async () => {
     two.ledger.tag(two.repo, tagName("11")).then((fact) => fact?.digest);
   expect(await until(known, { what: "the tag in the ledger" })).toBe(before.digest);
 });
+
+test("of a tag that exists nowhere, the ledger is asked once a second at most", async () => {
+  const { one } = at;
+  let questions = 0;
+  const ask = one.ledger.tag.bind(one.ledger);
+  one.ledger.tag = (...of) => {
+    questions += 1;
+    return ask(...of);
+  };
+  for (let turn = 0; turn < 5; turn += 1) await faultOf(one.pull("none"));
+  await faultOf(one.head("none"));
+  expect(questions).toBe(1);
+  at.clock.now += 1001;
+  await faultOf(one.pull("none"));
+  expect(questions).toBe(2);
+  one.ledger.tag = ask;
+});
