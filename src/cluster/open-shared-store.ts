@@ -200,6 +200,8 @@ export function problemKindOf(
   switch (kind) {
     case "no-bucket":
     case "elsewhere":
+    // Something else is there.
+    case "invalid-response":
       return "store-missing";
     case "credentials":
     case "clock":

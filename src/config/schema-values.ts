@@ -26,7 +26,8 @@ export const duration = scalar
   })
   .meta({ pattern: String.raw`^\s*(?:0|(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+)\s*$` });
 
-const SIZE_META = { pattern: String.raw`^\s*\d+(?:\.\d+)?\s?(?:B|[KMGT]B|[KMGT]iB?)?\s*$` };
+/** For what is made of `size`. */
+export const SIZE_META = { pattern: String.raw`^\s*\d+(?:\.\d+)?\s?(?:B|[KMGT]B|[KMGT]iB?)?\s*$` };
 
 export const size = scalar
   .transform((text, context) => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { quote } from "./parsing/problems.ts";
-import { maxSize } from "./schema-values.ts";
+import { size, SIZE_META } from "./schema-values.ts";
 
 const PREFIX = /^(?:\/[\w.~-]+)*\/?$/;
 
@@ -27,6 +27,14 @@ function urlProblem(text: string): string | undefined {
   }
   return undefined;
 }
+
+const MIN_REDIRECT = 1024 * 1024;
+
+const redirectSize = size
+  .refine((bytes) => bytes >= MIN_REDIRECT, {
+    message: "is less than 1 MiB: what is small is sent faster from here than it is redirected",
+  })
+  .meta(SIZE_META);
 
 const file = z.string().min(1).optional();
 
@@ -78,7 +86,7 @@ export const sharedStoreSchema = z.strictObject({
     ),
   redirect: z
     .strictObject({
-      from: maxSize.describe(
+      from: redirectSize.describe(
         "Responses with at least so many bytes are not sent by the cache: the client is sent to the object store, with an address that is valid for ten minutes. In bytes or with a unit, such as 64MiB. Minimum: 1MiB.",
       ),
     })
