@@ -148,11 +148,8 @@ async function start(
   const thread = closing.use(
     openDownloadThread({ memory, descriptors, threads: spare, budget: received, log }),
   );
-  const transport = {
-    budget: received,
-    descriptors,
-    ...(thread ? { downloads: thread.downloads.bind(thread) } : {}),
-  };
+  const downloads = thread?.downloads.bind(thread);
+  const transport = { budget: received, descriptors, ...(downloads && { downloads }) };
   const cluster = await openCluster({ settings, log, metrics, storage, transport });
   if (cluster) closing.use(cluster);
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
