@@ -24,8 +24,6 @@ import { blobKey, type RepositoryAccess } from "./repository-access.ts";
 
 /** How long a request waits for a small blob to be verified, in milliseconds; then it is streamed as it arrives. */
 const SMALL_BLOB_TIMEOUT_MS = 15_000;
-/** How long one waits for a blob of a shared store to be verified, in milliseconds: gigabytes take longer. */
-const UNVOUCHED_TIMEOUT_MS = 3000;
 /** A range that begins further ahead of the fill than this does not wait for it, in bytes. */
 const FAR_AHEAD_BYTES = 1024 * 1024;
 /** Size of one request for such a range, in bytes: most clients leave after the first few bytes. */
@@ -197,7 +195,7 @@ export class BlobLookup {
     cacheStatus: CacheStatus,
     request: RangeRequest | undefined,
   ): Promise<BlobResult> {
-    if (readsWhole(request)) await withTimeout(UNVOUCHED_TIMEOUT_MS, vouchedBytes(fill));
+    if (readsWhole(request)) await vouchedBytes(fill);
     const blob = await withTimeout(SMALL_BLOB_TIMEOUT_MS, smallBlob(fill, request !== undefined));
     if (blob) return { kind: "complete", blob, cacheStatus };
     if (fill.resumePoint) return this.#streamUncached(fill, source, repo, request);

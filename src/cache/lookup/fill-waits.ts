@@ -12,6 +12,8 @@ const LATER_MS = 2000;
 
 /** A blob of at most this many bytes is verified before its first byte is sent. */
 const SMALL_BLOB_BYTES = 4 * 1024 * 1024;
+/** How long after the beginning of a fill bytes of a shared store are held back, in milliseconds. */
+const HELD_BACK_MS = 3000;
 
 export interface MissingBlob {
   readonly digest: Digest;
@@ -92,12 +94,19 @@ function fromMemory({ digest, inMemory: bytes }: Fill): StoredBlob | undefined {
 }
 
 /**
- * Waits for the fill to verify the blob while its bytes come from a store that all share. Such a store is near, so
- * that this is short; and a client that has got wrong bytes cannot be helped by the right ones of the upstream.
+ * Whether nobody is to get the bytes of a fill yet, since they come from a store that all share and are not
+ * verified. Such a store is near, so that this is short; and a client that has got wrong bytes cannot be helped by
+ * the right ones of the upstream.
  */
+export function areHeldBack(fill: Fill): boolean {
+  if (fill.isVerified || fill.isSettled || !fill.sources.areBytesUnvouched) return false;
+  return Date.now() - fill.since < HELD_BACK_MS;
+}
+
+/** Waits while the bytes are held back. */
 export async function vouchedBytes(fill: Fill): Promise<void> {
-  while (fill.sources.areBytesUnvouched && !fill.isVerified && !fill.isSettled) {
-    await fill.progress();
+  while (areHeldBack(fill)) {
+    await withTimeout(fill.since + HELD_BACK_MS - Date.now(), fill.progress());
   }
 }
 

@@ -1,4 +1,5 @@
 import type { NearSources } from "../../cache/fetch/near-sources.ts";
+import { areHeldBack } from "../../cache/lookup/fill-waits.ts";
 import type { Fill } from "../../cache/fill/fill.ts";
 import type {
   AskedPlace,
@@ -245,7 +246,7 @@ function refusalOf(verdict: Exclude<Verdict, { kind: "right" }>): Answer {
 /** Whether there is nothing to send from this byte on yet, and may be. */
 function isWaiting(fill: Fill, first: number): boolean {
   if (fill.isVerified || fill.fault || fill.resumePoint) return false;
-  return fill.size === undefined || fill.available <= first;
+  return fill.size === undefined || fill.available <= first || areHeldBack(fill);
 }
 
 function over(deadline: number): Promise<"over"> {
