@@ -11,6 +11,7 @@ const PAGE = 256;
 /** How often it is looked whether a sweep is due, in milliseconds. */
 const LOOK_MS = 60_000;
 const INTERVAL_MS = 3_600_000;
+const FIRST_WITHIN_MS = 300_000;
 /**
  * Only what was used within this time is added, in milliseconds: what was evicted from the shared store was not,
  * and would come back for ever.
@@ -44,8 +45,8 @@ export class SharedSweep implements Disposable {
 
   constructor(options: SharedSweepOptions) {
     this.#options = options;
-    // Replicas that start together do not sweep together.
-    this.#sweptAt = performance.now() - Math.random() * INTERVAL_MS;
+    // What the last process has left is found soon. Replicas that start together do not sweep together.
+    this.#sweptAt = performance.now() - INTERVAL_MS + Math.random() * FIRST_WITHIN_MS;
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
