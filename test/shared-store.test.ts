@@ -74,6 +74,24 @@ cephTest("prefixes of one bucket are apart", async (at) => {
   expect(await contentOf(storeAt(started, name), blob.digest)).toBeUndefined();
 });
 
+cephTest("a bucket may be a part of the host name", async (at) => {
+  const started = await ceph(at);
+  const name = await newBucket(started);
+  const keys = new FileAccessKeys("the store", started.keyFiles);
+  const url = new URL(`http://${name}.localhost:${new URL(started.url).port}/prefix`);
+  const bucket = new Bucket({ url, isPathStyle: false });
+  const store = new S3Store({ bucket, region: "us-east-1", keys, limits: LIMITS });
+  closing.defer(() => store.close());
+  const blob = sampleShared(100);
+  await store.write(blob);
+  expect(await store.size(blob.digest)).toBe(100);
+  const listed = await Array.fromAsync(store.list());
+  expect(listed.map(({ digest }) => digest)).toEqual([blob.digest]);
+  expect(await contentOf(storeAt(started, `${name}/prefix`), blob.digest)).toEqual(blob.content);
+  await store.remove([blob.digest]);
+  expect(await store.size(blob.digest)).toBeUndefined();
+});
+
 cephTest("a file is written, and its address gives it to whoever has it", async (at) => {
   const started = await ceph(at);
   const store = storeAt(started, await newBucket(started));

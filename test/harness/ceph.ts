@@ -253,6 +253,8 @@ osd data = ${dir}/osd
 [client.rgw]
 rgw frontends = beast endpoint=127.0.0.1:${this.#port} ${tls} tcp_nodelay=1
 rgw data = ${dir}/run
+# A bucket is a part of the path, or of a host name below this one.
+rgw dns name = localhost
 # Quotas hold at once.
 rgw bucket quota ttl = 0
 rgw user quota bucket sync interval = 0
