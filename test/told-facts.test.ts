@@ -5,7 +5,7 @@ import type { Entrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { type Postgres, startPostgres } from "./harness/postgres.ts";
-import { real, realTest } from "./harness/real-components.ts";
+import { longRealTest, real, realTest } from "./harness/real-components.ts";
 import { type Replicas, startReplicas } from "./harness/replicas.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
@@ -190,6 +190,79 @@ realTest(
     }
     await Promise.all(replicas.all.map(isUp));
   },
+);
+
+/** Tags move while something is wrong with the database, and are pulled at all replicas until it is known to be away. */
+async function pullDuring(
+  name: string,
+  begin: () => Promise<void>,
+  end: () => Promise<void>,
+): Promise<void> {
+  const { first, others } = parts();
+  const tags = Array.from({ length: 5 }, (_, number) => `${name}-${number}`);
+  const before = new Map(tags.map((tag) => [tag, push(tag, `${tag} before`)]));
+  const pullAll = (replica: Entrepot): Promise<(string | number)[]> =>
+    Promise.all(tags.map((tag) => pull(replica, tag)));
+  for (const replica of replicas.all) expect(await pullAll(replica)).toEqual([...before.values()]);
+  await begin();
+  const after = tags.map((tag) => push(tag, `${tag} after`));
+  try {
+    const isAway = async (replica: Entrepot): Promise<boolean> => {
+      expect(await pullAll(replica)).toEqual(replica === first ? after : [...before.values()]);
+      return (await statusOf(replica)).cluster.ledger.state === "away";
+    };
+    await Promise.all(
+      replicas.all.map((replica) =>
+        until(() => isAway(replica), { what: "the ledger to be away" }),
+      ),
+    );
+  } finally {
+    await end();
+  }
+  await Promise.all(replicas.all.map(isUp));
+  upstream.forget();
+  for (const replica of others) {
+    const hasHeard = async (): Promise<boolean> => (await pullAll(replica)).join() === after.join();
+    await until(hasHeard, { what: "everything that moved to be known" });
+  }
+  // What the others know now, they were told.
+  const url = await Bun.file(dir.file("database")).text();
+  const rows = await postgres.query<{ digest: string }>(
+    `select digest from entrepot.tags where tag like '${name}-%' order by tag`,
+    url,
+  );
+  expect(rows.map(({ digest }) => digest)).toEqual(after);
+}
+
+realTest("no pull fails while the database hangs, and everything is known afterwards", () =>
+  pullDuring(
+    "frozen",
+    () => postgres.freeze(),
+    () => postgres.thaw(),
+  ),
+);
+
+realTest(
+  "no pull fails while the database is killed and comes back, and everything is known afterwards",
+  () =>
+    pullDuring(
+      "killed",
+      () => postgres.stop("SIGQUIT"),
+      () => postgres.start(),
+    ),
+);
+
+longRealTest(
+  "no pull fails while the database is away for a minute, and everything is known afterwards",
+  () =>
+    pullDuring(
+      "away",
+      () => postgres.stop(),
+      async () => {
+        await Bun.sleep(60_000);
+        await postgres.start();
+      },
+    ),
 );
 
 realTest("after a 429 of one replica, no other asks", async () => {
