@@ -94,6 +94,11 @@ export class ClusterLedger implements AsyncDisposable {
     return { state, since, name: this.#name, lag, untold };
   }
 
+  /** The cache stops: others do not count on this replica any more. */
+  leave(): Promise<void> {
+    return this.#ledger.leave();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await this.#ledger.close();

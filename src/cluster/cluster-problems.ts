@@ -66,9 +66,9 @@ const DESCRIPTIONS = {
     advice: "update all replicas, one version at a time",
   },
   "ledger-away": {
-    what: "does not answer",
+    what: "cannot be used",
     means: NO_LEDGER,
-    advice: "start PostgreSQL, or correct cluster.database.urlFile",
+    advice: "see what PostgreSQL says, or correct cluster.database.urlFile",
   },
   "ledger-refused": {
     what: "refuses this replica",

@@ -212,6 +212,7 @@ export class Cluster implements AsyncDisposable {
   /** The cache stops: other replicas are sent elsewhere. What is being sent to them goes on. */
   stop(): void {
     this.#handler?.stop();
+    void this.#ledger?.leave();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -19,6 +19,10 @@ export class Hearing {
     return this.#waiting >= LIMIT;
   }
 
+  get isIdle(): boolean {
+    return this.#waiting === 0;
+  }
+
   /**
    * Resolves once the hearer has dealt with it.
    *

@@ -193,8 +193,11 @@ describe("a ledger in a PostgreSQL", () => {
   realTest("says which replicas are alive, until they say goodbye", async () => {
     const [a, b] = [await replica("http://a"), await replica("http://b")];
     await until(() => a.ledger.others().join() === "http://b", { what: "a to know b" });
-    await b.ledger.close();
+    await b.ledger.leave();
     await until(() => a.ledger.others().length === 0, { what: "b to be gone" });
+    // It ends what it has begun.
+    b.ledger.tell(pointsTo(1));
+    await a.news.hasHeard(heardOf(1));
   });
 
   realTest("is told what it takes, when there is something that it does not take", async () => {

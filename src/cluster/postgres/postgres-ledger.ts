@@ -50,7 +50,7 @@ export interface PostgresLedgerOptions {
 export interface LedgerFigures {
   /** Facts that are still to be told. */
   readonly untold: number;
-  /** How long ago everything was heard that others had told, in milliseconds; `undefined` if it never was. */
+  /** How long ago everything was heard that others had told by then, in milliseconds; `undefined` if it never was. */
   readonly lagMs: number | undefined;
 }
 
@@ -82,6 +82,8 @@ export class PostgresLedger implements Ledger {
   #caughtUp = 0;
   /** When the last look began. */
   #lookedAt: number | undefined;
+  /** When everything was heard. */
+  #heardAt: number | undefined;
   #tidiedAt: number = now();
   #closed: Promise<void> | undefined;
 
@@ -130,8 +132,7 @@ export class PostgresLedger implements Ledger {
   }
 
   get figures(): LedgerFigures {
-    const lookedAt = this.#lookedAt;
-    const lagMs = lookedAt === undefined ? undefined : now() - lookedAt;
+    const lagMs = this.#heardAt === undefined ? undefined : now() - this.#heardAt;
     return { untold: this.#outbox.size, lagMs };
   }
 
@@ -174,6 +175,11 @@ export class PostgresLedger implements Ledger {
       remembered: () => this.#presence.remembered,
     });
     void this.#look();
+  }
+
+  /** Says goodbye: others do not count on this replica any more. What it still finds out is told. */
+  leave(): Promise<void> {
+    return this.#presence.close();
   }
 
   close(): Promise<void> {
@@ -219,6 +225,8 @@ export class PostgresLedger implements Ledger {
 
   #beaten(): void {
     this.#asking.trust();
+    // Notifications come over the connection of the heartbeat, before its answer.
+    if (this.#caughtUp === this.#ups && this.#hearing?.isIdle === true) this.#heardAt = now();
     void this.#flush();
     const { lookMs = LOOK_MS } = this.#options;
     if (this.#mustLook || now() - (this.#lookedAt ?? 0) >= lookMs) void this.#look();
@@ -251,6 +259,7 @@ export class PostgresLedger implements Ledger {
     try {
       await looks.look();
       this.#lookedAt = startedAt;
+      this.#heardAt = startedAt;
       if (up > this.#caughtUp) void hearing.caughtUp();
       this.#caughtUp = up;
     } catch (error) {
