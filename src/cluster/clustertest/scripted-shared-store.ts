@@ -13,6 +13,8 @@ export class ScriptedSharedStore extends MemorySharedStore {
   readonly asked: string[] = [];
   /** While set, writes wait for it. */
   held: Promise<void> | undefined;
+  /** While set, all requests fail with it. */
+  failure: SharedStoreError | undefined;
   /** The bytes that it sends in place of those that it has. */
   forged: Uint8Array | undefined;
 
@@ -45,6 +47,7 @@ export class ScriptedSharedStore extends MemorySharedStore {
 
   #ask(operation: Operation, digest: Digest): void {
     this.asked.push(`${operation} ${digest}`);
+    if (this.failure) throw this.failure;
     const problem = this.problems.get(operation);
     if (problem) throw new SharedStoreError(this.name, problem);
   }

@@ -1,4 +1,4 @@
-import { Fault } from "../../oci/fault.ts";
+import { Fault, isUnsent } from "../../oci/fault.ts";
 import { secondsText } from "../../oci/seconds-text.ts";
 
 /** Every reason for which a request to the shared store can fail. The union is closed. */
@@ -44,9 +44,15 @@ export class SharedStoreError extends Error {
     return `it ${describe(this.problem)}`;
   }
 
+  /** Whether this machine kept the request from being sent: that says nothing of the store. */
+  get isLocal(): boolean {
+    return this.cause instanceof Fault && isUnsent(this.cause);
+  }
+
   /** Whether the store as a whole gives no answer, and not only to this request. */
   get isAbsence(): boolean {
     const { problem } = this;
+    if (this.isLocal) return false;
     if (problem.kind === "failed") return problem.status >= 500;
     return ["unreachable", "timeout", "busy", "no-bucket", "elsewhere"].includes(problem.kind);
   }

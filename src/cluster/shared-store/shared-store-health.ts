@@ -39,6 +39,10 @@ export class SharedStoreHealth {
   }
 
   readFailed(error: SharedStoreError): void {
+    if (error.isLocal) {
+      this.reads.abandoned();
+      return;
+    }
     this.reads.failed(error);
     this.#failed("read", error);
   }

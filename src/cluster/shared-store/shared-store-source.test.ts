@@ -8,6 +8,7 @@ import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { ScriptedSharedStore } from "../clustertest/scripted-shared-store.ts";
 import { sampleShared } from "../clustertest/shared-store-conformance.ts";
 import { Distrusted, type Verdict } from "./distrusted.ts";
+import { SharedStoreError } from "./shared-store-error.ts";
 import { SharedStoreHealth } from "./shared-store-health.ts";
 import { SharedStoreSources } from "./shared-store-source.ts";
 
@@ -66,6 +67,19 @@ test("a store that fails is asked by the first, and by nobody for a while", asyn
   set.store.problems.set("read", { kind: "busy", status: 503 });
   await fill(set);
   expect([set.upstream.offsets, set.of(digest)]).toEqual([[0], []]);
+});
+
+test("a limit of this machine is not the store's fault", async () => {
+  const set = await setup();
+  const limit = "file-descriptors";
+  const cause = new Fault({ kind: "local-limit", upstream: "the store", limit, reason: "EMFILE" });
+  set.store.failure = new SharedStoreError(
+    "the store",
+    { kind: "unreachable", reason: "EMFILE" },
+    { cause },
+  );
+  await fill(set);
+  expect([set.upstream.offsets, set.of(digest).length]).toEqual([[0], 1]);
 });
 
 test("being given up for silence counts as a failure, and being cancelled does not", async () => {

@@ -8,7 +8,7 @@ import { parseManifest } from "../../oci/parse-manifest.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Distrusted } from "./distrusted.ts";
 import { isShareable, type SharedBody, type SharedStore } from "./shared-store.ts";
-import { SharedStoreError } from "./shared-store-error.ts";
+import { SharedStoreError, type SharedStoreProblem } from "./shared-store-error.ts";
 import type { SharedStoreHealth } from "./shared-store-health.ts";
 
 /**
@@ -180,13 +180,19 @@ function silenceOf({ reason }: AbortSignal): Fault | undefined {
   return reason instanceof Fault && reason.detail.kind === "upstream-timeout" ? reason : undefined;
 }
 
-function errorOf(store: string, { detail, message }: Fault): SharedStoreError {
+function errorOf(store: string, fault: Fault): SharedStoreError {
+  return new SharedStoreError(store, problemOf(fault), { cause: fault });
+}
+
+function problemOf({ detail, message }: Fault): SharedStoreProblem {
   if (detail.kind === "upstream-timeout") {
     const { waitedFor, seconds } = detail;
-    return new SharedStoreError(store, { kind: "timeout", waitedFor, seconds });
+    return { kind: "timeout", waitedFor, seconds };
   }
-  const reason = detail.kind === "upstream-unreachable" ? detail.reason : message;
-  return new SharedStoreError(store, { kind: "unreachable", reason });
+  return {
+    kind: "unreachable",
+    reason: detail.kind === "upstream-unreachable" ? detail.reason : message,
+  };
 }
 
 /** The bytes of a body; `undefined` if there are more than the limit. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, digestOf } from "../../oci/digest.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { ScriptedSharedStore } from "../clustertest/scripted-shared-store.ts";
 import { sampleShared } from "../clustertest/shared-store-conformance.ts";
@@ -114,6 +114,19 @@ test("bytes that are not those of their digest are told as damage of this machin
   set.writes.add(digest);
   await idle(set);
   expect([set.told, set.health.state]).toEqual([["damaged"], "up"]);
+});
+
+test("a blob with a sha512 digest is not written, and that is said", async () => {
+  using set = setup();
+  const { content } = sampleShared(100);
+  const digest = digestOf(content, "sha512");
+  const writer = await set.local.writer(digest);
+  await writer.append(content);
+  expect(writer.verify()).toBe(true);
+  await writer.commit();
+  set.writes.add(digest);
+  await idle(set);
+  expect([set.told, set.store.asked]).toEqual([["100 not shareable"], []]);
 });
 
 test("what was evicted meanwhile is forgotten", async () => {
