@@ -1,6 +1,5 @@
 import { AwsV4Signer } from "aws4fetch";
 import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
-import type { Fault } from "../../oci/fault.ts";
 import { systemCode } from "../../store/storage-fault.ts";
 import { networkFault } from "../../upstream/transport/network-fault.ts";
 import { tlsOptions } from "../../upstream/transport/tls-options.ts";
@@ -190,24 +189,9 @@ export class S3Requests {
 
 /** The error of a request that got no response. */
 export function failedRequest(store: string, host: string, cause: unknown): SharedStoreError {
-  const fault = cause instanceof RangeError ? undefined : networkFault(store, host, cause);
-  const problem = fault ? problemOf(fault) : tooLarge(cause);
-  return new SharedStoreError(store, problem, { cause: fault ?? cause });
-}
-
-function problemOf({ detail, message }: Fault): SharedStoreProblem {
-  switch (detail.kind) {
-    case "upstream-unreachable":
-      return { kind: "unreachable", reason: detail.reason };
-    case "upstream-timeout":
-      return { kind: "timeout", waitedFor: detail.waitedFor, seconds: detail.seconds };
-    case "upstream-invalid-response":
-      return { kind: "invalid-response", reason: detail.reason };
-    default:
-      return { kind: "unreachable", reason: message };
+  if (!(cause instanceof RangeError)) {
+    return SharedStoreError.of(store, networkFault(store, host, cause));
   }
-}
-
-function tooLarge(cause: unknown): SharedStoreProblem {
-  return { kind: "invalid-response", reason: cause instanceof Error ? cause.message : "a body" };
+  const problem = { kind: "invalid-response", reason: cause.message } as const;
+  return new SharedStoreError(store, problem, { cause });
 }

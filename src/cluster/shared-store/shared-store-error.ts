@@ -39,6 +39,11 @@ export class SharedStoreError extends Error {
     super(`${store} ${describe(problem)}`, options);
   }
 
+  /** The error of a request of which the network brought no response, or not all of it. */
+  static of(store: string, fault: Fault): SharedStoreError {
+    return new SharedStoreError(store, problemOf(fault), { cause: fault });
+  }
+
   /** The message without the store's name. */
   get detail(): string {
     return `it ${describe(this.problem)}`;
@@ -76,6 +81,19 @@ export class SharedStoreError extends Error {
         return new Fault({ kind: "upstream-invalid-response", upstream, reason });
       }
     }
+  }
+}
+
+function problemOf({ detail, message }: Fault): SharedStoreProblem {
+  switch (detail.kind) {
+    case "upstream-unreachable":
+      return { kind: "unreachable", reason: detail.reason };
+    case "upstream-timeout":
+      return { kind: "timeout", waitedFor: detail.waitedFor, seconds: detail.seconds };
+    case "upstream-invalid-response":
+      return { kind: "invalid-response", reason: detail.reason };
+    default:
+      return { kind: "unreachable", reason: message };
   }
 }
 

@@ -8,7 +8,7 @@ import { parseManifest } from "../../oci/parse-manifest.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Distrusted } from "./distrusted.ts";
 import { isShareable, type SharedBody, type SharedStore } from "./shared-store.ts";
-import { SharedStoreError, type SharedStoreProblem } from "./shared-store-error.ts";
+import { SharedStoreError } from "./shared-store-error.ts";
 import type { SharedStoreHealth } from "./shared-store-health.ts";
 
 /**
@@ -106,7 +106,7 @@ export class SharedStoreSources implements NearSources {
     const { bytes, fault = silenceOf(signal) } = await ended;
     this.#reads -= 1;
     onReceived(bytes);
-    if (fault) health.readFailed(errorOf(store.name, fault));
+    if (fault) health.readFailed(SharedStoreError.of(store.name, fault));
   }
 
   #isUsable(digest: Digest, size?: number): boolean {
@@ -119,7 +119,7 @@ export class SharedStoreSources implements NearSources {
     const { store, health } = this.#options;
     const silence = silenceOf(signal);
     if (error instanceof SharedStoreError) health.readFailed(error);
-    else if (silence) health.readFailed(errorOf(store.name, silence));
+    else if (silence) health.readFailed(SharedStoreError.of(store.name, silence));
     else health.reads.abandoned();
   }
 
@@ -178,21 +178,6 @@ class SharedStoreSource implements Source {
 /** Why a download gave the store up, if that is the store's fault. */
 function silenceOf({ reason }: AbortSignal): Fault | undefined {
   return reason instanceof Fault && reason.detail.kind === "upstream-timeout" ? reason : undefined;
-}
-
-function errorOf(store: string, fault: Fault): SharedStoreError {
-  return new SharedStoreError(store, problemOf(fault), { cause: fault });
-}
-
-function problemOf({ detail, message }: Fault): SharedStoreProblem {
-  if (detail.kind === "upstream-timeout") {
-    const { waitedFor, seconds } = detail;
-    return { kind: "timeout", waitedFor, seconds };
-  }
-  return {
-    kind: "unreachable",
-    reason: detail.kind === "upstream-unreachable" ? detail.reason : message,
-  };
 }
 
 /** The bytes of a body; `undefined` if there are more than the limit. */
