@@ -10,12 +10,18 @@ test.each([
   ["<a>1", undefined],
   ["a</a><a", undefined],
   ["", undefined],
+  [`<a>${"x".repeat(16_384)}</a>`, "x".repeat(16_384)],
+  [`<a>${"x".repeat(16_385)}</a>`, undefined],
 ])("the text in %p", (xml, text) => {
   expect(textOf(xml, "a")).toBe(text);
 });
 
 test("elements are found in order, up to the first that does not end", () => {
   expect(elementsOf("<a>1</a><b/><a><c>2</c></a><a>3", "a")).toEqual(["1", "<c>2</c>"]);
+});
+
+test("no more elements are looked at than S3 lists at once", () => {
+  expect(elementsOf("<a></a>".repeat(1001), "a")).toHaveLength(1000);
 });
 
 test("of a page of keys, what is no entry is left out", () => {
