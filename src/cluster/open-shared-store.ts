@@ -22,6 +22,15 @@ import { type LocalBlobs, SharedWrites } from "./shared-store/shared-writes.ts";
 /** How often it is looked whether a store that was away is back, in milliseconds. */
 const LOOK_MS = 2000;
 
+/**
+ * Who reads a blob gives it up before that, and looks first whether it has arrived while this machine was busy: a
+ * time-out of the connection does not.
+ */
+const OUTER_LIMITS = {
+  firstByteMs: 2 * SHARED_STORE_LIMITS.firstByteMs,
+  stallMs: 2 * SHARED_STORE_LIMITS.stallMs,
+};
+
 export interface SharedStoreOptions {
   readonly settings: SharedStoreSettings;
   readonly problems: ClusterProblems;
@@ -175,7 +184,7 @@ export function s3StoreOf(
   const { region, ca, proxy } = settings;
   const bucket = new Bucket(settings);
   const keys = keysOf(bucket.name, settings.keys, { ca, proxy });
-  const limits = SHARED_STORE_LIMITS;
+  const limits = OUTER_LIMITS;
   return new S3Store({ bucket, region, keys, ca, proxy, limits, ...(transport && { transport }) });
 }
 

@@ -48,11 +48,11 @@ export class SharedStoreSources implements NearSources {
 
   async manifest(_place: RepositoryRef, digest: Digest): Promise<NearManifest | undefined> {
     if (!this.#isUsable(digest)) return undefined;
-    const timeout = AbortSignal.timeout(
-      SHARED_STORE_LIMITS.firstByteMs + SHARED_STORE_LIMITS.stallMs,
-    );
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(this.#silent()), SHARED_STORE_LIMITS.firstByteMs);
     try {
-      const found = await this.read(digest, 0, timeout);
+      const found = await this.read(digest, 0, abort.signal);
+      clearTimeout(timer);
       const bytes = found && (await readWhole(found, MAX_MANIFEST_BYTES));
       if (!bytes) return undefined;
       if (digestOf(bytes) !== digest) {
@@ -63,6 +63,8 @@ export class SharedStoreSources implements NearSources {
     } catch {
       // Its failure was recorded, and the upstream has it.
       return undefined;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -121,6 +123,12 @@ export class SharedStoreSources implements NearSources {
     if (error instanceof SharedStoreError) health.readFailed(error);
     else if (silence) health.readFailed(SharedStoreError.of(store.name, silence));
     else health.reads.abandoned();
+  }
+
+  #silent(): Fault {
+    const seconds = SHARED_STORE_LIMITS.firstByteMs / 1000;
+    const waitedFor = "begin to send a manifest";
+    return new Fault({ kind: "upstream-timeout", upstream: this.name, waitedFor, seconds });
   }
 
   #overloaded(): Fault {
