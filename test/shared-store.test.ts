@@ -165,6 +165,10 @@ cephTest("over TLS, a file is streamed and what it has is read", async (at) => {
   closing.defer(() => store.close());
   await store.write({ ...blob, bytes, isInMemory: false });
   expect(await contentOf(store, blob.digest)).toEqual(content);
+  await bytes.write("");
+  const { content: nothing, ...empty } = sampleShared(0);
+  await store.write({ ...empty, bytes, isInMemory: false });
+  expect(await contentOf(store, empty.digest)).toEqual(nothing);
   await bytes.write(content.subarray(1));
   const short = { ...sampleShared(3_000_000, 2), bytes, isInMemory: false };
   expect(await store.write(short).catch((cause: unknown) => cause)).toBeInstanceOf(Error);
