@@ -12,7 +12,7 @@ export interface CertificateWatchOptions {
 
 /** Tells when the certificate that this replica shows to others is not valid, which only they see otherwise. */
 export class CertificateWatch implements Disposable {
-  readonly #certificate: X509Certificate;
+  #certificate: X509Certificate;
   readonly #options: CertificateWatchOptions;
   readonly #timer: ReturnType<typeof setInterval>;
 
@@ -21,6 +21,12 @@ export class CertificateWatch implements Disposable {
     this.#certificate = new X509Certificate(pem);
     this.#options = options;
     this.#timer = setInterval(() => this.look(), LOOK_INTERVAL_MS).unref();
+    this.look();
+  }
+
+  /** This replica shows another one from now on. */
+  renew(pem: string): void {
+    this.#certificate = new X509Certificate(pem);
     this.look();
   }
 

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { makeCertificateAuthority } from "../../test/harness/certificate-authority.ts";
 import { freePort } from "../../test/harness/free-port.ts";
+import { tempDir } from "../../test/harness/temp-dir.ts";
 import { until } from "../../test/harness/waiting.ts";
 import { sampleBlob } from "../cache/cachetest/scripted-source.ts";
+import type { ClusterIdentity } from "../config/cluster-settings.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import {
   registry,
@@ -245,5 +248,47 @@ describe("a replica serves alone, and says why, if", () => {
     const blob = here.blobFor(0, 1);
     const bodies = await Promise.all([first.blob(blob.digest), twin.blob(blob.digest)]);
     for (const body of bodies) expect(body).toEqual(blob.bytes);
+  });
+});
+
+describe("replicas over HTTPS", () => {
+  test("download a blob once, and tell of a certificate that has expired until it is renewed", async () => {
+    await using dir = await tempDir("cluster-tls");
+    const authority = await makeCertificateAuthority(dir);
+    const identity = async (name: string, days?: number): Promise<ClusterIdentity> => {
+      const signed = await authority.sign(name, "IP:127.0.0.1", days);
+      const [certificate, key] = [signed.certificateFile, signed.keyFile].map((file) =>
+        Bun.file(file).text(),
+      );
+      return {
+        certificate: (await certificate) ?? "",
+        key: (await key) ?? "",
+        ca: await authority.certificate(),
+      };
+    };
+    const [valid, expired] = await Promise.all([identity("valid"), identity("expired", -1)]);
+    await using here = world(2);
+    const members = here.ports.map((port) => new URL(`https://127.0.0.1:${port}`));
+    const cluster = (number: number, tls: ClusterIdentity) => ({
+      members,
+      tls,
+      advertise: one(members, number),
+    });
+    const first = await here.start(0, { cluster: cluster(0, expired) });
+    const second = await here.start(1, { cluster: cluster(1, valid) });
+    const blob = here.blobFor();
+    const bodies = await Promise.all([first.blob(blob.digest), second.blob(blob.digest)]);
+    for (const body of bodies) expect(body).toEqual(blob.bytes);
+    await until(() => second.problems().includes("member-certificate"), { what: "the problem" });
+    await until(() => first.problems().join() === "own-certificate", { what: "the problem" });
+
+    first.cluster.configure({ ...first.settings, ...cluster(0, valid) });
+    await Promise.all([knows(first, 2), knows(second, 2)]);
+    expect([...first.problems(), ...second.problems()]).toEqual([]);
+    const requests = here.upstream.requests.length;
+    const other = here.blobFor();
+    const others = await Promise.all([first.blob(other.digest), second.blob(other.digest)]);
+    for (const body of others) expect(body).toEqual(other.bytes);
+    expect(here.upstream.requests).toHaveLength(requests + 1);
   });
 });

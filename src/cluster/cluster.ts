@@ -32,7 +32,7 @@ import type {
 import { Following } from "./replicas/following.ts";
 import { ReplicaClient } from "./replicas/replica-client.ts";
 import { ReplicaHandler } from "./replicas/replica-handler.ts";
-import { listenForReplicas } from "./replicas/replica-listener.ts";
+import { ReplicaServer } from "./replicas/replica-server.ts";
 import { ReplicaSources } from "./replicas/replica-sources.ts";
 import { Signatures } from "./replicas/signature.ts";
 
@@ -74,7 +74,6 @@ export class Cluster implements AsyncDisposable {
   readonly #replicas: ReplicaSources;
   readonly counters = new ClusterCounters();
   readonly problems: ClusterProblems;
-  readonly #options: ClusterOptions;
   readonly #closing = new AsyncDisposableStack();
   readonly #signatures: Signatures;
   /** Of this start of this replica. */
@@ -83,13 +82,18 @@ export class Cluster implements AsyncDisposable {
   readonly #client: ReplicaClient;
   readonly #following = new Following();
   readonly #ledger: ClusterLedger | undefined;
+  #settings: ClusterSettings;
   #members: ConfiguredMembers;
   readonly #store: OpenSharedStore | undefined;
   #handler: ReplicaHandler | undefined;
+  /** That of this replica, if it has one. */
+  readonly #certificate: CertificateWatch | undefined;
+  /** Listens for other replicas, once it does. */
+  #server: ReplicaServer | undefined;
 
   constructor(options: ClusterOptions) {
-    this.#options = options;
     const { settings, log, budget, openStore, transport } = options;
+    this.#settings = settings;
     this.problems = new ClusterProblems(log);
     this.#signatures = new Signatures(settings.secret, options.now);
     this.#client = this.#closing.use(
@@ -104,15 +108,20 @@ export class Cluster implements AsyncDisposable {
     this.#health = this.#closing.use(
       new MemberHealth({
         ping: (member, signal) => this.#client.ping(member, signal),
-        onChange: (member, state) => reportMember(this.problems, member, state, version),
+        onChange: (member, state) => {
+          // That this replica cannot reach itself says nothing of whether others do.
+          if (member.id !== this.#members.self.id || state.kind === "alive")
+            reportMember(this.problems, member, state, version);
+        },
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
     const { problems, counters } = this;
     if (settings.tls) {
-      this.#closing.use(new CertificateWatch(settings.tls.certificate, { problems }));
+      const watch = new CertificateWatch(settings.tls.certificate, { problems });
+      this.#certificate = this.#closing.use(watch);
     }
-    this.#ledger = this.#openLedger(settings.database);
+    this.#ledger = this.#openLedger(settings.database, log);
     this.#replicas = new ReplicaSources(() => this.#believed, {
       client: this.#client,
       health: this.#health,
@@ -171,7 +180,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Begins to answer other replicas. Returns the address, as `host:port`. */
   listen({ lookup, upstreams, isAllowed, open }: Served): Address {
-    const { settings } = this.#options;
+    const settings = this.#settings;
     const handler = new ReplicaHandler({
       lookup,
       upstreams,
@@ -185,14 +194,29 @@ export class Cluster implements AsyncDisposable {
       onTwin: (instance) => this.#twin(instance),
       onAnswered: (status) => this.counters.answered(status),
     });
-    const { server, port } = open(settings.listen, (at) =>
-      listenForReplicas(at, handler, settings.tls),
-    );
-    this.#closing.defer(() => server.stop(true));
+    const server = new ReplicaServer(handler, settings);
+    const { port } = open(settings.listen, (at) => server.open(at));
+    this.#server = this.#closing.use(server);
     this.#handler = handler;
-    this.#members = this.#membersAt(port);
-    for (const member of this.#members.all) this.#health.watch(member);
+    this.#look(port);
     return { host: settings.listen.host, port };
+  }
+
+  /** Applies what can change while it runs: the members, the secret, the certificates. */
+  configure(settings: ClusterSettings): void {
+    this.#settings = settings;
+    this.#signatures.configure(settings.secret);
+    this.#client.configure(settings.tls);
+    this.#server?.renew(settings.tls);
+    if (settings.tls) this.#certificate?.renew(settings.tls.certificate);
+    this.#look(this.#server?.port ?? settings.listen.port);
+  }
+
+  /** Looks for the members. */
+  #look(port: number): void {
+    this.#members = this.#membersAt(port);
+    this.#health.keepOnly(this.#known);
+    for (const member of this.#members.all) this.#health.watch(member);
   }
 
   /** For `status`. */
@@ -231,9 +255,9 @@ export class Cluster implements AsyncDisposable {
     return [...new Map([self, ...others].map((member) => [member.id, member])).values()];
   }
 
-  #openLedger(database: DatabaseSettings | undefined): ClusterLedger | undefined {
+  #openLedger(database: DatabaseSettings | undefined, log: Log): ClusterLedger | undefined {
     if (!database) return undefined;
-    const { settings, log } = this.#options;
+    const settings = this.#settings;
     const members = (): Members => this.#members;
     const configured: Members = {
       get self() {
@@ -273,7 +297,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #membersAt(port: number): ConfiguredMembers {
-    const { settings } = this.#options;
+    const settings = this.#settings;
     return new ConfiguredMembers({
       advertise: ownUrl(settings, port),
       urls: settings.members,

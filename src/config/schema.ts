@@ -95,7 +95,7 @@ export const fileSchema = z
     cluster: clusterSchema
       .optional()
       .describe(
-        "How this cache works together with other replicas: a missing blob is downloaded by one of them, and the others receive it from that one. A change needs a restart. Default: none, this cache works alone.",
+        "How this cache works together with other replicas: a missing blob is downloaded by one of them, and the others receive it from that one. A change of advertise, members, the secret or the certificate applies at once, and their files are reread when they change; any other change needs a restart. Default: none, this cache works alone.",
       ),
     upstreams: z
       .record(

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { rootCertificates } from "node:tls";
-import { diffSettings } from "./settings-diff.ts";
+import { diffSettings, runningCluster } from "./settings-diff.ts";
 import { filesOf, load } from "./configtest/load-text.ts";
 import { loadSettings } from "./load.ts";
 
@@ -69,4 +69,35 @@ test("a changed CA of a mirror is reported by its fingerprint, not as PEM text",
   expect(immediate).toHaveLength(1);
   expect(immediate[0]).toMatch(/^upstreams\.a\.io\.mirrors: .*"ca":"sha256:[0-9a-f]{12}".* → .*$/);
   expect(immediate[0]).not.toContain("BEGIN CERTIFICATE");
+});
+
+test("other replicas and what they know each other by change at once; whether and where they meet, with a restart", () => {
+  const loaded = (keys: string, secret = "0123456789abcdef") =>
+    loadSettings({
+      flags: { config: "/etc/e.yaml" },
+      readFile: filesOf({ "/etc/e.yaml": keys, "/etc/s": secret }),
+    });
+  const one = loaded("cluster: { secretFile: s, members: ['http://10.0.0.7:5002'] }");
+  const two = loaded(
+    "cluster: { secretFile: s, listen: 6002, advertise: 'http://10.0.0.8:6002' }",
+    "another secret of a cluster",
+  );
+  expect(diffSettings(one, one)).toEqual({ immediate: [], needsRestart: [] });
+  expect(diffSettings(one, two)).toEqual({
+    immediate: [
+      "cluster.secretFile: changed",
+      'cluster.members: ["http://10.0.0.7:5002/"] → []',
+      'cluster.advertise: none → "http://10.0.0.8:6002/"',
+    ],
+    needsRestart: ["cluster.listen: 0.0.0.0:5002 → 0.0.0.0:6002"],
+  });
+  expect(diffSettings(one, loaded("")).needsRestart).toEqual(["cluster: removed"]);
+  expect(diffSettings(loaded(""), one).needsRestart).toEqual(["cluster: added"]);
+  expect(runningCluster(one.cluster, two.cluster)).toEqual({
+    listen: { host: "0.0.0.0", port: 5002 },
+    secret: "another secret of a cluster",
+    members: [],
+    advertise: new URL("http://10.0.0.8:6002"),
+  });
+  expect(runningCluster(one.cluster, undefined)).toEqual(one.cluster);
 });

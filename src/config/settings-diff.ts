@@ -1,4 +1,5 @@
 import type { UpstreamName } from "../oci/names.ts";
+import type { ClusterSettings } from "./cluster-settings.ts";
 import { type Address, formatAddress } from "./parsing/address.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
 
@@ -11,11 +12,11 @@ export interface SettingsDiff {
 }
 
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
-const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken", "cluster"]);
+const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
 /** Keys whose changes apply immediately. */
 const IMMEDIATE_KEYS = new Set(["maxRate"]);
 /** Keys that are compared separately, or do not affect the running cache. */
-const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls"]);
+const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls", "cluster"]);
 /** Keys in the file, where they differ from the property names. */
 const FILE_KEYS: Readonly<Record<string, string>> = {
   credentials: "auth",
@@ -52,6 +53,9 @@ export function diffSettings(
     if (before.tls && after.tls) immediate.push("tls: changed");
     else needsRestart.push(`tls: ${after.tls ? "added" : "removed"}`);
   }
+  for (const { change, isImmediate } of diffCluster(before.cluster, after.cluster)) {
+    (isImmediate ? immediate : needsRestart).push(change);
+  }
   for (const name of new Set([...before.upstreams.keys(), ...after.upstreams.keys()])) {
     const [from, to] = [before.upstreams.get(name), after.upstreams.get(name)];
     const changes =
@@ -85,6 +89,58 @@ export function awaitsAddress(
   // A new one with an address of its own is served nowhere until then.
   if (listen) return before.upstreams.has(name) && toText(opened) !== toText(listen);
   return opened === undefined && before.listen.host !== after.listen.host;
+}
+
+/**
+ * What a running cache uses of `cluster` in a changed configuration: who the others are, and how they know each other.
+ * Whether there is a cluster at all, where this replica listens, and whether it speaks HTTPS, stays until a restart.
+ */
+export function runningCluster(
+  before: ClusterSettings | undefined,
+  after: ClusterSettings | undefined,
+): ClusterSettings | undefined {
+  if (!before || !after) return before;
+  const { tls: oldTls, advertise: _, ...kept } = before;
+  const { advertise, members, secret, tls = oldTls } = after;
+  return {
+    ...kept,
+    members,
+    secret,
+    ...(advertise ? { advertise } : {}),
+    ...(oldTls && tls ? { tls } : {}),
+  };
+}
+
+/** Keys of `cluster` whose changes apply immediately, and those that are shown: the others are or contain secrets. */
+const IMMEDIATE_CLUSTER_KEYS = new Set(["advertise", "members", "secret", "tls"]);
+const SHOWN_CLUSTER_KEYS = new Set(["listen", "advertise", "members"]);
+
+interface Change {
+  readonly change: string;
+  readonly isImmediate: boolean;
+}
+
+function diffCluster(
+  before: ClusterSettings | undefined,
+  after: ClusterSettings | undefined,
+): readonly Change[] {
+  if (!before && !after) return [];
+  if (!before || !after) {
+    return [{ change: `cluster: ${after ? "added" : "removed"}`, isImmediate: false }];
+  }
+  const changes: Change[] = [];
+  for (const key of keysOf(before, after)) {
+    const [from, to] = [toText(Reflect.get(before, key)), toText(Reflect.get(after, key))];
+    if (from === to) continue;
+    const name = `cluster.${key === "secret" ? "secretFile" : key}`;
+    const isSwitched = key === "tls" && (from === "none" || to === "none");
+    const what = isSwitched ? (to === "none" ? "removed" : "added") : "changed";
+    changes.push({
+      change: SHOWN_CLUSTER_KEYS.has(key) ? `${name}: ${from} → ${to}` : `${name}: ${what}`,
+      isImmediate: IMMEDIATE_CLUSTER_KEYS.has(key) && !isSwitched,
+    });
+  }
+  return changes;
 }
 
 /** All but where it is served. */

@@ -26,6 +26,7 @@ export interface LocalReplicaOptions extends Pick<ClusterOptions, "now"> {
 
 export interface LocalReplica extends AsyncDisposable {
   readonly cluster: Cluster;
+  readonly settings: ClusterSettings;
   readonly cache: Cache;
   /** What a client gets of a blob. */
   readonly blob: (digest: Digest, name?: string) => Promise<Uint8Array>;
@@ -41,20 +42,15 @@ export async function startLocalReplica(options: LocalReplicaOptions): Promise<L
   const { upstream, port, members, denied = [], now } = options;
   const closing = new AsyncDisposableStack();
   const log = createLog({ format: "json", level: "silent", stream: { write: () => {} } });
-  const cluster = closing.use(
-    new Cluster({
-      settings: {
-        listen: { host: "127.0.0.1", port },
-        advertise: urlAt(port),
-        secret: SECRET,
-        members: members.map(urlAt),
-        ...options.cluster,
-      },
-      log,
-      budget: new ByteBudget(Infinity),
-      ...(now ? { now } : {}),
-    }),
-  );
+  const settings: ClusterSettings = {
+    listen: { host: "127.0.0.1", port },
+    advertise: urlAt(port),
+    secret: SECRET,
+    members: members.map(urlAt),
+    ...options.cluster,
+  };
+  const budget = new ByteBudget(Infinity);
+  const cluster = closing.use(new Cluster({ settings, log, budget, ...(now ? { now } : {}) }));
   const store = new MemoryBlobStore();
   const metadata = await openMetadata(":memory:");
   closing.defer(() => metadata.close());
@@ -88,6 +84,7 @@ export async function startLocalReplica(options: LocalReplicaOptions): Promise<L
   };
   return {
     cluster,
+    settings,
     cache,
     async blob(digest, name = "app") {
       const result = await cache.blobs.get(upstream, placeOf(name), digest);

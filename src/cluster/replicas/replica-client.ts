@@ -35,9 +35,18 @@ export interface ReplicaClientOptions {
 export class ReplicaClient implements Disposable {
   readonly #options: ReplicaClientOptions;
   readonly #connections = new Map<string, Downloads>();
+  #tls: ClusterIdentity | undefined;
 
   constructor(options: ReplicaClientOptions) {
     this.#options = options;
+    this.#tls = options.tls;
+  }
+
+  /** Changes whose certificates are trusted. Requests in flight go on. */
+  configure(tls: ClusterIdentity | undefined): void {
+    this.#tls = tls;
+    this[Symbol.dispose]();
+    this.#connections.clear();
   }
 
   /**
@@ -103,9 +112,12 @@ export class ReplicaClient implements Disposable {
   #connectionsOf({ origin, protocol }: URL): Downloads {
     const known = this.#connections.get(origin);
     if (known) return known;
-    const { tls, budget } = this.#options;
-    const secure = tls?.ca === undefined ? {} : { ca: tls.ca };
-    const opened = new LocalDownloads(budget, protocol === "https:" ? secure : undefined);
+    const ca = this.#tls?.ca;
+    const secure = ca === undefined ? {} : { ca };
+    const opened = new LocalDownloads(
+      this.#options.budget,
+      protocol === "https:" ? secure : undefined,
+    );
     this.#connections.set(origin, opened);
     return opened;
   }

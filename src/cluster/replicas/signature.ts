@@ -33,13 +33,18 @@ export type Verdict =
  * its digest. Who reads along may repeat a request for some minutes; TLS keeps others from reading along.
  */
 export class Signatures {
-  readonly #secret: string;
+  #secret: string;
   readonly #now: () => number;
 
   /** @param now milliseconds since the epoch */
   constructor(secret: string, now: () => number = Date.now) {
     this.#secret = secret;
     this.#now = now;
+  }
+
+  /** From now on, replicas are to know another secret. */
+  configure(secret: string): void {
+    this.#secret = secret;
   }
 
   /** The header Authorization of a request. */

@@ -43,6 +43,7 @@ export interface ClusterParts extends AsyncDisposable {
     cache: Cache,
     upstreams: ReadonlyMap<UpstreamName, Upstream>,
   ) => Promise<string>;
+  readonly configure: (settings: Settings) => void;
   readonly stop: () => void;
 }
 
@@ -97,6 +98,9 @@ export async function openCluster({
       const orderFile = join(path, "orders.json");
       await cluster.follow({ cache, admin, tags: metadata.tags, upstreams, orderFile });
       return formatAddress(address);
+    },
+    configure({ cluster: changed }) {
+      if (changed) cluster.configure(changed);
     },
     stop: () => cluster.stop(),
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),

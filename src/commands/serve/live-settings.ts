@@ -3,6 +3,7 @@ import {
   diffSettings,
   type OwnAddress,
   type OwnAddresses,
+  runningCluster,
 } from "../../config/settings-diff.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
@@ -97,8 +98,9 @@ export class LiveSettings {
     this.#lastError = "";
     const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
-    const { listen, admin, adminToken, cluster, dataDirectory, storage, workers } = this.#settings;
-    const { adminToken: _token, cluster: _cluster, tls, ...changed } = settings;
+    const { listen, admin, adminToken, dataDirectory, storage, workers } = this.#settings;
+    const { adminToken: _, tls, cluster: after, ...changed } = settings;
+    const cluster = runningCluster(this.#settings.cluster, after);
     const token = adminToken === undefined ? {} : { adminToken };
     const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
     const upstreams = this.#servedWhereOpen(settings);

@@ -268,6 +268,7 @@ async function start(
       rates.configure(changed);
       upstreams.configure(changed.upstreams);
       storage.configure(changed.upstreams);
+      cluster?.configure(changed);
       cache.reconfigured();
       responses.clear();
       threads?.publish();
