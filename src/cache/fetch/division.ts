@@ -25,7 +25,7 @@ export interface DivisionOptions extends Omit<SegmentsOptions, "share" | "writer
 }
 
 /** What of them is a matter of the fill. */
-export type FillDivision = Pick<DivisionOptions, "share" | "part" | "yielding">;
+export type FillDivision = Pick<DivisionOptions, "share" | "part" | "yielding" | "reach">;
 
 /** How a blob is divided between the transfer of its fill and further connections. */
 export class Division {

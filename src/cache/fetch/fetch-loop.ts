@@ -54,7 +54,7 @@ export class FetchLoop {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
-    const { share, part, yielding, signal, sources, backOff } = options;
+    const { share, part, yielding, reach, signal, sources, backOff } = options;
     this.blame = new Blame(options.digest, sources);
     this.#relief = new Relief({
       now: share?.now ?? (() => performance.now()),
@@ -69,6 +69,7 @@ export class FetchLoop {
       share,
       yielding,
       part,
+      reach,
       isDiskSlow: () => this.isDiskSlow,
       size: () => this.#size,
       signal,

@@ -5,6 +5,9 @@ import type { SegmentSizes } from "./segment-sizes.ts";
 /** A segment takes about so many round trips: fewer, and waiting for its first byte shows. */
 const ROUND_TRIPS = 10;
 
+/** What becomes of bytes that a client asks for: they are received, or may be later, or are not. */
+export type Demand = "received" | "later" | "refused";
+
 /** How much of a blob is requested at once, by what its requests have shown. */
 export class PartSizes {
   readonly #sizes: SegmentSizes;

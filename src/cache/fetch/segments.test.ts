@@ -142,7 +142,7 @@ test("a segment that stalls is taken over by the fill", async () => {
 });
 
 /** Segments of a blob, whose source sends nothing: the body of each request ends once that is wanted. */
-async function idleSegments(limit: number, later?: () => number) {
+async function idleSegments(limit: number, later?: () => number, reach = Infinity) {
   const requests: { readonly offset: number; readonly end: () => void }[] = [];
   const share = shareOf(limit, later);
   const source: Source = {
@@ -165,11 +165,20 @@ async function idleSegments(limit: number, later?: () => number) {
     isDiskSlow: () => false,
     onOpened: () => {},
     onProgress: () => {},
+    reach: () => reach,
   });
   segments.headTakes(SIZES.first, source);
   share.join(segments);
   return { segments, share, requests };
 }
+
+test("no segment begins further ahead than may be lost, and a client reads beyond all the same", async () => {
+  const { segments, share, requests } = await idleSegments(9, undefined, 80_000);
+  expect(requests.map(({ offset }) => offset)).toEqual([40_000, 60_000]);
+  expect(segments.demand(800_000, bytes.length)).toBe("received");
+  share.leave(segments);
+  await segments.stop();
+});
 
 test("a connection that becomes free is for the client that waits for one", async () => {
   const { segments, share, requests } = await idleSegments(9);

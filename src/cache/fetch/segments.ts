@@ -3,7 +3,7 @@ import type { BlobWriter } from "../../store/blob-store.ts";
 import { type Extent, ExtentMap } from "../../store/extents.ts";
 import type { LineShare, LineUser } from "./line-share.ts";
 import { OwnRequest } from "./own-request.ts";
-import { PartSizes } from "./part-sizes.ts";
+import { type Demand, PartSizes } from "./part-sizes.ts";
 import { RunningSegment } from "./running-segment.ts";
 import { receiveSegment } from "./segment.ts";
 import type { Source, Transfer, TransferUse } from "./source.ts";
@@ -34,10 +34,9 @@ export interface SegmentsOptions {
   readonly onOpened: (transfer: Transfer) => void;
   /** Called when bytes were written ahead, and when a segment has ended. */
   readonly onProgress: (bytes: number) => void;
+  /** How far ahead of the fill segments may begin, in bytes; by default, anywhere. Clients may read beyond. */
+  readonly reach?: (() => number) | undefined;
 }
-
-/** What becomes of bytes that a client asks for: they are received, or may be later, or are not. */
-export type Demand = "received" | "later" | "refused";
 
 /**
  * Downloads parts of a blob ahead of its fill, over further connections. Whatever goes wrong with one only
@@ -125,15 +124,17 @@ export class Segments implements LineUser {
   }
 
   tryConnect(): boolean {
-    const { size: sizeOf, isDiskSlow, yielding, writer, share } = this.#options;
-    const size = sizeOf() ?? 0;
+    const { size: sizeOf, isDiskSlow, yielding, writer, share, reach } = this.#options;
+    const [size, far] = [sizeOf() ?? 0, reach?.() ?? Infinity];
     const from = Math.max(writer.length, this.#own.end);
     const gap = this.#taken(from).gapFrom(from, size);
     if (!gap || this.sizes.isFast || this.#isFull || isDiskSlow() || yielding?.isPaused)
       return false;
     if (this.#source?.hasRoom === false || this.#isPausing) return false;
+    if (gap.first >= writer.length + far) return false;
     if (share.now() < this.#lackedAt + KEPT_MS || !share.take(false)) return false;
-    void this.#start(this.sizes.next(gap, (size - from) / (this.#running.size + 2)));
+    const left = Math.min((size - from) / (this.#running.size + 2), far / 4);
+    void this.#start(this.sizes.next(gap, left));
     return true;
   }
 

@@ -27,7 +27,6 @@ const MAX_RESTARTS = 9;
  * 2. Download from the sources in turn (`FetchLoop`), resuming at the current offset when a transfer breaks.
  *    Followers may read all but the last bytes, which are withheld until verification.
  * 3. Verify size and digest: followers may read everything, and wait for no disk. Then the blob is stored.
- *
  * Failures:
  * - The bytes are wrong: discard them. Restart if another source may have the right ones, or if the partial file
  *   was a resumed one; followers that have received bytes give up.
@@ -93,6 +92,7 @@ export class Fill {
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
       ...division,
+      reach: () => this.followers.reach,
       onStarted: () => this.#milestones.start(),
       onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk, this.#writer?.resumable),
       onProgress: () => this.#progress.grew(),

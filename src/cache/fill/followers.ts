@@ -3,6 +3,11 @@
  * partial file must stay open.
  */
 export class Followers {
+  /**
+   * How far ahead of what they can read parts may be received, in bytes. What is ahead is lost to them if this
+   * machine dies.
+   */
+  reach = Infinity;
   #count = 0;
   #hadAny = false;
   #onIdle: (() => void) | undefined;

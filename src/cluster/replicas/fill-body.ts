@@ -2,6 +2,12 @@ import type { Fill } from "../../cache/fill/fill.ts";
 import { follow } from "../../cache/fill/follow.ts";
 
 /**
+ * How far ahead of what other replicas receive a blob may be downloaded, in bytes: what they lack is downloaded again
+ * where this one dies.
+ */
+const REACH = 8 * 1024 * 1024;
+
+/**
  * The bytes of a fill from an offset on, for another replica. It ends early where the fill cannot go on: the other
  * one goes on elsewhere at once, and this one need not read for it what it cannot store.
  */
@@ -11,6 +17,7 @@ export function fillBody(
   size: number,
   ended: () => void,
 ): ReadableStream<Uint8Array> {
+  fill.followers.reach = REACH;
   const gaveUp = new AbortController();
   const body = follow(fill, {
     first,
