@@ -99,9 +99,8 @@ function urlProblem(text: string): string | undefined {
 export const replicaUrl = z
   .string()
   .transform((text, context) => {
-    const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
-    const isBare = url?.pathname === "/" && `${url.search}${url.hash}${url.username}` === "";
-    if (url && isBare && url.password === "") return url;
+    const url = /^https?:\/\/[^\s/?#@]+\/?$/i.test(text) ? URL.parse(text) : null;
+    if (url && parseUpstreamName(url.host) !== undefined) return url;
     const message = `${quote(text.replace(/\/\/[^/]*@/, "//…@"))} is not the address of a replica: write http://host:port, such as http://10.0.0.7:5002`;
     context.addIssue({ code: "custom", message });
     return z.NEVER;

@@ -37,10 +37,21 @@ test("a member is listed once, however its address is written", () => {
   ]);
 });
 
+test("a member may have an IPv6 address", () => {
+  const settings = cluster(", members: ['http://[fd00::2]:5002']");
+  expect(settings?.members.map(({ origin }) => origin)).toEqual(["http://[fd00::2]:5002"]);
+});
+
 test.each([
   ["members: ['10.0.0.7:5002']", "is not the address of a replica"],
   ["members: ['http://me:secret@a.test']", '"http://…@a.test" is not the address'],
   ["members: ['http://a.test/path']", "is not the address of a replica"],
+  ["members: ['http://a.test?x']", "is not the address of a replica"],
+  ["members: ['http://a$(id)']", "is not the address of a replica"],
+  ["members: ['http://a.test:0']", "is not the address of a replica"],
+  ["members: ['http://[::1:5002']", "is not the address of a replica"],
+  ['members: ["http://a\\nb.test"]', '"http://a\\nb.test" is not the address of a replica'],
+  ["advertise: ''", '"" is not the address of a replica'],
   ["advertise: 'https://a.test:5002'", "cluster.tls is not set"],
   ["listen: 5001", "port 5001 is already used"],
   ["listen: nowhere", "is not a valid address"],
