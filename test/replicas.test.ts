@@ -3,7 +3,7 @@ import { type Content, randomContent } from "./harness/content.ts";
 import type { Entrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { isLong } from "./harness/real-components.ts";
-import { digestFrom, type Replicas, startReplicas, statusOf } from "./harness/replicas.ts";
+import { digestFrom, orderOf, type Replicas, startReplicas, statusOf } from "./harness/replicas.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -100,6 +100,46 @@ describe("three replicas", () => {
         expect(await digestFrom(replica(replicas, first), "app", stopped)).toBe(stopped.digest);
       }
       await close();
+    },
+    60_000,
+  );
+
+  test.skipIf(!isLong)(
+    "wait once for one that the network has parted from them, and ask it no more until it answers",
+    async () => {
+      await using upstream = await startScriptedUpstream();
+      const asked: string[] = [];
+      // It takes connections and requests, and never answers.
+      using silent = Bun.listen({
+        hostname: "127.0.0.1",
+        port: 0,
+        socket: { data: (_, bytes) => void asked.push(bytes.toString()) },
+      });
+      const lost = `http://127.0.0.1:${silent.port}`;
+      await using replicas = await startReplicas({
+        url: upstream.url,
+        count: 2,
+        knowEachOther: false,
+        cluster: (_, members) => ({ members: [...members, lost] }),
+      });
+      const members = [...replicas.members, lost];
+      const blobs: Content[] = [];
+      while (blobs.length < 6) {
+        const blob = randomContent(MIB, (seed += 1));
+        if (orderOf(members, blob.digest)[0] !== 2) continue;
+        blobs.push(blob);
+        upstream.addBlob("app", blob);
+      }
+      const isOver = async (one: Entrepot): Promise<boolean> =>
+        (await statusOf(one)).problems.includes("silent-member");
+      for (const one of replicas.all) {
+        await until(() => isOver(one), { what: "the lost member to be missed" });
+      }
+      for (const blob of blobs) {
+        expect(await clients(replicas, blob)).toEqual(new Set([blob.digest]));
+      }
+      expect(sent(upstream)).toBe(blobs.length * MIB);
+      expect(asked.filter((request) => !request.includes("/replica/ping"))).toEqual([]);
     },
     60_000,
   );

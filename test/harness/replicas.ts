@@ -107,7 +107,8 @@ export async function statusOf(
   return { living, problems: (cluster?.degraded ?? []).map(({ kind }) => kind) };
 }
 
-function orderOf(urls: readonly string[], text: string): number[] {
+/** The numbers of the replicas at these addresses, in the order in which they are asked for a blob. */
+export function orderOf(urls: readonly string[], text: string): number[] {
   const [digest, upstream] = [parseDigest(text), parseUpstreamName("reg.test")];
   if (!digest || !upstream) throw new Error(`${text} is no digest`);
   const members = urls.map((url) => memberAt(new URL(url)));
