@@ -10,7 +10,6 @@ import type { RepositoryName, UpstreamName } from "../oci/names.ts";
 import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
-import { CertificateWatch } from "./certificate-watch.ts";
 import { ClusterCounters } from "./cluster-counters.ts";
 import { ClusterLedger } from "./cluster-ledger.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
@@ -22,7 +21,7 @@ import { rendezvousOrder } from "./members/order.ts";
 import { memberStatuses, reportMember } from "./members/member-reports.ts";
 import type { Member, Members } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
-import { allOf } from "./near.ts";
+import { nearOf } from "./near.ts";
 import type {
   LocalContent,
   OpenSharedStore,
@@ -86,8 +85,6 @@ export class Cluster implements AsyncDisposable {
   #members: ConfiguredMembers;
   readonly #store: OpenSharedStore | undefined;
   #handler: ReplicaHandler | undefined;
-  /** That of this replica, if it has one. */
-  readonly #certificate: CertificateWatch | undefined;
   /** Listens for other replicas, once it does. */
   #server: ReplicaServer | undefined;
 
@@ -117,10 +114,6 @@ export class Cluster implements AsyncDisposable {
     );
     this.#members = this.#membersAt(settings.listen.port);
     const { problems, counters } = this;
-    if (settings.tls) {
-      const watch = new CertificateWatch(settings.tls.certificate, { problems });
-      this.#certificate = this.#closing.use(watch);
-    }
     this.#ledger = this.#openLedger(settings.database, log);
     this.#replicas = new ReplicaSources(() => this.#believed, {
       client: this.#client,
@@ -194,7 +187,7 @@ export class Cluster implements AsyncDisposable {
       onTwin: (instance) => this.#twin(instance),
       onAnswered: (status) => this.counters.answered(status),
     });
-    const server = new ReplicaServer(handler, settings);
+    const server = new ReplicaServer(handler, settings, this.problems);
     const { port } = open(settings.listen, (at) => server.open(at));
     this.#server = this.#closing.use(server);
     this.#handler = handler;
@@ -208,7 +201,6 @@ export class Cluster implements AsyncDisposable {
     this.#signatures.configure(settings.secret);
     this.#client.configure(settings.tls);
     this.#server?.renew(settings.tls);
-    if (settings.tls) this.#certificate?.renew(settings.tls.certificate);
     this.#look(this.#server?.port ?? settings.listen.port);
   }
 
@@ -280,20 +272,10 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  /**
-   * Blobs are read from the store first. A replica says of a manifest also where it may be seen; of one in the
-   * store, the ledger may know it.
-   */
+  /** Of a manifest in the store, the ledger may know where it may be seen. */
   #near(replicas: NearSources): NearSources {
-    if (!this.#store) return replicas;
-    const { near } = this.#store;
-    const places = this.#ledger?.facts.manifests;
-    const vouched = places?.vouchedFor(near) ?? near;
-    const [blobs, manifests] = [allOf([near, replicas]), allOf([replicas, vouched])];
-    return {
-      of: (place, digest, size) => blobs.of(place, digest, size),
-      manifest: (place, digest) => manifests.manifest(place, digest),
-    };
+    const store = this.#store?.near;
+    return nearOf(replicas, store, store && this.#ledger?.facts.manifests.vouchedFor(store));
   }
 
   #membersAt(port: number): ConfiguredMembers {

@@ -1,5 +1,6 @@
 import type { ClusterIdentity, ClusterSettings } from "../../config/cluster-settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
+import { CertificateWatch, type CertificateWatchOptions } from "../certificate-watch.ts";
 import { ROOT } from "./protocol.ts";
 import type { ReplicaHandler } from "./replica-handler.ts";
 
@@ -9,12 +10,18 @@ const IDLE_TIMEOUT = 120;
 /** Listens for other replicas, at a port of its own: it can be closed to everybody else. */
 export class ReplicaServer implements AsyncDisposable {
   readonly #handler: ReplicaHandler;
+  readonly #watch: CertificateWatch | undefined;
   #tls: ClusterIdentity | undefined;
   #server: Bun.Server<undefined> | undefined;
 
-  constructor(handler: ReplicaHandler, { tls }: Pick<ClusterSettings, "tls">) {
+  constructor(
+    handler: ReplicaHandler,
+    { tls }: Pick<ClusterSettings, "tls">,
+    problems: CertificateWatchOptions["problems"],
+  ) {
     this.#handler = handler;
     this.#tls = tls;
+    this.#watch = tls && new CertificateWatch(tls.certificate, { problems });
   }
 
   get port(): number | undefined {
@@ -48,6 +55,7 @@ export class ReplicaServer implements AsyncDisposable {
     if (!before || !tls || !server) return;
     if (before.certificate === tls.certificate && before.key === tls.key) return;
     this.#tls = tls;
+    this.#watch?.renew(tls.certificate);
     const { hostname = "", port = 0 } = server;
     // What is being sent goes on.
     void server.stop();
@@ -55,6 +63,7 @@ export class ReplicaServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#watch?.[Symbol.dispose]();
     await this.#server?.stop(true);
   }
 }
