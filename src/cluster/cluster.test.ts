@@ -128,6 +128,10 @@ describe("replicas", () => {
     for (const body of bodies) expect(body).toEqual(blob.bytes);
     expect(here.upstream.requests).toHaveLength(1);
     await until(() => second.problems().includes("silent-member"), { what: "the problem" });
+    // An operator takes it off the list.
+    second.cluster.configure({ ...second.settings, members: here.ports.slice(1).map(urlAt) });
+    expect(second.problems()).toEqual([]);
+    expect(second.cluster.size).toBe(2);
   });
 
   test("show each other only what may be seen in a place", async () => {

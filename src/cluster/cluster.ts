@@ -18,9 +18,10 @@ import type { FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
 import { ConfiguredMembers, memberAt } from "./members/configured-members.ts";
 import { MemberHealth } from "./members/member-health.ts";
 import { rendezvousOrder } from "./members/order.ts";
-import { memberStatuses, reportMember } from "./members/member-reports.ts";
+import { forgetMember, memberStatuses, reportMember } from "./members/member-reports.ts";
 import type { Member, Members } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
+import { Twins } from "./members/twins.ts";
 import { nearOf } from "./near.ts";
 import type {
   LocalContent,
@@ -110,6 +111,7 @@ export class Cluster implements AsyncDisposable {
           if (member.id !== this.#members.self.id || state.kind === "alive")
             reportMember(this.problems, member, state, version);
         },
+        onForgotten: (member) => forgetMember(this.problems, member),
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
@@ -174,6 +176,7 @@ export class Cluster implements AsyncDisposable {
   /** Begins to answer other replicas. Returns the address, as `host:port`. */
   listen({ lookup, upstreams, isAllowed, open }: Served): Address {
     const settings = this.#settings;
+    const twins = this.#closing.use(new Twins(this.problems));
     const handler = new ReplicaHandler({
       lookup,
       upstreams,
@@ -184,7 +187,7 @@ export class Cluster implements AsyncDisposable {
       self: () => this.#believed.self,
       instance: this.#instance,
       onHeard: (id) => this.#health.heard(id),
-      onTwin: (instance) => this.#twin(instance),
+      onTwin: (id) => twins.met(id),
       onAnswered: (status) => this.counters.answered(status),
     });
     const server = new ReplicaServer(handler, settings, this.problems);
@@ -286,10 +289,5 @@ export class Cluster implements AsyncDisposable {
       health: this.#health,
       instance: this.#instance,
     });
-  }
-
-  /** Another replica takes this one's address for its own. */
-  #twin(instance: string): void {
-    this.problems.notice("duplicate-id", this.#members.self.id, `by the start ${instance}`);
   }
 }

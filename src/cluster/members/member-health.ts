@@ -30,6 +30,8 @@ export interface MemberHealthOptions {
   readonly ping: (member: Member, signal: AbortSignal) => Promise<PingResult>;
   /** Called when a member turns out to be something else than before. */
   readonly onChange: (member: Member, state: PingResult) => void;
+  /** Called with each member that is no longer one. */
+  readonly onForgotten?: (member: Member) => void;
   /** In milliseconds. */
   readonly pauses?: { readonly first: number; readonly longest: number; readonly check: number };
 }
@@ -76,10 +78,11 @@ export class MemberHealth implements Disposable {
   /** Of members that are no longer among these. */
   keepOnly(members: readonly Member[]): void {
     const ids = new Set(members.map(({ id }) => id));
-    for (const [id, { timer }] of this.#known) {
+    for (const [id, { timer, member }] of this.#known) {
       if (ids.has(id)) continue;
       clearTimeout(timer);
       this.#known.delete(id);
+      this.#options.onForgotten?.(member);
     }
   }
 
@@ -169,7 +172,8 @@ export class MemberHealth implements Disposable {
     const before = known.state;
     known.state = state;
     if (state.kind === "alive") known.seenAt = Date.now();
-    if (this.#closed.signal.aborted || isSame(before, state)) return;
+    const isForgotten = this.#known.get(known.member.id) !== known;
+    if (this.#closed.signal.aborted || isForgotten || isSame(before, state)) return;
     if (isUsable(before) && !isUsable(state)) {
       known.pause = this.#pauses.first;
       this.#checkAfter(known, known.pause);

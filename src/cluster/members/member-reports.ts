@@ -28,6 +28,11 @@ export function reportMember(
   else problems.notice("mixed-versions", id, `${other} beside ${version}`);
 }
 
+/** Tells that whatever was wrong with a member matters no more. */
+export function forgetMember(problems: Pick<ClusterProblems, "over">, { id }: Member): void {
+  for (const kind of [...KINDS, "mixed-versions"] as const) problems.over(kind, id);
+}
+
 /** The members as this replica sees them. */
 export function memberStatuses(
   self: Member,

@@ -37,7 +37,7 @@ export interface ReplicaHandlerOptions {
   readonly self: () => Member;
   readonly instance: string;
   /** Another replica says that it is at the address of this one. */
-  readonly onTwin: (instance: string) => void;
+  readonly onTwin: (id: string) => void;
   /** Called with the id of each replica that asks something. */
   readonly onHeard: (id: string) => void;
   /** Called with the status of each answer. */
@@ -85,7 +85,7 @@ export class ReplicaHandler {
   async #answer(request: Request, url: URL, asker: string): Promise<Answer> {
     const [id = "", instance = ""] = asker.split(" ");
     const isOwn = instance === this.#options.instance;
-    if (!isOwn && id === this.#options.self().id) this.#options.onTwin(instance);
+    if (!isOwn && id === this.#options.self().id) this.#options.onTwin(id);
     else if (!isOwn) this.#options.onHeard(id);
     if (url.pathname === `${ROOT}/ping`) return { status: this.#isStopping ? 503 : 200 };
     const question = parseQuestion(url);
