@@ -15,8 +15,10 @@ export interface ClusterLedgerOptions {
   readonly self: Member;
   /** Those that are believed in while the ledger says nothing. */
   readonly configured: Members;
-  readonly health: Pick<MemberHealth, "isUp" | "watch">;
+  readonly health: Pick<MemberHealth, "isUp" | "isAlive" | "watch" | "forget">;
   readonly problems: Pick<ClusterProblems, "notice" | "over">;
+  /** Whether it is known without the ledger, too. */
+  readonly isConfigured: (member: Member) => boolean;
   readonly log: Log;
   /** How many replicas are known, this one and those that do not answer included. */
   readonly replicas: () => number;
@@ -46,6 +48,7 @@ export class ClusterLedger implements AsyncDisposable {
   readonly #ledger: PostgresLedger;
   readonly #options: ClusterLedgerOptions;
   readonly #name: string;
+  #others: readonly Member[] = [];
   readonly #timer = setInterval(() => this.#notice(), NOTICE_MS).unref();
 
   constructor(options: ClusterLedgerOptions) {
@@ -56,9 +59,7 @@ export class ClusterLedger implements AsyncDisposable {
       self,
       configured,
       isUp: (member) => health.isUp(member),
-      onChange: (others) => {
-        for (const member of others) health.watch(member);
-      },
+      onChange: (others) => this.#othersChanged(others),
     });
     this.#ledger = new PostgresLedger({
       settings,
@@ -103,6 +104,18 @@ export class ClusterLedger implements AsyncDisposable {
     clearInterval(this.#timer);
     await this.#ledger.close();
     await this.facts[Symbol.asyncDispose]();
+  }
+
+  /** One that has gone is looked at once, if it is configured: it shows as silent at once. Others are no members any more. */
+  #othersChanged(others: readonly Member[]): void {
+    const { health, isConfigured } = this.#options;
+    const ids = new Set(others.map(({ id }) => id));
+    for (const member of this.#others.filter(({ id }) => !ids.has(id))) {
+      if (isConfigured(member)) void health.isAlive(member);
+      else health.forget(member);
+    }
+    for (const member of others) health.watch(member);
+    this.#others = others;
   }
 
   #changed(state: LedgerState): void {

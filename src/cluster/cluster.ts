@@ -268,6 +268,7 @@ export class Cluster implements AsyncDisposable {
         configured,
         health: this.#health,
         problems: this.problems,
+        isConfigured: ({ id }) => this.#members.all.some((member) => member.id === id),
         replicas: () => this.#known.length,
         log,
         version,

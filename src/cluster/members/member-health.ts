@@ -78,12 +78,16 @@ export class MemberHealth implements Disposable {
   /** Of members that are no longer among these. */
   keepOnly(members: readonly Member[]): void {
     const ids = new Set(members.map(({ id }) => id));
-    for (const [id, { timer, member }] of this.#known) {
-      if (ids.has(id)) continue;
-      clearTimeout(timer);
-      this.#known.delete(id);
-      this.#options.onForgotten?.(member);
-    }
+    for (const { member } of this.#known.values()) if (!ids.has(member.id)) this.forget(member);
+  }
+
+  /** Looks at a member no more. */
+  forget({ id }: Member): void {
+    const known = this.#known.get(id);
+    if (!known) return;
+    clearTimeout(known.timer);
+    this.#known.delete(id);
+    this.#options.onForgotten?.(known.member);
   }
 
   stateOf({ id }: Member): MemberState {

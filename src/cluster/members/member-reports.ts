@@ -28,7 +28,7 @@ export function reportMember(
   else problems.notice("mixed-versions", id, `${other} beside ${version}`);
 }
 
-/** Tells that whatever was wrong with a member matters no more. */
+/** Nothing is wrong with what is no member any more. */
 export function forgetMember(problems: Pick<ClusterProblems, "over">, { id }: Member): void {
   for (const kind of [...KINDS, "mixed-versions"] as const) problems.over(kind, id);
 }
