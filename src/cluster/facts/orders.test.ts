@@ -161,3 +161,10 @@ test("orders that make no sense change nothing", async () => {
   expect(await tagsOf(two)).toEqual(before);
   expect(await pinsOf(two)).toEqual([]);
 });
+
+test("the same order of all replicas at once is done once by each, and each says so", async () => {
+  await pulled("i");
+  const reaches = await Promise.all(at.all.map((replica) => purge(replica, "reg.test/app:i")));
+  for (const { reached } of reaches) expect(reached).toBe(3);
+  for (const replica of at.all) expect(await tagsOf(replica)).not.toContain("i");
+});

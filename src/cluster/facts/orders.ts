@@ -183,12 +183,14 @@ export class Orders {
     const { file, ledger, onFailed } = this.#options;
     for (let order = this.#queue[0]; order && !this.#isClosed; order = this.#queue[0]) {
       try {
+        let images = 0;
         if (!file.isKnown(order)) {
-          const images = await this.#carryOut(order);
+          images = await this.#carryOut(order);
           const noting = "noting that an order is carried out";
           await file.done(order).catch((error: unknown) => onFailed(noting, error));
-          ledger.tell({ kind: "applied", order: order.id, images });
         }
+        // Also of one that a later one has replaced.
+        ledger.tell({ kind: "applied", order: order.id, images });
         this.#queue.shift();
       } catch (error) {
         // It is heard again after the next start.
