@@ -6,7 +6,7 @@ import { sql } from "kysely";
 import { beat } from "../../src/cluster/postgres/heartbeat.ts";
 import { migrateLedger } from "../../src/cluster/postgres/migrations.ts";
 import { openDatabase } from "../../src/cluster/postgres/pool.ts";
-import { askTag } from "../../src/cluster/postgres/questions.ts";
+import { TagQuestions } from "../../src/cluster/postgres/tag-questions.ts";
 import { Session } from "../../src/cluster/postgres/session.ts";
 import type { LedgerTables } from "../../src/cluster/postgres/tables.ts";
 import { tellTags } from "../../src/cluster/postgres/tell-facts.ts";
@@ -118,7 +118,8 @@ for (const members of [10, 100, 255]) {
   await session[Symbol.asyncDispose]();
 }
 for (let index = 0; index < REPOSITORIES; index += 1) await tell(index, 0);
-await measure("question about a tag", 10_000, (index) => askTag(database.db, repoAt(index), tag));
+const questions = new TagQuestions(database.db);
+await measure("question about a tag", 10_000, (index) => questions.ask(repoAt(index), tag));
 await measure("tag told, which has not moved", 4000, (index) => tell(index, 0));
 let version = 0;
 const listeners: SQL[] = [];

@@ -21,11 +21,12 @@ import { newsOf, parseMessage, parseNotification } from "./messages.ts";
 import { migrateLedger } from "./migrations.ts";
 import { type Database, openDatabase } from "./pool.ts";
 import { Presence } from "./presence.ts";
-import { askManifest, askTag } from "./questions.ts";
+import { askManifest } from "./manifest-question.ts";
 import { recordOrder } from "./record-order.ts";
 import type { ServerClock } from "./server-clock.ts";
 import type { LedgerTables } from "./tables.ts";
 import { tidyDaily } from "./tidying.ts";
+import { TagQuestions } from "./tag-questions.ts";
 import { tellAll } from "./telling.ts";
 
 /** What happens to the ledger, for whoever shows it. */
@@ -69,6 +70,7 @@ const FAREWELL_MS = 1000;
 export class PostgresLedger implements Ledger {
   readonly #options: PostgresLedgerOptions;
   readonly #questions: Database<LedgerTables>;
+  readonly #tags: TagQuestions;
   readonly #work: Database<LedgerTables>;
   readonly #presence: Presence;
   readonly #outbox: Outbox;
@@ -91,6 +93,7 @@ export class PostgresLedger implements Ledger {
     const { settings, replica, events, beatMs = BEAT_MS } = options;
     this.#options = options;
     this.#questions = openDatabase(settings, QUESTIONS);
+    this.#tags = new TagQuestions(this.#questions.db);
     this.#work = openDatabase(settings, WORK);
     this.#asking = new Asking({
       isUp: () => this.#isUp,
@@ -137,7 +140,7 @@ export class PostgresLedger implements Ledger {
   }
 
   tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined> {
-    return this.#asking.ask(() => askTag(this.#questions.db, repo, tag));
+    return this.#asking.ask(() => this.#tags.ask(repo, tag));
   }
 
   manifest(
