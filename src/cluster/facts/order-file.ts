@@ -1,7 +1,8 @@
+import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { readJson } from "../../store/sidecars/json-file.ts";
 import { removeFile } from "../../store/remove-file.ts";
-import { renameOver, replaceFile } from "../../store/replace-file.ts";
+import { renameOver } from "../../store/replace-file.ts";
 import { type OrderId, parseOrderId } from "../ledger/facts.ts";
 
 /** How many orders of a pattern are known by name. Older ones are recognized by their time. */
@@ -64,11 +65,23 @@ export class OrderFile {
     this.#known = new Map(known.map((entry) => [entry.key, entry]));
   }
 
-  /** What is no such file counts as none. `isNew`: there was none. */
-  static async open(path: string): Promise<{ readonly file: OrderFile; readonly isNew: boolean }> {
-    const found = schema.safeParse(await readJson(path));
+  /**
+   * What is no such file counts as none. `isNew`: there was none.
+   *
+   * @param onFailed called with why it cannot be read: then nothing in it is known
+   */
+  static async open(
+    path: string,
+    onFailed: (error: unknown) => void,
+  ): Promise<{ readonly file: OrderFile; readonly isNew: boolean }> {
+    let isRead = true;
+    const text = await readJson(path).catch((error: unknown) => {
+      isRead = false;
+      onFailed(error);
+    });
+    const found = schema.safeParse(text);
     const content = found.data ?? { untold: [], known: [] };
-    return { file: new OrderFile(path, content), isNew: !found.success };
+    return { file: new OrderFile(path, content), isNew: isRead && !found.success };
   }
 
   /** What is still to be told, in the order in which it was given. */
@@ -130,7 +143,9 @@ export class OrderFile {
     const text = JSON.stringify({ untold: this.untold, known: [...this.#known.values()] });
     const temporary = `${this.#path}.new`;
     try {
-      replaceFile(temporary, text, true);
+      await removeFile(temporary);
+      // Never through a link; and it is on the disk when this has ended.
+      await writeFile(temporary, text, { mode: 0o600, flag: "wx", flush: true });
       await renameOver(temporary, this.#path);
     } catch (error) {
       await removeFile(temporary).catch(() => {});

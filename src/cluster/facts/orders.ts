@@ -80,16 +80,15 @@ export class Orders {
     const { file, purges, replicas } = this.#options;
     const given: TimedOrder = { ...order, id: newOrderId(), at: this.#now() };
     if (given.kind === "purge") purges.add(given.pattern, given.at);
-    // If it cannot be written, it can still be told.
-    const failed = await file.given([given]).catch((error: unknown) => ({ error }));
+    // If it cannot be written, it is told while this process runs.
+    const keeping = file.given([given]);
+    await keeping.catch((error: unknown) => this.#options.onFailed("keeping an order", error));
     const wanted = replicas() - 1;
     const { promise, resolve } = Promise.withResolvers<void>();
     const awaited: Awaited = { by: new Map(), wanted, complete: resolve };
     this.#awaited.set(given.id, awaited);
     try {
       const isRecorded = await this.#tell(given);
-      if (failed && !isRecorded) throw failed.error;
-      if (failed) this.#options.onFailed("keeping an order", failed.error);
       if (isRecorded && wanted > 0) await withTimeout(ANSWER_MS, promise);
       const images = [...awaited.by.values()].reduce((sum, count) => sum + count, 0);
       const reached = 1 + awaited.by.size;

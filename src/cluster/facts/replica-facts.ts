@@ -62,14 +62,12 @@ export class ReplicaFacts implements AsyncDisposable {
     this.limits = this.#limits;
   }
 
-  /**
-   * Begins to hear.
-   *
-   * @throws Fault of kind `storage` if the orders that were kept cannot be read
-   */
+  /** Begins to hear. */
   async follow({ cache, admin, tags, upstreams, orderFile }: FactsFollowed): Promise<void> {
     const { ledger, replicas, onRefused, onFailed, now } = this.#options;
-    const { file, isNew } = await OrderFile.open(orderFile);
+    const { file, isNew } = await OrderFile.open(orderFile, (error) =>
+      onFailed("reading the orders that were kept", error),
+    );
     const orders = new Orders({
       ledger,
       admin,
