@@ -147,6 +147,23 @@ describe("a ledger in a PostgreSQL", () => {
     await database.close();
   });
 
+  realTest(
+    "that crashed still knows where tags have moved, as far as it has told that",
+    async () => {
+      await postgres.query("alter system set wal_writer_delay = '10s'");
+      await postgres.query("select pg_reload_conf()");
+      const [a, b] = [await replica("http://a"), await replica("http://b")];
+      for (const number of [1, 2]) {
+        a.ledger.tell(pointsTo(number));
+        await b.news.hasHeard(heardOf(number));
+      }
+      await postgres.stop("SIGQUIT");
+      await postgres.start();
+      const rows = await postgres.query("select digest from entrepot.tags", url);
+      expect(rows).toEqual([{ digest: digestNumber(2) }]);
+    },
+  );
+
   realTest("is heard though changes commit in another order than they were made", async () => {
     const { news } = await replica("http://a", 50);
     // Without a notification, as if it had been lost.

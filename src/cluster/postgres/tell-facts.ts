@@ -22,7 +22,7 @@ export interface Told<Fact> {
  * in whatever order the statements arrive; a moment in the future is of a server whose clock was wrong.
  *
  * What the row had is read from the row that is replaced, which another replica may have written since this
- * statement began. So each move is notified, whoever is told of it first.
+ * statement began. So each move is notified, whoever is told of it first; and what was notified survives a crash.
  */
 export async function tellTags(
   db: Kysely<LedgerTables>,
@@ -50,7 +50,8 @@ export async function tellTags(
       where known.checked < excluded.checked or known.checked > clock_timestamp()
       returning *
     )
-    select ${notifyOf(by, MESSAGES.tags)} from put where digest is distinct from previous
+    select set_config('synchronous_commit', 'on', true), ${notifyOf(by, MESSAGES.tags)}
+    from put where digest is distinct from previous
   `.execute(db);
 }
 
