@@ -26,14 +26,26 @@ function running(script: string, restartAfter: number) {
 }
 
 test("a replica that ends is started again, and what it printed is told with its number", async () => {
-  const { lines, told, processes } = running("echo $NAME; printf last >&2; exit 3", 1);
+  const { lines, told, processes } = running("echo $NAME; printf last >&2; kill -9 $$", 1);
   await until(() => lines.length >= 4, { what: "a second start" });
   await processes.stop("SIGTERM");
   expect(new Set(lines)).toEqual(new Set(["2 second", "2 last"]));
   expect(told.slice(0, 3)).toEqual([
     "replica 2 is process N",
-    "replica 2 has ended (exit code 3): it is started again in 0.001 s",
+    "replica 2 has ended (SIGKILL): it is started again in 0.001 s",
     "replica 2 is process N",
+  ]);
+});
+
+test("a replica that fails by itself is not started again", async () => {
+  const { lines, told, processes } = running("echo no port; exit 2", 1);
+  expect(await processes.failed).toBe(2);
+  await processes.stop("SIGTERM");
+  await until(() => lines.length > 0, { what: "what it has printed" });
+  expect(lines).toEqual(["2 no port"]);
+  expect(told).toEqual([
+    "replica 2 is process N",
+    "replica 2 has failed (exit code 2): all are stopped",
   ]);
 });
 

@@ -36,10 +36,16 @@ export class ReplicaProcesses {
   readonly #options: ReplicaProcessesOptions;
   readonly #running = new Map<LocalReplica, Running>();
   readonly #restarts = new Set<ReturnType<typeof setTimeout>>();
+  readonly #failed = Promise.withResolvers<number>();
   #isStopping = false;
 
   constructor(options: ReplicaProcessesOptions) {
     this.#options = options;
+  }
+
+  /** Resolves with the exit code of a replica that did not even start: it would not the next time. */
+  get failed(): Promise<number> {
+    return this.#failed.promise;
   }
 
   start(replica: LocalReplica): void {
@@ -58,7 +64,10 @@ export class ReplicaProcesses {
     const ended = Promise.all([child.exited, ...lines]);
     this.#running.set(replica, { child, ended });
     void child.exited.then((code) =>
-      this.#ended(replica, child.signalCode === null ? `exit code ${code}` : `${child.signalCode}`),
+      // A code is of its configuration, its port or its folder: what it has printed says so.
+      child.signalCode === null && code !== 0
+        ? this.#fail(replica, code)
+        : this.#ended(replica, String(child.signalCode ?? "exit code 0")),
     );
     this.#options.tell(`replica ${replica.number} is process ${child.pid}`);
   }
@@ -84,6 +93,13 @@ export class ReplicaProcesses {
       this.start(replica);
     }, restartAfter);
     this.#restarts.add(timer);
+  }
+
+  #fail(replica: LocalReplica, code: number): void {
+    this.#running.delete(replica);
+    if (this.#isStopping) return;
+    this.#options.tell(`replica ${replica.number} has failed (exit code ${code}): all are stopped`);
+    this.#failed.resolve(code);
   }
 
   async #print(replica: LocalReplica, stream: ReadableStream<Uint8Array>): Promise<void> {

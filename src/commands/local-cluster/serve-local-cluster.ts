@@ -59,8 +59,9 @@ export async function serveLocalCluster(options: LocalClusterOptions): Promise<n
   });
   process.stderr.write(`${overview(replicas)}\n\n`);
   for (const replica of replicas) processes.start(replica);
-  await processes.stop(await stopSignal);
-  return 0;
+  const ended = await Promise.race([stopSignal, processes.failed]);
+  await processes.stop(typeof ended === "number" ? "SIGTERM" : ended);
+  return typeof ended === "number" ? ended : 0;
 }
 
 function overview(replicas: readonly LocalReplica[]): string {
