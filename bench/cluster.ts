@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../test/harness/free-port.ts";
+import { startPostgres } from "../test/harness/postgres.ts";
 import { largeHits, smallHits, warm } from "./hits.ts";
 import { peakMegabytes, processTree } from "./kernel.ts";
 import { downloadConcurrently } from "./load.ts";
@@ -64,15 +65,19 @@ async function measureHits(run: Run, replica: Running, system: string): Promise<
   await smallHits(run, replica, "replica: 10 KiB hit", { path, seconds }, system);
 }
 
-/** From the start of the program to its first served blob, while no other replica answers. */
+/** From the start of the program to its first served blob, with a ledger, while no other replica answers. */
 async function measureStart(run: Run): Promise<void> {
+  await using postgres = await startPostgres();
   const data = run.dir.file("many-replica");
   const path = await makeStore(data, run.quick ? 10_000 : 100_000);
   const [secretFile, config] = [run.dir.file("start-secret"), run.dir.file("start.yaml")];
   await writeFile(secretFile, "the secret of the benchmark");
+  const urlFile = run.dir.file("start-database");
+  await writeFile(urlFile, await postgres.database());
   const listen = `127.0.0.1:${freePort()}`;
   const members = [listen, `127.0.0.1:${freePort()}`].map((address) => `http://${address}`);
-  const cluster = { listen, advertise: `http://${listen}`, secretFile, members };
+  const database = { urlFile };
+  const cluster = { listen, advertise: `http://${listen}`, secretFile, members, database };
   const upstreams = { "bench.test": { url: "https://bench.test" } };
   await writeFile(config, JSON.stringify({ cluster, upstreams }));
   run.step(`${STARTS} starts of a replica`);
