@@ -1,5 +1,6 @@
 import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { ClusterCounters } from "./cluster-counters.ts";
 import type { ClusterProblemKind, ClusterProblems } from "./cluster-problems.ts";
 import type { LedgerStatus } from "./cluster-status.ts";
 import { type FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
@@ -19,6 +20,7 @@ export interface ClusterLedgerOptions {
   readonly problems: Pick<ClusterProblems, "notice" | "over">;
   /** Whether it is known without the ledger, too. */
   readonly isConfigured: (member: Member) => boolean;
+  readonly counters: Pick<ClusterCounters, "askedLedger" | "ledgerWasAway">;
   readonly log: Log;
   /** How many replicas are known, this one and those that do not answer included. */
   readonly replicas: () => number;
@@ -49,6 +51,8 @@ export class ClusterLedger implements AsyncDisposable {
   readonly #options: ClusterLedgerOptions;
   readonly #name: string;
   #others: readonly Member[] = [];
+  /** In milliseconds of the epoch. */
+  #awaySince: number | undefined = Date.now();
   readonly #timer = setInterval(() => this.#notice(), NOTICE_MS).unref();
 
   constructor(options: ClusterLedgerOptions) {
@@ -68,6 +72,7 @@ export class ClusterLedger implements AsyncDisposable {
         changed: (state) => this.#changed(state),
         replicas: (others) => this.members.hear(others),
         refused: ({ kind }, error) => log.warn({ kind, error }, "a fact could not be told"),
+        asked: (milliseconds, isAnswered) => options.counters.askedLedger(milliseconds, isAnswered),
       },
     });
     this.facts = new ReplicaFacts({
@@ -119,7 +124,9 @@ export class ClusterLedger implements AsyncDisposable {
   }
 
   #changed(state: LedgerState): void {
-    const { problems, log } = this.#options;
+    const { problems, counters, log } = this.#options;
+    if (this.#awaySince !== undefined) counters.ledgerWasAway(Date.now() - this.#awaySince);
+    this.#awaySince = state.state === "away" ? Date.now() : undefined;
     const absence = state.state === "away" ? state.absence : undefined;
     // Object.keys returns strings, whatever the type of the object's keys.
     for (const other of Object.keys(LEDGER_PROBLEMS) as LedgerAbsence[]) {

@@ -269,6 +269,7 @@ export class Cluster implements AsyncDisposable {
         health: this.#health,
         problems: this.problems,
         isConfigured: ({ id }) => this.#members.all.some((member) => member.id === id),
+        counters: this.counters,
         replicas: () => this.#known.length,
         log,
         version,

@@ -132,7 +132,9 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
         events: {
           shared: ({ digest, size }, written) => {
             addresses?.seen(digest);
-            if (written) log.debug({ digest, size }, "blob written to the shared store");
+            if (!written) return;
+            counters.wrote(written.milliseconds);
+            log.debug({ digest, size }, "blob written to the shared store");
           },
           notShareable: ({ digest, size }) =>
             log.info(

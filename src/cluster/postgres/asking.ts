@@ -11,6 +11,8 @@ export interface AskingOptions {
   readonly failed: (error: unknown) => void;
   /** A question was not answered in time. */
   readonly late: () => void;
+  /** Called after each, with the milliseconds for which the request has waited. */
+  readonly asked?: ((milliseconds: number, isAnswered: boolean) => void) | undefined;
 }
 
 /**
@@ -35,7 +37,7 @@ export class Asking {
   async ask<Answer extends { readonly ageMs: number }>(
     question: () => Promise<Answer | undefined>,
   ): Promise<Answer | undefined> {
-    const { isUp, failed, late } = this.#options;
+    const { isUp, failed, late, asked } = this.#options;
     if (!isUp() || this.#isDoubtful || this.#asked >= MAX_QUESTIONS) return undefined;
     this.#asked += 1;
     const askedAt = performance.now();
@@ -50,6 +52,7 @@ export class Asking {
         isAnswered = true;
       });
     const answer = await withTimeout(QUESTION_MS, answering);
+    asked?.(performance.now() - askedAt, isAnswered);
     if (!isAnswered) {
       this.#isDoubtful = true;
       late();

@@ -36,6 +36,8 @@ export interface LedgerEvents {
   replicas(others: readonly ReplicaIdentity[]): void;
   /** The database does not take a fact. It was left out. */
   refused(fact: Fact, reason: string): void;
+  /** A request has asked, and waited for so long. */
+  asked?(milliseconds: number, isAnswered: boolean): void;
 }
 
 export interface PostgresLedgerOptions {
@@ -99,6 +101,7 @@ export class PostgresLedger implements Ledger {
       isUp: () => this.#isUp,
       failed: (error) => this.#failed(error),
       late: () => this.#presence.doubt(),
+      asked: (milliseconds, isAnswered) => events.asked?.(milliseconds, isAnswered),
     });
     this.#outbox = new Outbox({
       now,

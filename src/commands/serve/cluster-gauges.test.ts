@@ -29,8 +29,9 @@ test("a scrape has the states of the cluster, its problems and what was counted"
   counters.received("replica", 100);
   counters.failed("store", "timeout");
   counters.answered(206);
+  counters.ledgerWasAway(2000);
   measureCluster(metrics, () => status, counters);
-  measureLedger(metrics, () => status);
+  measureLedger(metrics, () => status, counters);
   measureSharedStore(metrics, () => status, counters);
   const text = await metrics.render();
   const lines = text
@@ -43,6 +44,7 @@ test("a scrape has the states of the cluster, its problems and what was counted"
     'entrepot_source_bytes_total{source="replica"} 100',
     'entrepot_source_failures_total{source="store",reason="timeout"} 1',
     'entrepot_replica_requests_total{status="206"} 1',
+    "entrepot_ledger_away_seconds_total 2",
     "entrepot_ledger_up 1",
     "entrepot_ledger_lag_seconds 0.012",
     "entrepot_ledger_outbox 3",

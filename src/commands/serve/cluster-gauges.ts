@@ -59,7 +59,18 @@ function measureStates(metrics: Metrics, read: () => ClusterStatus): void {
 }
 
 /** Registers what a replica knows of the ledger. */
-export function measureLedger(metrics: Metrics, read: () => ClusterStatus): void {
+export function measureLedger(
+  metrics: Metrics,
+  read: () => ClusterStatus,
+  counters: ClusterCounters,
+): void {
+  metrics.histogram(counters.questionDurations);
+  metrics.counters(
+    "entrepot_ledger_away_seconds_total",
+    "Time for which the ledger was away since the start, until it came up last.",
+    [],
+    () => [{ labels: [], value: counters.ledgerAwaySeconds }],
+  );
   const gauge = gaugeOf(metrics, () => read().ledger);
   gauge("entrepot_ledger_up", "1 if the ledger answers, else 0.", ({ state }) =>
     state === "up" ? 1 : 0,
@@ -92,6 +103,7 @@ export function measureSharedStore(
   read: () => ClusterStatus,
   counters: ClusterCounters,
 ): void {
+  metrics.histogram(counters.putDurations);
   metrics.counters(
     "entrepot_redirects_total",
     "Requests for large blobs that were answered with their address in the shared store.",

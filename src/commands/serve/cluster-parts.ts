@@ -67,7 +67,7 @@ export async function openCluster({
   const cluster = new parts.Cluster(options);
   const status = (): ClusterStatus => cluster.status();
   gauges.measureCluster(metrics, status, cluster.counters);
-  if (settings.database) gauges.measureLedger(metrics, status);
+  if (settings.database) gauges.measureLedger(metrics, status, cluster.counters);
   if (shared) gauges.measureSharedStore(metrics, status, cluster.counters);
   return {
     content: {
