@@ -5,7 +5,6 @@ import type { Upstream } from "../cache/upstream.ts";
 import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
 import type { Address } from "../config/parsing/address.ts";
-import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../oci/names.ts";
 import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -13,22 +12,16 @@ import { version } from "../version.ts";
 import { ClusterCounters } from "./cluster-counters.ts";
 import { ClusterLedger } from "./cluster-ledger.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
+import { ClusterStore, type ClusterStoreOptions, type StoreParts } from "./cluster-store.ts";
 import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./cluster-status.ts";
 import type { FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
 import { ConfiguredMembers, memberAt } from "./members/configured-members.ts";
 import { MemberHealth } from "./members/member-health.ts";
-import { rendezvousOrder } from "./members/order.ts";
 import { forgetMember, memberStatuses, reportMember } from "./members/member-reports.ts";
 import type { Member, Members } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
 import { Twins } from "./members/twins.ts";
 import { nearOf } from "./near.ts";
-import type {
-  LocalContent,
-  OpenSharedStore,
-  openSharedStore,
-  SharedStoreOptions,
-} from "./open-shared-store.ts";
 import { Following } from "./replicas/following.ts";
 import { ReplicaClient } from "./replicas/replica-client.ts";
 import { ReplicaHandler } from "./replicas/replica-handler.ts";
@@ -44,9 +37,9 @@ export interface ClusterOptions {
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   /** Set where a shared store is configured. */
-  readonly openStore?: typeof openSharedStore | undefined;
+  readonly storeParts?: StoreParts | undefined;
   /** What blobs are received with. */
-  readonly transport?: Omit<SharedStoreOptions["transport"], "budget">;
+  readonly transport?: Omit<ClusterStoreOptions["transport"], "budget">;
 }
 
 /** What this replica has for others. */
@@ -59,12 +52,6 @@ export interface Served {
     address: Address,
     serve: (at: Address) => Bun.Server<undefined>,
   ) => { readonly server: Bun.Server<undefined>; readonly port: number };
-}
-
-/** What this replica has written to the shared store. */
-export interface SharedContent extends Omit<LocalContent, "isOwn"> {
-  /** Of which upstreams a blob is. */
-  readonly upstreamsOf: (digest: Digest) => Promise<readonly UpstreamName[]>;
 }
 
 /** This cache as one of several replicas. Whatever fails of it, the cache serves alone. */
@@ -84,13 +71,13 @@ export class Cluster implements AsyncDisposable {
   readonly #ledger: ClusterLedger | undefined;
   #settings: ClusterSettings;
   #members: ConfiguredMembers;
-  readonly #store: OpenSharedStore | undefined;
+  readonly #store: ClusterStore | undefined;
   #handler: ReplicaHandler | undefined;
   /** Listens for other replicas, once it does. */
   #server: ReplicaServer | undefined;
 
   constructor(options: ClusterOptions) {
-    const { settings, log, budget, openStore, transport } = options;
+    const { settings, log, budget } = options;
     this.#settings = settings;
     this.problems = new ClusterProblems(log);
     this.#signatures = new Signatures(settings.secret, options.now);
@@ -124,33 +111,13 @@ export class Cluster implements AsyncDisposable {
       onReceived: (bytes) => counters.received("replica", bytes),
       onFailed: (kind) => counters.failed("replica", kind),
     });
-    if (settings.store && openStore) {
-      const parts = { log, problems, counters, transport: { budget, ...transport } };
-      this.#store = this.#closing.use(openStore({ settings: settings.store, ...parts }));
-    }
+    this.#store = this.#openStore(options);
     this.near = this.#near(this.#replicas);
   }
 
-  /** Where clients get large blobs; absent if they get all of this cache. */
-  get redirects(): OpenSharedStore["addresses"] {
-    return this.#store?.addresses;
-  }
-
-  /** An upstream has sent a blob, which is stored here. */
-  fetched(digest: Digest): void {
-    this.#store?.fetched(digest);
-  }
-
-  /** Begins to write blobs to the shared store. */
-  share({ upstreamsOf, ...local }: SharedContent): void {
-    const isOwn = async (digest: Digest): Promise<boolean> => {
-      const living = this.#believed.living();
-      if (living.length < 2) return true;
-      const { id } = this.#believed.self;
-      const upstreams = await upstreamsOf(digest);
-      return upstreams.some((upstream) => rendezvousOrder(living, upstream, digest)[0]?.id === id);
-    };
-    this.#store?.start({ ...local, isOwn });
+  /** The store that replicas share; absent without one. */
+  get store(): ClusterStore | undefined {
+    return this.#store;
   }
 
   /** What replicas tell each other; absent without a database. */
@@ -223,7 +190,7 @@ export class Cluster implements AsyncDisposable {
       members: () =>
         memberStatuses(this.#believed.self, this.#known, { health: this.#health, version }),
       ...(ledger && { ledger: () => ledger.status() }),
-      ...(store ? { store: () => store.status() } : {}),
+      ...(store ? { store: () => store.status(), leader: () => store.leader() } : {}),
     };
     return readClusterStatus(parts);
   }
@@ -248,6 +215,30 @@ export class Cluster implements AsyncDisposable {
     const { self } = this.#believed;
     const others = [...this.#members.others, ...(this.#ledger?.members.others ?? [])];
     return [...new Map([self, ...others].map((member) => [member.id, member])).values()];
+  }
+
+  #openStore({
+    settings: { store, database },
+    storeParts,
+    log,
+    budget,
+    transport,
+  }: ClusterOptions): ClusterStore | undefined {
+    if (!store || !storeParts) return undefined;
+    const { problems, counters } = this;
+    return this.#closing.use(
+      new ClusterStore({
+        ...storeParts,
+        store,
+        database,
+        assertLedgerUp: () => this.#ledger?.assertUp(),
+        members: () => this.#believed,
+        problems,
+        counters,
+        log,
+        transport: { budget, ...transport },
+      }),
+    );
   }
 
   #openLedger(database: DatabaseSettings | undefined, log: Log): ClusterLedger | undefined {
@@ -279,7 +270,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Of a manifest in the store, the ledger may know where it may be seen. */
   #near(replicas: NearSources): NearSources {
-    const store = this.#store?.near;
+    const store = this.#store?.open.near;
     return nearOf(replicas, store, store && this.#ledger?.facts.manifests.vouchedFor(store));
   }
 

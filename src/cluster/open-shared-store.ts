@@ -1,6 +1,7 @@
 import type { NearSources } from "../cache/fetch/near-sources.ts";
 import type { AccessKeySettings, SharedStoreSettings } from "../config/cluster-settings.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Links } from "../store/metadata-store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { ClusterCounters } from "./cluster-counters.ts";
 import type { ClusterProblemKind, ClusterProblems } from "./cluster-problems.ts";
@@ -10,6 +11,7 @@ import { Bucket } from "./s3/bucket.ts";
 import { S3Store, type S3StoreOptions } from "./s3/s3-store.ts";
 import { WebIdentityKeys } from "./s3/web-identity.ts";
 import { Distrusted } from "./shared-store/distrusted.ts";
+import { SharedAdmin } from "./retention/shared-admin.ts";
 import type { SharedObjectNews } from "./shared-store/object-news.ts";
 import type { SharedStore } from "./shared-store/shared-store.ts";
 import { SharedAddresses } from "./shared-store/shared-addresses.ts";
@@ -45,6 +47,8 @@ export type LocalContent = LocalBlobs & Pick<SharedSweepOptions, "records" | "is
 /** The shared store as one replica uses it. */
 export interface OpenSharedStore extends Disposable {
   readonly store: SharedStore;
+  /** The bucket, as the configuration has it. */
+  readonly name: string;
   readonly near: NearSources;
   /** Where clients get large blobs; absent if they get all of this cache. */
   readonly addresses?: SharedAddresses;
@@ -57,6 +61,8 @@ export interface OpenSharedStore extends Disposable {
    */
   start(local: LocalContent, news?: SharedObjectNews): void;
   status(): SharedStoreStatus;
+  /** What operators can do with it where nobody keeps account of its objects. */
+  admin(links: Pick<Links, "repositoriesOf">): SharedAdmin;
 }
 
 export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
@@ -94,7 +100,7 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
     store,
     health,
     distrusted,
-    onMissing: (digest) => told?.missing(digest),
+    onRead: (digest, isThere) => (isThere ? told?.used(digest) : told?.missing(digest)),
     onReceived: (bytes) => counters.received("store", bytes),
   });
   const { url, redirect } = settings;
@@ -119,6 +125,7 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
   let told: SharedObjectNews | undefined;
   return {
     store,
+    name: subject,
     near,
     ...(addresses ? { addresses } : {}),
     fetched: (digest) => writes?.add(digest),
@@ -158,6 +165,7 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
       name: subject,
       backlog: writes?.backlog ?? 0,
     }),
+    admin: (links) => new SharedAdmin({ store, links, maxSize: undefined }),
     [Symbol.dispose]: () => closing.dispose(),
   };
 }

@@ -27,6 +27,8 @@ export type AccessKeySettings =
 
 /** An object store that all replicas share. */
 export interface SharedStoreSettings {
+  /** Of all objects together, in bytes. Absent: no limit. */
+  readonly maxSize?: number;
   /** The bucket, and below it the prefix of all keys if there is one. */
   readonly url: URL;
   /** Whether the bucket is the first part of the URL's path, and not of its host name. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { quote } from "./parsing/problems.ts";
-import { size, SIZE_META } from "./schema-values.ts";
+import { SIZE_META, maxSize, size } from "./schema-values.ts";
 
 const PREFIX = /^(?:\/[\w.~-]+)*\/?$/;
 
@@ -40,6 +40,11 @@ const file = z.string().min(1).optional();
 
 /** `cluster.store` of entrepot.yaml. */
 export const sharedStoreSchema = z.strictObject({
+  maxSize: maxSize
+    .optional()
+    .describe(
+      "Maximum size of all objects together, in bytes or with a unit. What was used least recently, by any replica, is deleted 15 minutes after it was chosen, unless it is used again; pinned images stay. All replicas should have the same limit, well below the bucket's quota. Needs database. Default: no limit.",
+    ),
   url: storeUrl.describe(
     "The bucket, and below it the prefix of all keys if there is one, such as https://s3.example/images/cache. It has to exist.",
   ),

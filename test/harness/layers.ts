@@ -160,6 +160,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     above: [
       "cluster.ts",
       "cluster-ledger.ts",
+      "cluster-store.ts",
       "open-shared-store.ts",
       "open-retention.ts",
       "retention-reporter.ts",

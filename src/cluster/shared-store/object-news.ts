@@ -11,6 +11,8 @@ export interface SharedObjectNews {
    * @returns undefined if it must not be written now, since it is being deleted; where the ledger is away, it may be
    */
   claim(digest: Digest): Promise<ObjectClaim | undefined>;
+  /** A blob was read from the store, or served here. */
+  used(digest: Digest): void;
   /** The store was seen to lack a blob. */
   missing(digest: Digest): void;
   /**

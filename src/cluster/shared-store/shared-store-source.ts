@@ -27,8 +27,8 @@ export interface SharedStoreSourcesOptions {
   readonly store: SharedStore;
   readonly health: SharedStoreHealth;
   readonly distrusted: Distrusted;
-  /** The store was seen to lack a blob. */
-  readonly onMissing?: (digest: Digest) => void;
+  /** Whether the store had a blob that was asked for. */
+  readonly onRead?: (digest: Digest, isThere: boolean) => void;
   /** Called with the bytes of each transfer at its end. */
   readonly onReceived: (bytes: number) => void;
 }
@@ -95,11 +95,9 @@ export class SharedStoreSources implements NearSources {
       throw error;
     }
     health.readSucceeded();
+    this.#options.onRead?.(digest, found !== undefined);
     if (found) void this.#watch(found, signal);
-    else {
-      this.#reads -= 1;
-      this.#options.onMissing?.(digest);
-    }
+    else this.#reads -= 1;
     return found;
   }
 

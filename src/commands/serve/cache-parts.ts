@@ -1,6 +1,7 @@
 import { Cache, type CacheObserver, type CacheOptions } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { hasRoomForThread, type MemoryPlan } from "../../process/memory-plan.ts";
@@ -75,10 +76,14 @@ export function createCache(
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
     Pick<CacheOptions, "near" | "tagNews" | "manifestNews" | "onFetched"> & {
+      /** To be told what is served, besides the store. */
+      readonly onUsed?: ((digest: Digest) => void) | undefined;
       readonly memory: MemoryPlan;
     },
 ): Cache {
   const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
+  const { onUsed } = options;
+  const touch = (digest: Digest): void => lastAccess.touch(digest, Date.now());
   return new Cache({
     store,
     metadata,
@@ -87,6 +92,11 @@ export function createCache(
     observer,
     hasRoomFor,
     ...options,
-    recordAccess: (digest) => lastAccess.touch(digest, Date.now()),
+    recordAccess: onUsed
+      ? (digest) => {
+          touch(digest);
+          onUsed(digest);
+        }
+      : touch,
   });
 }

@@ -30,6 +30,7 @@ test("a scrape has the states of the cluster, its problems and what was counted"
   counters.failed("store", "timeout");
   counters.answered(206);
   counters.ledgerWasAway(2000);
+  counters.evicted(3);
   measureCluster(metrics, () => status, counters);
   measureLedger(metrics, () => status, counters);
   measureSharedStore(metrics, () => status, counters);
@@ -50,6 +51,7 @@ test("a scrape has the states of the cluster, its problems and what was counted"
     "entrepot_ledger_outbox 3",
     "entrepot_store_bytes 4096",
     "entrepot_leader 1",
+    "entrepot_store_evicted_total 3",
     "entrepot_store_up 1",
     "entrepot_store_writable 0",
     "entrepot_store_backlog 7",

@@ -110,6 +110,12 @@ export function measureSharedStore(
     [],
     () => counters.redirects,
   );
+  metrics.counters(
+    "entrepot_store_evicted_total",
+    "Objects that this replica has deleted from the shared store to keep it within its limit.",
+    [],
+    () => counters.evictions,
+  );
   const gauge = gaugeOf(metrics, () => read().store);
   gauge("entrepot_store_up", "1 if the shared store can be read, else 0.", ({ state }) =>
     state === "away" ? 0 : 1,

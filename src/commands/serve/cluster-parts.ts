@@ -2,8 +2,10 @@ import { join } from "node:path";
 import type { Cache, CacheOptions } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Upstream } from "../../cache/upstream.ts";
-import type { Cluster, ClusterOptions } from "../../cluster/cluster.ts";
+import type { ClusterOptions } from "../../cluster/cluster.ts";
+import type { ClusterStore } from "../../cluster/cluster-store.ts";
 import type { ClusterStatus } from "../../cluster/cluster-status.ts";
+import type { OpenSharedStore } from "../../cluster/open-shared-store.ts";
 import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
@@ -26,8 +28,13 @@ export interface ClusterPartsOptions {
 /** How a cache takes part in a cluster. */
 export interface ClusterParts extends AsyncDisposable {
   /** For the cache. */
-  readonly content: Pick<CacheOptions, "near" | "onFetched" | "tagNews" | "manifestNews">;
-  readonly redirects: Cluster["redirects"];
+  readonly content: Pick<CacheOptions, "near" | "onFetched" | "tagNews" | "manifestNews"> & {
+    /** To be told what is served, if that is of interest. */
+    readonly onUsed: ClusterStore["used"] | undefined;
+  };
+  /** The shared store, for operators. */
+  readonly shared: () => ClusterStore["admin"];
+  readonly redirects: OpenSharedStore["addresses"];
   /** For requests to upstreams. */
   readonly limits: Pick<RegistryTransportOptions, "pooledLimits" | "replicas">;
   readonly tellReplicas: TellReplicas;
@@ -56,15 +63,20 @@ export async function openCluster({
   transport,
 }: ClusterPartsOptions): Promise<ClusterParts | undefined> {
   if (!settings) return undefined;
-  const [parts, gauges, shared] = await Promise.all([
+  const [parts, gauges, shared, retention] = await Promise.all([
     import("../../cluster/cluster.ts"),
     import("./cluster-gauges.ts"),
     settings.store && import("../../cluster/open-shared-store.ts"),
+    settings.store && settings.database && import("../../cluster/open-retention.ts"),
   ]);
-  const openStore = shared?.openSharedStore;
   const { budget } = transport;
-  const options = { settings, log, budget, openStore, transport };
+  const storeParts = shared && {
+    openStore: shared.openSharedStore,
+    openRetention: retention?.openRetention,
+  };
+  const options = { settings, log, budget, storeParts, transport };
   const cluster = new parts.Cluster(options);
+  const { store } = cluster;
   const status = (): ClusterStatus => cluster.status();
   gauges.measureCluster(metrics, status, cluster.counters);
   if (settings.database) gauges.measureLedger(metrics, status, cluster.counters);
@@ -72,27 +84,30 @@ export async function openCluster({
   return {
     content: {
       near: cluster.near,
-      onFetched: ({ digest }) => cluster.fetched(digest),
+      onFetched: ({ digest }) => store?.open.fetched(digest),
+      onUsed: store?.used,
       tagNews: cluster.facts?.tagNews,
       manifestNews: cluster.facts?.manifests,
     },
-    redirects: cluster.redirects,
+    shared: () => store?.admin,
+    redirects: store?.open.addresses,
     limits: { pooledLimits: cluster.facts?.limits, replicas: () => cluster.living },
     tellReplicas: async (order) =>
       cluster.facts?.order(order) ?? { reached: 1, of: cluster.size, ledger: "none", images: 0 },
     status,
     async join(ports, cache, upstreams) {
-      cluster.share({
-        store: storage.blobs,
-        records: storage.metadata.blobs,
-        upstreamsOf: (digest) => storage.metadata.links.upstreams(digest),
-        using: (digest, work) => cache.fills.using(digest, work),
-      });
       const address = cluster.listen({
         lookup: cache.forReplicas,
         upstreams,
         isAllowed: (upstream, repository) => isAllowed(upstream.settings, repository),
         open: (at: Address, serve) => ports.open("cluster.listen", at, serve),
+      });
+      store?.share({
+        store: storage.blobs,
+        records: storage.metadata.blobs,
+        metadata: storage.metadata,
+        pinned: storage.pinned,
+        using: (digest, work) => cache.fills.using(digest, work),
       });
       const { admin, metadata, path } = storage;
       const orderFile = join(path, "orders.json");

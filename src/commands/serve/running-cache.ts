@@ -131,13 +131,12 @@ async function start(
 
   // The pull-through cache.
   const recentPulls = new RecentPulls();
-  const isFull = (): boolean => budget.fullState.isFull;
   const metadataHealth = new MetadataHealth(log);
   const reporter = new RequestReporter({
     log,
     metrics,
     recentPulls,
-    isFull,
+    isFull: () => budget.fullState.isFull,
     metadataNotWritten,
     metadataHealth,
     localProblems,
@@ -150,8 +149,7 @@ async function start(
   );
   const downloads = thread?.downloads.bind(thread);
   const transport = { budget: received, descriptors, ...(downloads && { downloads }) };
-  const cluster = await openCluster({ settings, log, metrics, storage, transport });
-  if (cluster) closing.use(cluster);
+  const cluster = closing.use(await openCluster({ settings, log, metrics, storage, transport }));
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
     ...transport,
@@ -203,6 +201,7 @@ async function start(
     adopt: (options) => adopt(storage, upstreams.all, options),
     tellReplicas: cluster?.tellReplicas,
     reload: live.reload,
+    shared: cluster?.shared,
     dataDirectory: storage.path,
     version,
     status: async () => {
@@ -258,7 +257,6 @@ async function start(
     problem: () => metadataHealth.problem,
     ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
   });
-
   await nodePorts.startWorkers();
   return {
     listening,

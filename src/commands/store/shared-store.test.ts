@@ -70,11 +70,7 @@ beforeAll(async () => {
     dataDirectory: storage.path,
     version: "1",
     status: async () => ({}),
-    shared: {
-      list: (...args) => current().list(...args),
-      collect: (...args) => current().collect(...args),
-      verify: (...args) => current().verify(...args),
-    },
+    shared: () => shared,
   });
   const server = listenForAdmin({
     address: { host: "127.0.0.1", port: 0 },
@@ -90,11 +86,6 @@ beforeAll(async () => {
 afterAll(() => closing.disposeAsync());
 
 let links: ConstructorParameters<typeof SharedAdmin>[0]["links"];
-
-function current(): SharedAdmin {
-  if (!shared) throw new Error("there is no shared store");
-  return shared;
-}
 
 function blobOf(number: number) {
   const content = new TextEncoder().encode(String(number).padStart(100));
@@ -241,5 +232,14 @@ test("without a ledger the store can be verified, and not listed", async () => {
   expect([refused.code, refused.stderr]).toEqual([
     2,
     expect.stringContaining("set cluster.database"),
+  ]);
+});
+
+test("a cache that shares no store says so", async () => {
+  shared = undefined;
+  const refused = await entrepot("fsck");
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    "entrepot: this cache shares no store: set cluster.store\n",
   ]);
 });

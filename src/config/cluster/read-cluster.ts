@@ -44,6 +44,10 @@ export function readCluster(
   members.forEach((url, index) => checkScheme(url, ["members", index]));
   const database = entry.database && readDatabase(entry.database, context);
   const store = entry.store && readSharedStore(entry.store, context);
+  if (entry.store?.maxSize !== undefined && !entry.database) {
+    const why = "without it, no replica knows what all of them use";
+    context.report(["cluster", "store", "maxSize"], `needs cluster.database: ${why}`, "key");
+  }
   if (store?.redirect) {
     const names = [...context.ownNames, ...(advertise ? [advertise.hostname] : [])];
     const name = names.find((own) => receivesCredentials(store.url, own));

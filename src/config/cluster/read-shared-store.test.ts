@@ -79,6 +79,8 @@ test("large hits may be redirected, to a host that gets no credentials for the c
 });
 
 test.each([
+  [`url: 'https://s3.test/b', ${KEYS}, maxSize: 2TiB`, "maxSize: needs cluster.database"],
+  [`url: 'https://s3.test/b', ${KEYS}, maxSize: 1KiB`, "less than 1 MiB"],
   [`url: 'https://s3.test/b', ${KEYS}, redirect: { from: 1KiB }`, "less than 1 MiB"],
   [`url: 's3://b', ${KEYS}`, "is not the URL of a bucket"],
   [`url: 'https://s3.test', ${KEYS}`, "https://s3.test names no bucket"],

@@ -33,7 +33,7 @@ export function readSharedStore(
   const keys = readKeys(entry, region, context);
   const ca = readCaBundle(AT, entry.ca, context);
   if (!keys || (entry.ca !== undefined && ca === undefined)) return undefined;
-  const { redirect } = entry;
+  const { redirect, maxSize } = entry;
   const { proxy } = context;
   return {
     url,
@@ -41,6 +41,7 @@ export function readSharedStore(
     region,
     keys,
     ...(redirect ? { redirect } : {}),
+    ...(maxSize === undefined ? {} : { maxSize }),
     ...(ca === undefined ? {} : { ca }),
     ...(proxy ? { proxy } : {}),
   };

@@ -17,7 +17,7 @@ export interface AdminApiOptions {
   /** Reads the configuration again; what `POST /api/v1/reload` returns. */
   readonly reload: () => object;
   /** The store that this cache shares with other replicas, if there is one. */
-  readonly shared?: SharedStoreOperations | undefined;
+  readonly shared?: (() => SharedStoreOperations | undefined) | undefined;
   /** What clients have got, and is still being stored. */
   readonly pulled: Pick<Cache, "settled" | "storing">;
   readonly dataDirectory: string;
@@ -180,7 +180,7 @@ export class AdminApi {
     if (!path.startsWith(SHARED)) return undefined;
     const query = new URL(url).searchParams;
     const request = { method, path: path.slice(SHARED.length), query, body, signal };
-    return handleShared(this.#options.shared, request);
+    return handleShared(this.#options.shared?.(), request);
   }
 
   /**
