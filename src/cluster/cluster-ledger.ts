@@ -4,7 +4,7 @@ import type { ClusterCounters } from "./cluster-counters.ts";
 import type { ClusterProblemKind, ClusterProblems } from "./cluster-problems.ts";
 import type { LedgerStatus } from "./cluster-status.ts";
 import { type FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
-import type { LedgerAbsence, LedgerState } from "./ledger/ledger.ts";
+import { type LedgerAbsence, LedgerAwayError, type LedgerState } from "./ledger/ledger.ts";
 import { HeardMembers } from "./members/heard-members.ts";
 import type { MemberHealth } from "./members/member-health.ts";
 import type { Member, Members } from "./members/members.ts";
@@ -89,6 +89,12 @@ export class ClusterLedger implements AsyncDisposable {
   /** Begins to hear of other replicas. */
   follow(followed: FactsFollowed): Promise<void> {
     return this.facts.follow(followed);
+  }
+
+  /** @throws LedgerAwayError while the ledger is not to be asked */
+  assertUp(): void {
+    const { state } = this.#ledger;
+    if (state.state === "away") throw new LedgerAwayError(`the ledger is away: ${state.reason}`);
   }
 
   status(): LedgerStatus {

@@ -27,6 +27,8 @@ export interface StoreParts {
 export interface ClusterStoreOptions extends StoreParts {
   readonly store: SharedStoreOptions["settings"];
   readonly database: ClusterSettings["database"];
+  /** Throws while the ledger is not to be asked. */
+  readonly assertLedgerUp: () => void;
   readonly members: () => Members;
   readonly problems: ClusterProblems;
   readonly counters: ClusterCounters;
@@ -97,11 +99,12 @@ export class ClusterStore implements AsyncDisposable {
     pinned: PinnedBlobs,
   ): OpenRetention | undefined {
     const { database, openRetention, members, store: settings, ...told } = this.#options;
+    const { assertLedgerUp: assertUp } = told;
     if (!database || !openRetention) return undefined;
     const { store, name: subject } = this.open;
     const { id: replica } = members().self;
     const { maxSize } = settings;
     const parts = { store, subject, replica, metadata, pinned, ...told };
-    return this.#closing.use(openRetention({ database, maxSize, ...parts }));
+    return this.#closing.use(openRetention({ database, assertUp, maxSize, ...parts }));
   }
 }

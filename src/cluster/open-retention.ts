@@ -1,4 +1,5 @@
 import type { PinnedBlobs } from "../cache/retention/pinned-blobs.ts";
+import { withTimeout } from "../cache/with-timeout.ts";
 import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { MetadataStore } from "../store/metadata-store.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -21,9 +22,13 @@ import type { SharedStore } from "./shared-store/shared-store.ts";
 const NEWS = { connections: 2, statementMs: 3000 };
 /** Of the leader and of operators: some read all objects. */
 const UPKEEP = { connections: 2, statementMs: 120_000 };
+/** How long the rest may take to be told at the end. */
+const FAREWELL_MS = 1000;
 
 export interface RetentionOptions {
   readonly database: DatabaseSettings;
+  /** Throws while the ledger is not to be asked: it is away, or too new. */
+  readonly assertUp: () => void;
   readonly store: SharedStore;
   /** For messages: the bucket, as the configuration has it. */
   readonly subject: string;
@@ -48,10 +53,10 @@ export interface OpenRetention extends AsyncDisposable {
 }
 
 export function openRetention(options: RetentionOptions): OpenRetention {
-  const { database, store, maxSize, replica, metadata, pinned, log } = options;
+  const { database, assertUp, store, maxSize, replica, metadata, pinned, log } = options;
   const closing = new AsyncDisposableStack();
-  const news = closing.adopt(openDatabase<LedgerTables>(database, NEWS), (one) => one.close());
-  const upkeep = closing.adopt(openDatabase<LedgerTables>(database, UPKEEP), (one) => one.close());
+  const news = openDatabase<LedgerTables>(database, { ...NEWS, assertUp });
+  const upkeep = openDatabase<LedgerTables>(database, { ...UPKEEP, assertUp });
   const objects = new SqlObjectLedger(upkeep.db);
   const told = new SqlObjectNews(news.db);
   const events = new RetentionReporter(options);
@@ -93,6 +98,12 @@ export function openRetention(options: RetentionOptions): OpenRetention {
         ...limit,
       };
     },
-    [Symbol.asyncDispose]: () => closing.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      // A database that hangs is left, with what was to be told.
+      const closed = closing.disposeAsync();
+      await withTimeout(FAREWELL_MS, closed);
+      await Promise.all([news.close(), upkeep.close()]);
+      await closed;
+    },
   };
 }

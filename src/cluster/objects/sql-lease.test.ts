@@ -28,7 +28,7 @@ const leaseOf = (replica: string): SqlLease<LedgerTables> =>
   new SqlLease({
     db: database.db,
     replica,
-    times: { lease: 1000, relied: 600, renew: 200, look: 100 },
+    times: { lease: 600, relied: 400, renew: 100, look: 50 },
   });
 
 const fenceOf = (lease: SqlLease<LedgerTables>) => until(() => lease.fence, { what: "the lead" });
@@ -58,7 +58,7 @@ realTest("one replica leads, and another one at once when that stops", async () 
 realTest("who was stopped so long that another leads does not lead any more", async () => {
   await using one = leaseOf("one");
   const first = await fenceOf(one);
-  await change("two x", 1000);
+  await change("two x", 500);
   await loses(one);
   await leaderOf(one, "two");
   expect(await fenceOf(one)).toBeGreaterThan(first + 1);

@@ -19,6 +19,8 @@ export interface PoolLimits {
   readonly kept?: number;
   /** How long connecting, or waiting for a connection, may take. Default: 2,000: with TLS, it takes seven round trips. */
   readonly connectMs?: number;
+  /** Called before each use of a connection. Throws if the database is not to be asked now. */
+  readonly assertUp?: () => void;
 }
 
 /** A database that is reached over connections which come and go. */
@@ -36,8 +38,10 @@ const GOODBYE_MS = 500;
 /** Opens no connection yet: they are opened when they are needed, and closed when they are not. */
 export function openDatabase<Tables>(
   settings: DatabaseSettings,
-  { connections, statementMs, kept = 0, connectMs = CONNECT_MS }: PoolLimits,
+  limits: PoolLimits,
 ): Database<Tables> {
+  const { connections, statementMs, kept = 0 } = limits;
+  const { connectMs = CONNECT_MS, assertUp = () => {} } = limits;
   const sockets = new Sockets();
   const pool = new Pool({
     ...clientConfig(settings, { connectMs, statementMs }, sockets),
@@ -49,7 +53,8 @@ export function openDatabase<Tables>(
   // Whoever uses a connection that breaks has its error from there; one that is idle is replaced.
   pool.on("connect", (client) => client.on("error", () => {}));
   pool.on("error", () => {});
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: new GivingUpPool(pool) }) });
+  const dialect = new PostgresDialect({ pool: new GivingUpPool(pool, assertUp) });
+  const db = new Kysely<Tables>({ dialect });
   return {
     db,
     async close() {
@@ -68,12 +73,15 @@ export function openDatabase<Tables>(
 class GivingUpPool implements PostgresPool {
   readonly options = {};
   readonly #pool: Pool;
+  readonly #assertUp: () => void;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, assertUp: () => void) {
     this.#pool = pool;
+    this.#assertUp = assertUp;
   }
 
   async connect(): Promise<PostgresPoolClient> {
+    this.#assertUp();
     return new GivingUpClient(await this.#pool.connect());
   }
 

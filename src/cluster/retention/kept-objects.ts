@@ -6,6 +6,8 @@ import { MAX_OBJECTS, type ObjectNews } from "../objects/object-ledger.ts";
 
 /** How often it is looked whether the pins have changed, in milliseconds: well within the grace period. */
 const LOOK_MS = 10_000;
+/** How long it is left at that after it could not be told: reading many images again would be in vain. */
+const REST_MS = 60_000;
 /** How often all is told again, in milliseconds: images have come since, and what is told is kept for a week. */
 const RENEW_MS = 30 * 60_000;
 /** Part of the time that telling takes; the rest is left to requests. */
@@ -17,6 +19,8 @@ export interface KeptObjectsOptions {
   /** Every blob that pins keep. */
   readonly blobs: (pins: readonly Pin[], signal: AbortSignal) => AsyncIterable<Digest>;
   readonly onError: (error: unknown) => void;
+  /** In milliseconds; a test may make it shorter. */
+  readonly interval?: number;
 }
 
 /**
@@ -42,11 +46,16 @@ export class KeptObjects implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
+    const { interval = LOOK_MS } = this.#options;
     while (!signal.aborted) {
-      await this.#look(signal).catch((error: unknown) => {
+      let pause = interval;
+      try {
+        await this.#look(signal);
+      } catch (error) {
+        pause = REST_MS;
         if (!signal.aborted) this.#options.onError(error);
-      });
-      await setTimeout(LOOK_MS, undefined, { signal, ref: false }).catch(() => {});
+      }
+      await setTimeout(pause, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 

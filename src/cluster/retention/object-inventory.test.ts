@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Digest } from "../../oci/digest.ts";
+import { digestNumber } from "../clustertest/opened-object-ledger.ts";
 import { sampleShared } from "../clustertest/shared-store-conformance.ts";
 import { MemorySharedStore } from "../shared-store/memory-shared-store.ts";
 import type { SharedObject } from "../shared-store/shared-store.ts";
@@ -134,11 +135,14 @@ test("what the store has lost is forgotten, wherever in the list it was", async 
 });
 
 test("a store that has lost everything is found empty", async () => {
-  const cluster = await leading(10);
-  await cluster.know();
-  await cluster.store.remove(cluster.digests);
+  const cluster = await leading(0);
+  const lost = Array.from({ length: 2500 }, (_, number) => digestNumber(number));
+  for (const digest of lost) {
+    await cluster.objects.stored([{ digest, size: 1, storedAgo: 2 * HOUR }]);
+  }
   await cluster.round();
-  expect(cluster.told).toEqual([{ listed: 0, adopted: 0, lost: 10, concealed: 0 }]);
+  expect(cluster.told).toEqual([{ listed: 0, adopted: 0, lost: 2500, concealed: 0 }]);
+  expect((await cluster.objects.totals()).here.objects).toBe(0);
 });
 
 test("what a list conceals stays, and from a hundred on nothing is looked at any more", async () => {

@@ -13,7 +13,7 @@ const INTERVAL_MS = 24 * 3_600_000;
 /** Pages of a list in one round: two million objects take an hour, beside everything else. */
 const PAGES_PER_ROUND = 20;
 /** Objects that a list lacks are looked at one by one: so many of them in one inventory, and at once. */
-const MAX_CHECKED = 10_000;
+const MAX_CHECKED = 100_000;
 const CHECKED_AT_ONCE = 8;
 /** Of a list that lacks so many objects that the store has, nothing is believed but what it shows. */
 const MAX_CONCEALED = 100;
@@ -117,17 +117,28 @@ export class ObjectInventory {
     }));
     this.#counts.listed += page.length;
     if (page.length > 0) this.#counts.adopted += await objects.adopt(listed);
-    if (this.#counts.concealed > MAX_CONCEALED || this.#checked >= MAX_CHECKED) return;
     const until = isLast ? undefined : page.at(-1)?.digest;
     const digests = page.map(({ digest }) => digest);
-    await this.#check(await objects.unlisted(after, until, digests), signal);
+    // Where a list ends too early, there may be many.
+    let last = after;
+    while (this.#mayCheck) {
+      const suspects = await objects.unlisted(last, until, digests);
+      await this.#check(suspects, signal);
+      if (suspects.length < MAX_OBJECTS) return;
+      last = suspects.at(-1);
+    }
+  }
+
+  get #mayCheck(): boolean {
+    const { concealed } = this.#counts;
+    return this.#isLeading && concealed <= MAX_CONCEALED && this.#checked < MAX_CHECKED;
   }
 
   /** Looks whether the store has objects that a list lacks. */
   async #check(suspects: readonly Digest[], signal: AbortSignal): Promise<void> {
     const { objects, store } = this.#options;
     for (let first = 0; first < suspects.length; first += CHECKED_AT_ONCE) {
-      if (this.#counts.concealed > MAX_CONCEALED || this.#checked >= MAX_CHECKED) return;
+      if (!this.#mayCheck) return;
       const some = suspects.slice(first, first + CHECKED_AT_ONCE);
       const since = performance.now();
       const sizes = await Promise.all(some.map((digest) => store.size(digest, signal)));
