@@ -110,11 +110,13 @@ const DESCRIPTIONS = {
     what: "does not let this replica delete",
     means: "nothing is evicted, and it grows beyond cluster.store.maxSize",
     advice: "allow s3:DeleteObject to the credentials under cluster.store",
+    happens: true,
   },
   "store-pinned": {
     what: "is above its limit, and all that is left is pinned or locked",
     means: "nothing more is evicted from it, and it grows",
     advice: "raise cluster.store.maxSize, or unpin images: `entrepot pin` lists what is pinned",
+    happens: true,
   },
   "store-corrupt": {
     what: "has sent wrong bytes",

@@ -37,10 +37,6 @@ export class RetentionReporter implements SharedRetentionEvents {
     this.#options.problems.notice("store-undeletable", this.#options.subject, reason);
   }
 
-  deletionWorks(): void {
-    this.#options.problems.over("store-undeletable", this.#options.subject);
-  }
-
   listed(found: Reconciled): void {
     const { log } = this.#options;
     const isUnchanged = found.adopted + found.lost + found.concealed === 0;

@@ -4,11 +4,10 @@ import type { ObjectCount } from "../objects/object-ledger.ts";
 export interface SharedRetentionEvents {
   /** Objects were deleted to keep the store below its limit. */
   evicted(count: ObjectCount): void;
-  /** The store is above its limit, and all that is left in it is pinned or locked. */
+  /** The store is above its limit, and all that is left in it is pinned or locked. Told in each round. */
   fullOfPins(pinnedBytes: number, maxSize: number): void;
-  /** The store does not let this replica delete. Nothing is evicted until it does. */
+  /** The store does not let this replica delete. Nothing is evicted until it does. Told in each round. */
   deletionRefused(reason: string): void;
-  deletionWorks(): void;
   /** The store was listed from its beginning to its end. */
   listed(found: Reconciled): void;
   /** Background work failed. It is retried. */

@@ -27,10 +27,7 @@ export interface SharedEvictorOptions {
   /** In bytes. Without it, nothing is marked but on command. */
   readonly maxSize: number | undefined;
   readonly leadership: Leadership;
-  readonly events: Pick<
-    SharedRetentionEvents,
-    "evicted" | "fullOfPins" | "deletionRefused" | "deletionWorks"
-  >;
+  readonly events: Pick<SharedRetentionEvents, "evicted" | "fullOfPins" | "deletionRefused">;
   /** Objects per statement and request; at most, and by default, `MAX_OBJECTS`. */
   readonly batch?: number;
   /** How long objects are going before they are deleted; by default, `GRACE_MS`. */
@@ -45,7 +42,8 @@ export interface SharedEvictorOptions {
 export class SharedEvictor {
   readonly #options: SharedEvictorOptions;
   readonly #batch: number;
-  #isRefused = false;
+  /** Why the store lets nothing be deleted, as it was found last. */
+  #refusal: string | undefined;
 
   constructor(options: SharedEvictorOptions) {
     this.#options = options;
@@ -56,6 +54,9 @@ export class SharedEvictor {
   async round(signal: AbortSignal): Promise<void> {
     const { leadership, maxSize, objects, events } = this.#options;
     await this.#deleteDue(signal);
+    if (this.#refusal !== undefined && leadership.fence !== undefined) {
+      events.deletionRefused(this.#refusal);
+    }
     if (leadership.fence === undefined || maxSize === undefined || signal.aborted) return;
     const { here } = await objects.totals();
     if (here.bytes < ROOMY * maxSize) await objects.forgetHorizon();
@@ -108,19 +109,11 @@ export class SharedEvictor {
       const { deleted, refused, error } = await deleteObjects(store, due, limited, isLeading);
       if (deleted.length > 0) events.evicted(await objects.deleted(fence, deleted));
       if (refused.length > 0) await objects.refused(fence, refused);
-      this.#noteRefusal(deleted.length > 0 ? undefined : error);
+      this.#refusal = deleted.length === 0 && isDenial(error) ? error.message : undefined;
       if (deleted.length > 0) continue;
       // The rows say that the objects are being deleted, until their time is up: then they are tried again.
       if (error !== undefined && !isDenial(error)) throw error;
       return;
     }
-  }
-
-  #noteRefusal(error: unknown): void {
-    const { events } = this.#options;
-    const isRefused = isDenial(error);
-    if (isRefused) events.deletionRefused(error.message);
-    else if (this.#isRefused && error === undefined) events.deletionWorks();
-    this.#isRefused = isRefused;
   }
 }

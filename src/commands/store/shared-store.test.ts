@@ -96,7 +96,6 @@ const NO_EVENTS: SharedRetentionEvents = {
   evicted() {},
   fullOfPins() {},
   deletionRefused() {},
-  deletionWorks() {},
   listed() {},
   failed() {},
 };
