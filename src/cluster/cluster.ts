@@ -102,7 +102,7 @@ export class Cluster implements AsyncDisposable {
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
-    const { problems, counters } = this;
+    const { counters } = this;
     this.#ledger = this.#openLedger(settings.database, log);
     this.#replicas = new ReplicaSources(() => this.#believed, {
       client: this.#client,
