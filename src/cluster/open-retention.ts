@@ -9,6 +9,8 @@ import type { LeaderStatus, SharedStoreStatus } from "./cluster-status.ts";
 import { SqlLease } from "./objects/sql-lease.ts";
 import { SqlObjectLedger } from "./objects/sql-object-ledger.ts";
 import { SqlObjectNews } from "./objects/sql-object-news.ts";
+import { LedgerAwayError } from "./ledger/ledger.ts";
+import { describeDatabaseError } from "./postgres/database-error.ts";
 import { openDatabase } from "./postgres/pool.ts";
 import type { LedgerTables } from "./postgres/tables.ts";
 import { KeptObjects } from "./retention/kept-objects.ts";
@@ -20,8 +22,10 @@ import type { SharedStore } from "./shared-store/shared-store.ts";
 
 /** Statements about a few objects, and the lease. Nothing waits for them but what happens behind requests. */
 const NEWS = { connections: 2, statementMs: 3000 };
-/** Of the leader and of operators: some read all objects. */
-const UPKEEP = { connections: 2, statementMs: 120_000 };
+/** Of the leader and of operators, about a thousand objects at once. */
+const UPKEEP = { connections: 2, statementMs: 10_000 };
+/** Of the leader and of operators, about all objects. */
+const PATIENT = { connections: 1, statementMs: 120_000 };
 /** How long the rest may take to be told at the end. */
 const FAREWELL_MS = 1000;
 
@@ -57,7 +61,8 @@ export function openRetention(options: RetentionOptions): OpenRetention {
   const closing = new AsyncDisposableStack();
   const news = openDatabase<LedgerTables>(database, { ...NEWS, assertUp });
   const upkeep = openDatabase<LedgerTables>(database, { ...UPKEEP, assertUp });
-  const objects = new SqlObjectLedger(upkeep.db);
+  const patient = openDatabase<LedgerTables>(database, { ...PATIENT, assertUp });
+  const objects = new SqlObjectLedger(upkeep.db, patient.db);
   const told = new SqlObjectNews(news.db);
   const events = new RetentionReporter(options);
   const onError = (error: unknown): void =>
@@ -81,7 +86,15 @@ export function openRetention(options: RetentionOptions): OpenRetention {
       store,
       maxSize,
       links: metadata.links,
-      upkeep: { objects, evictor: retention.evictor, leadership },
+      upkeep: {
+        objects,
+        evictor: retention.evictor,
+        leadership,
+        describe: (error) =>
+          error instanceof LedgerAwayError
+            ? error.message
+            : `the ledger failed: ${describeDatabaseError(error)}`,
+      },
     }),
     leader: () => {
       const { leader: id } = leadership;
@@ -102,7 +115,7 @@ export function openRetention(options: RetentionOptions): OpenRetention {
       // A database that hangs is left, with what was to be told.
       const closed = closing.disposeAsync();
       await withTimeout(FAREWELL_MS, closed);
-      await Promise.all([news.close(), upkeep.close()]);
+      await Promise.all([news, upkeep, patient].map((one) => one.close()));
       await closed;
     },
   };

@@ -3,6 +3,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { ClusterCounters } from "./cluster-counters.ts";
 import type { ClusterProblems } from "./cluster-problems.ts";
 import type { ObjectCount } from "./objects/object-ledger.ts";
+import { LedgerAwayError } from "./ledger/ledger.ts";
 import type { Reconciled, SharedRetentionEvents } from "./retention/retention-events.ts";
 
 export interface RetentionReporterOptions {
@@ -50,6 +51,9 @@ export class RetentionReporter implements SharedRetentionEvents {
   }
 
   failed(task: string, error: unknown): void {
-    this.#options.log.warn({ err: error }, `${task} failed; it will be retried`);
+    const { log } = this.#options;
+    // That it is away is told elsewhere.
+    const level = error instanceof LedgerAwayError ? "debug" : "warn";
+    log[level]({ err: error }, `${task} failed; it will be retried`);
   }
 }

@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
 import {
   DELETION_MS,
@@ -17,6 +17,14 @@ const MARKING = 1_735_289_201;
 
 /** What is evicted from the shared store, in PostgreSQL. Of its statements, none reads all objects but a dry run's. */
 export class SqlObjectEviction<Tables> extends SqlObjectNews<Tables> implements ObjectEviction {
+  protected readonly patient: Kysely<Tables>;
+
+  /** @param patient its statements may take minutes: for those that read all objects */
+  constructor(db: Kysely<Tables>, patient: Kysely<Tables> = db) {
+    super(db);
+    this.patient = patient;
+  }
+
   markLeastRecentlyUsed({ above, limit }: Mark): Promise<ObjectCount> {
     return this.db.transaction().execute(async (transaction) => {
       // Two that mark at once would both mark what one should.
@@ -53,7 +61,7 @@ export class SqlObjectEviction<Tables> extends SqlObjectNews<Tables> implements 
       )
       select ${COUNTED} from oldest
       where marked_before < (select sum(here_bytes) from object_totals) - ${above}::float8
-    `.execute(this.db);
+    `.execute(this.patient);
     return rows[0] ?? NONE;
   }
 

@@ -17,10 +17,7 @@ const LISTED_AFTER_MS = 3_600_000;
 /** Rows that one statement puts in order. */
 const TIDIED = 10_000;
 
-/**
- * All of the shared store's objects in PostgreSQL, for the leader and for operators: its connections should allow
- * statements of minutes, since some read all objects.
- */
+/** All of the shared store's objects in PostgreSQL, for the leader and for operators. */
 export class SqlObjectLedger<Tables> extends SqlObjectEviction<Tables> implements ObjectLedger {
   async totals(): Promise<ObjectTotals> {
     const { rows } = await sql<{
@@ -147,7 +144,7 @@ export class SqlObjectLedger<Tables> extends SqlObjectEviction<Tables> implement
         exact.here <> kept.here or exact.here_bytes <> kept.here_bytes
         or exact.going <> kept.going or exact.going_bytes <> kept.going_bytes
       )
-    `.execute(this.db);
+    `.execute(this.patient);
   }
 
   async progress(task: Task): Promise<Progress> {

@@ -42,6 +42,8 @@ export interface SharedAdminOptions {
     readonly objects: ObjectLedger;
     readonly evictor: SharedEvictor;
     readonly leadership: Leadership & { readonly leader?: string | undefined };
+    /** What is said of an error of the ledger. */
+    readonly describe?: (error: unknown) => string;
   };
   /** In bytes. */
   readonly maxSize: number | undefined;
@@ -72,7 +74,7 @@ export class SharedAdmin {
   async list(limit: number, last?: Digest): Promise<SharedImageObject[]> {
     const { objects } = this.#upkeep();
     const { links } = this.#options;
-    const page = await objects.page(limit, last);
+    const page = await this.#asked(objects.page(limit, last));
     const now = Date.now();
     return Promise.all(
       page.map(async ({ digest, size, storedAgo, usedAgo, state, isKept }) => ({
@@ -101,8 +103,8 @@ export class SharedAdmin {
         "the shared store has no limit: set cluster.store.maxSize",
       );
     }
-    const marked = await evictor.collect(maxSize, dryRun, signal);
-    const { here } = await objects.totals();
+    const marked = await this.#asked(evictor.collect(maxSize, dryRun, signal));
+    const { here } = await this.#asked(objects.totals());
     const { leader } = leadership;
     return { ...marked, here: here.bytes, maxSize, ...(leader === undefined ? {} : { leader }) };
   }
@@ -116,6 +118,15 @@ export class SharedAdmin {
   }): Promise<SharedVerified> {
     const { store, upkeep } = this.#options;
     return new SharedVerification({ store, objects: upkeep?.objects, ...options }).run();
+  }
+
+  async #asked<Value>(answer: Promise<Value>): Promise<Value> {
+    try {
+      return await answer;
+    } catch (cause) {
+      const describe = this.#options.upkeep?.describe;
+      throw describe ? new Error(describe(cause), { cause }) : cause;
+    }
   }
 
   #upkeep(): NonNullable<SharedAdminOptions["upkeep"]> {

@@ -7,6 +7,8 @@ import { SharedEvictor } from "./shared-evictor.ts";
 
 /** How often the leader looks what is to be done, in milliseconds. */
 const ROUND_MS = 30_000;
+/** How often it looks until it has reached the ledger once. */
+const FIRST_MS = 2000;
 /** How long a task rests that has failed: a list that is refused is refused again. */
 const REST_MS = 5 * 60_000;
 
@@ -70,7 +72,9 @@ export class SharedRetention implements AsyncDisposable {
         await this.#guarded("listing the shared store", () => this.#inventory.round(signal));
         await this.#guarded("correcting the ledger of the shared store", () => objects.tidy());
       }
-      await setTimeout(interval, undefined, { signal, ref: false }).catch(() => {});
+      // At the start, the ledger may not have been reached yet.
+      const pause = this.#totals ? interval : Math.min(interval, FIRST_MS);
+      await setTimeout(pause, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 
