@@ -16,7 +16,7 @@ import { SharedVerification, type SharedVerified } from "./shared-verification.t
 const MAX_REPOSITORIES = 3;
 
 /** An object of the shared store in a list for operators. Times are in milliseconds since the epoch. */
-export interface SharedImageObject {
+export interface SharedObjectEntry {
   readonly digest: Digest;
   readonly size: number;
   readonly stored: number;
@@ -71,7 +71,7 @@ export class SharedAdmin {
    * @param limit at most `MAX_OBJECTS`
    * @throws RefusedError if there is no ledger
    */
-  async list(limit: number, last?: Digest): Promise<SharedImageObject[]> {
+  async list(limit: number, last?: Digest): Promise<SharedObjectEntry[]> {
     const { objects } = this.#upkeep();
     const { links } = this.#options;
     const page = await this.#asked(objects.page(limit, last));
