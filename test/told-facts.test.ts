@@ -152,7 +152,7 @@ realTest("a purge, a pin and an unpin at one replica are carried out at all", as
     const tags = await tagsOf(replica);
     return images.every((tag) => tags.includes(tag));
   });
-  const reach = { reached: 3, of: 3, ledger: "up", images: 2 };
+  const reach = { reached: 3, of: 3, ledger: "up", images: 2, refused: 0 };
   expect((await ask(first, "pin", "reg.test/app:kept")).replicas).toEqual(reach);
   expect((await ask(first, "purge", "reg.test/app:purged")).replicas).toEqual(reach);
   await atAll("the purge", async (replica) => !(await tagsOf(replica)).includes("purged"));

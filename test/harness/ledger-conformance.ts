@@ -155,7 +155,7 @@ export function ledgerConformance(
       await a.order({ kind: "purge", id: newOrderId(), pattern: "ghcr.io/**", ageMs: 0 });
       await news.hasHeard("pin docker.io/** linux/amd64", "purge ghcr.io/**");
       expect(news.all[0]).toMatchObject({ ...pin, id });
-      b.tell({ kind: "applied", order: id, images: 3 });
+      b.tell({ kind: "applied", order: id, outcome: "done", images: 3 });
     });
 
     replicaTest(
@@ -180,9 +180,11 @@ export function ledgerConformance(
 
     replicaTest("says which replica has carried out an order", async ({ a, b, news }) => {
       const order = newOrderId();
-      a.tell({ kind: "applied", order, images: 3 });
+      a.tell({ kind: "applied", order, outcome: "refused", images: 3 });
       await news.hasHeard("http://a did it for 3");
-      expect(news.all).toEqual([{ kind: "applied", order, images: 3, by: "http://a" }]);
+      expect(news.all).toEqual([
+        { kind: "applied", order, outcome: "refused", images: 3, by: "http://a" },
+      ]);
       expect(b.state).toMatchObject({ state: "up" });
     });
 

@@ -55,7 +55,7 @@ test("a purge is carried out at all replicas, and what they tell of it is counte
   await pulled("a");
   await pulled("b");
   const reach = await purge(one, "reg.test/app:a");
-  expect(reach).toEqual({ reached: 3, of: 3, ledger: "up", images: 2 });
+  expect(reach).toEqual({ reached: 3, of: 3, ledger: "up", images: 2, refused: 0 });
   for (const replica of [one, two, three]) expect(await tagsOf(replica)).toEqual(["b"]);
   // It is looked up anew, although the ledger knew where it pointed.
   at.push("a", smallImage("another a"));
@@ -72,6 +72,7 @@ test("a purge while the ledger is away is told later, and spares what was stored
     of: 3,
     ledger: "away",
     images: 0,
+    refused: 0,
   });
   expect(await tagsOf(one)).toEqual([]);
   at.clock.now += TTL + 1;
@@ -141,7 +142,8 @@ test("what is pinned at another replica is not purged there, and it says so", as
   const { one, two } = at;
   await pulled("h");
   await two.admin.pinning.pin("reg.test/app:h");
-  expect(await purge(one, "reg.test/app:h")).toMatchObject({ reached: 3, images: 1 });
+  const reach = await purge(one, "reg.test/app:h");
+  expect(reach).toEqual({ reached: 2, of: 3, ledger: "up", images: 1, refused: 1 });
   expect(await tagsOf(two)).toContain("h");
   expect(two.refused).toEqual([expect.stringContaining("is pinned by reg.test/app:h")]);
   await two.admin.pinning.unpin("reg.test/app:h");

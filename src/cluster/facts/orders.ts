@@ -37,10 +37,14 @@ export interface OrderReach {
   readonly ledger: "up" | "away";
   /** How many images it concerned at the others. */
   readonly images: number;
+  /** How many of the others cannot carry it out as it is: their logs say why. */
+  readonly refused: number;
 }
 
+type Applied = Pick<AppliedFact, "outcome" | "images">;
+
 interface Awaited {
-  readonly by: Map<string, number>;
+  readonly by: Map<string, Applied>;
   readonly wanted: number;
   readonly complete: () => void;
 }
@@ -90,10 +94,12 @@ export class Orders {
     try {
       const isRecorded = await this.#tell(given);
       if (isRecorded && wanted > 0) await withTimeout(ANSWER_MS, promise);
-      const images = [...awaited.by.values()].reduce((sum, count) => sum + count, 0);
-      const reached = 1 + awaited.by.size;
+      const answers = [...awaited.by.values()];
+      const images = answers.reduce((sum, answer) => sum + answer.images, 0);
+      const refused = answers.filter(({ outcome }) => outcome === "refused").length;
+      const reached = 1 + answers.length - refused;
       const ledger = isRecorded ? "up" : "away";
-      return { reached, of: Math.max(reached, replicas()), ledger, images };
+      return { reached, of: Math.max(1 + answers.length, replicas()), ledger, images, refused };
     } finally {
       this.#awaited.delete(given.id);
     }
@@ -114,10 +120,10 @@ export class Orders {
   }
 
   /** Another replica has carried out an order. */
-  applied({ order, images, by }: AppliedFact & { readonly by: string }): void {
+  applied({ order, by, ...answer }: AppliedFact & { readonly by: string }): void {
     const awaited = this.#awaited.get(order);
     if (!awaited) return;
-    awaited.by.set(by, images);
+    awaited.by.set(by, answer);
     if (awaited.by.size >= awaited.wanted) awaited.complete();
   }
 
@@ -182,14 +188,14 @@ export class Orders {
     const { file, ledger, onFailed } = this.#options;
     for (let order = this.#queue[0]; order && !this.#isClosed; order = this.#queue[0]) {
       try {
-        let images = 0;
+        let applied: Applied = { outcome: "done", images: 0 };
         if (!file.isKnown(order)) {
-          images = await this.#carryOut(order);
+          applied = await this.#carryOut(order);
           const noting = "noting that an order is carried out";
           await file.done(order).catch((error: unknown) => onFailed(noting, error));
         }
         // Also of one that a later one has replaced.
-        ledger.tell({ kind: "applied", order: order.id, images });
+        ledger.tell({ kind: "applied", order: order.id, ...applied });
         this.#queue.shift();
       } catch (error) {
         // It is heard again after the next start.
@@ -202,27 +208,36 @@ export class Orders {
     }
   }
 
-  /** Returns how many images it concerned. */
-  async #carryOut(order: TimedOrder): Promise<number> {
-    const { pinning } = this.#options.admin;
+  async #carryOut(order: TimedOrder): Promise<Applied> {
     try {
-      switch (order.kind) {
-        case "purge":
-          return await this.#purge(order);
-        case "pin":
-          return (await pinning.pin(order.pattern, order.platforms, order.at)).images;
-        case "unpin": {
-          const pins = await pinning.saved();
-          const pin = pins.find(({ pattern }) => pattern === order.pattern);
-          if (pin && pin.since <= order.at) await pinning.unpin(order.pattern);
-          return 0;
-        }
-      }
+      return { outcome: "done", images: await this.#imagesOf(order) };
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       // What is not here needs no purge.
-      if (error.kind !== "no-match") this.#refused(order, error.message);
-      return 0;
+      if (error.kind === "no-match") return { outcome: "done", images: 0 };
+      this.#refused(order, error.message);
+      return { outcome: "refused", images: 0 };
+    }
+  }
+
+  /**
+   * Does what is ordered. Returns how many images it concerned.
+   *
+   * @throws RefusedError
+   */
+  async #imagesOf(order: TimedOrder): Promise<number> {
+    const { pinning } = this.#options.admin;
+    switch (order.kind) {
+      case "purge":
+        return this.#purge(order);
+      case "pin":
+        return (await pinning.pin(order.pattern, order.platforms, order.at)).images;
+      case "unpin": {
+        const pins = await pinning.saved();
+        const pin = pins.find(({ pattern }) => pattern === order.pattern);
+        if (pin && pin.since <= order.at) await pinning.unpin(order.pattern);
+        return 0;
+      }
     }
   }
 

@@ -85,10 +85,11 @@ export type Order =
       readonly ageMs: number;
     };
 
-/** This replica has carried out an order. */
+/** This replica has carried out an order, or cannot carry it out as it is. */
 export interface AppliedFact {
   readonly kind: "applied";
   readonly order: OrderId;
+  readonly outcome: "done" | "refused";
   /** How many images it concerned here. */
   readonly images: number;
 }

@@ -39,6 +39,7 @@ const MESSAGE = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("applied"),
     order: parsed(parseOrderId),
+    outcome: z.enum(["done", "refused"]),
     images: z.number(),
     by: z.string(),
   }),

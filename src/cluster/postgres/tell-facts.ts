@@ -120,12 +120,17 @@ export async function tellApplied(
   replica: string,
   applied: readonly AppliedFact[],
 ): Promise<void> {
-  const message = sql`json_build_object('kind', 'applied', 'order', id, 'images', images, 'by', ${replica}::text)`;
+  const message = sql`
+    json_build_object(
+      'kind', 'applied', 'order', id, 'outcome', outcome, 'images', images, 'by', ${replica}::text
+    )
+  `;
   await sql`
     select ${notifyOf(by, message)}
     from unnest(
-      ${texts(applied.map(({ order }) => order))}, ${numbers(applied.map(({ images }) => images))}
-    ) as fact (id, images)
+      ${texts(applied.map(({ order }) => order))}, ${texts(applied.map(({ outcome }) => outcome))},
+      ${numbers(applied.map(({ images }) => images))}
+    ) as fact (id, outcome, images)
   `.execute(db);
 }
 

@@ -93,7 +93,13 @@ export async function openCluster({
     redirects: store?.open.addresses,
     limits: { pooledLimits: cluster.facts?.limits, replicas: () => cluster.living },
     tellReplicas: async (order) =>
-      cluster.facts?.order(order) ?? { reached: 1, of: cluster.size, ledger: "none", images: 0 },
+      cluster.facts?.order(order) ?? {
+        reached: 1,
+        of: cluster.size,
+        ledger: "none",
+        images: 0,
+        refused: 0,
+      },
     status,
     async join(ports, cache, upstreams) {
       const address = cluster.listen({

@@ -8,6 +8,7 @@ export const replicasSchema = z
     of: z.number(),
     ledger: z.enum(["up", "away", "none"]),
     images: z.number(),
+    refused: z.number(),
   })
   .optional();
 
@@ -21,8 +22,11 @@ const AFTERWARDS = {
 /** @param done such as `Purged` */
 export function reachText(done: string, reach: z.infer<typeof replicasSchema>): string[] {
   if (!reach) return [];
-  const { reached, of, ledger, images } = reach;
+  const { reached, of, ledger, images, refused } = reach;
   const elsewhere = images > 0 ? `, ${counted(images, "image")} at the others` : "";
   const where = `${done} at ${reached} of ${counted(of, "replica")}${elsewhere}`;
-  return [reached < of ? `${where}: ${AFTERWARDS[ledger]}.` : `${where}.`];
+  return [
+    reached + refused < of ? `${where}: ${AFTERWARDS[ledger]}.` : `${where}.`,
+    ...(refused > 0 ? [`${counted(refused, "replica")} cannot do so: see the log there.`] : []),
+  ];
 }

@@ -19,6 +19,8 @@ export interface ReplicaReach {
   readonly ledger: "up" | "away" | "none";
   /** How many images it concerned at the others. */
   readonly images: number;
+  /** How many of the others cannot do it as it is: their logs say why. */
+  readonly refused: number;
 }
 
 export type TellReplicas = (order: ReplicaOrder) => Promise<ReplicaReach>;
