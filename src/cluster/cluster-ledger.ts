@@ -10,6 +10,9 @@ import type { MemberHealth } from "./members/member-health.ts";
 import type { Member, Members } from "./members/members.ts";
 import { PostgresLedger } from "./postgres/postgres-ledger.ts";
 
+/** Loaded only where a database is configured. */
+export type OpenLedger = (options: ClusterLedgerOptions) => ClusterLedger;
+
 export interface ClusterLedgerOptions {
   readonly settings: DatabaseSettings;
   readonly secret: string;
@@ -152,3 +155,5 @@ export class ClusterLedger implements AsyncDisposable {
     return absence === "taken-id" ? this.#options.self.id : this.#name;
   }
 }
+
+export const openLedger: OpenLedger = (options) => new ClusterLedger(options);

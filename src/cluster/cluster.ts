@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import type { NearSources } from "../cache/fetch/near-sources.ts";
 import type { ReplicaLookup } from "../cache/sharing/replica-lookup.ts";
 import type { Upstream } from "../cache/upstream.ts";
-import type { DatabaseSettings } from "../config/database-settings.ts";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
 import type { Address } from "../config/parsing/address.ts";
 import type { RepositoryName, UpstreamName } from "../oci/names.ts";
@@ -10,7 +9,7 @@ import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import { ClusterCounters } from "./cluster-counters.ts";
-import { ClusterLedger } from "./cluster-ledger.ts";
+import type { ClusterLedger, OpenLedger } from "./cluster-ledger.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
 import { ClusterStore, type ClusterStoreOptions, type StoreParts } from "./cluster-store.ts";
 import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./cluster-status.ts";
@@ -36,6 +35,8 @@ export interface ClusterOptions {
   readonly budget: ByteBudget;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** Set where a database is configured. */
+  readonly openLedger?: OpenLedger | undefined;
   /** Set where a shared store is configured. */
   readonly storeParts?: StoreParts | undefined;
   /** What blobs are received with. */
@@ -103,7 +104,7 @@ export class Cluster implements AsyncDisposable {
     );
     this.#members = this.#membersAt(settings.listen.port);
     const { counters } = this;
-    this.#ledger = this.#openLedger(settings.database, log);
+    this.#ledger = this.#openLedger(options);
     this.#replicas = new ReplicaSources(() => this.#believed, {
       client: this.#client,
       health: this.#health,
@@ -241,9 +242,9 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  #openLedger(database: DatabaseSettings | undefined, log: Log): ClusterLedger | undefined {
-    if (!database) return undefined;
-    const settings = this.#settings;
+  #openLedger({ settings, openLedger, log }: ClusterOptions): ClusterLedger | undefined {
+    const { database } = settings;
+    if (!database || !openLedger) return undefined;
     const members = (): Members => this.#members;
     const configured: Members = {
       get self() {
@@ -252,7 +253,7 @@ export class Cluster implements AsyncDisposable {
       living: () => members().living(),
     };
     return this.#closing.use(
-      new ClusterLedger({
+      openLedger({
         settings: database,
         secret: settings.secret,
         self: memberAt(ownUrl(settings, settings.listen.port)),

@@ -63,18 +63,20 @@ export async function openCluster({
   transport,
 }: ClusterPartsOptions): Promise<ClusterParts | undefined> {
   if (!settings) return undefined;
-  const [parts, gauges, shared, retention] = await Promise.all([
+  const [parts, gauges, shared, retention, ledger] = await Promise.all([
     import("../../cluster/cluster.ts"),
     import("./cluster-gauges.ts"),
     settings.store && import("../../cluster/open-shared-store.ts"),
     settings.store && settings.database && import("../../cluster/open-retention.ts"),
+    settings.database && import("../../cluster/cluster-ledger.ts"),
   ]);
   const { budget } = transport;
   const storeParts = shared && {
     openStore: shared.openSharedStore,
     openRetention: retention?.openRetention,
   };
-  const options = { settings, log, budget, storeParts, transport };
+  const openLedger = ledger?.openLedger;
+  const options = { settings, log, budget, storeParts, openLedger, transport };
   const cluster = new parts.Cluster(options);
   const { store } = cluster;
   const status = (): ClusterStatus => cluster.status();
