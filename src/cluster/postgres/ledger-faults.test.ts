@@ -119,7 +119,7 @@ describe("a ledger in a PostgreSQL", () => {
     const { db } = database;
     await migrateLedger(db);
     const news = new RecordedNews();
-    const remembered: string = await currentCursor(db);
+    let remembered: string | undefined = await currentCursor(db);
     const looks = new Looks({
       db,
       hearing: new Hearing(news),
@@ -144,6 +144,11 @@ describe("a ledger in a PostgreSQL", () => {
     looks.beginAgain();
     await looks.look();
     expect(news.words).toEqual([heardOf(1)]);
+    // It remembers nothing, if it crashed right after this replica came.
+    remembered = undefined;
+    looks.beginAgain();
+    await looks.look();
+    expect(news.words).toEqual([heardOf(1), heardOf(1)]);
     await database.close();
   });
 

@@ -33,7 +33,7 @@ export class Looks {
   #cursor: Cursor | undefined;
   /** What the last look has found. */
   #found: ReadonlySet<string> = new Set();
-  #hasLooked = false;
+  #hasBegun = false;
   /** Counts how often it has begun again. */
   #beginnings = 0;
 
@@ -59,10 +59,12 @@ export class Looks {
   /** Hears everything that changed until now. Rejects if the database fails. */
   async look(): Promise<void> {
     const { db, hearing, clock } = this.#options;
-    const beginning = this.#beginnings;
+    const [beginning, isFirst] = [this.#beginnings, !this.#hasBegun];
+    // What was told after this one began is not to be missed, whatever becomes of it.
+    this.#hasBegun = true;
     const next = await currentCursor(db);
     const found = new Set<string>();
-    for await (const { message, key } of changesSince(db, this.#since(next))) {
+    for await (const { message, key } of changesSince(db, this.#since(next, isFirst))) {
       if (found.size < MAX_REMEMBERED) found.add(key);
       const parsed = this.#found.has(key) ? undefined : parseMessage(message);
       if (!parsed) continue;
@@ -71,18 +73,17 @@ export class Looks {
         return now && newsOf(parsed, now);
       });
     }
-    this.#hasLooked = true;
     if (beginning !== this.#beginnings) return;
     this.#cursor = next;
     this.#found = found;
   }
 
-  #since(next: Cursor): Since {
+  #since(next: Cursor, isFirst: boolean): Since {
     const remembered = this.#options.remembered();
     const cursor = this.#cursor ?? (remembered === undefined ? undefined : parseCursor(remembered));
     // A database that was restored begins to count anew, and what its rows say of transactions means nothing any more.
     if (cursor !== undefined && isBefore(next, cursor)) return sinceBeginning(next);
-    if (this.#cursor !== undefined || this.#hasLooked) {
+    if (this.#cursor !== undefined || !isFirst) {
       const all = cursor ?? BEGINNING;
       return { tags: all, orders: all, limits: all };
     }

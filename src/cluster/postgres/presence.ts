@@ -35,7 +35,7 @@ const PAUSE_GROWTH = 1.5;
 /** How long saying goodbye may take. */
 const GOODBYE_MS = 1000;
 /** After having been there for so long, it is tried again soon. */
-const STEADY_MS = 60_000;
+const STEADY_MS = 5000;
 
 /** Another replica has the id of this one. */
 class TakenIdError extends Error {
