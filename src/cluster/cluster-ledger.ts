@@ -102,11 +102,8 @@ export class ClusterLedger implements AsyncDisposable {
 
   status(): LedgerStatus {
     const { state, since } = this.#ledger.state;
-    const sinceMs = Date.now() - since;
-    const { lagMs = sinceMs, untold } = this.#ledger.figures;
-    // What came after the look with which it came up was heard as it was told.
-    const lag = state === "up" && lagMs <= sinceMs ? 0 : lagMs;
-    return { state, since, name: this.#name, lag, untold };
+    const { lagMs = Date.now() - since, untold } = this.#ledger.figures;
+    return { state, since, name: this.#name, lag: Math.round(lagMs), untold };
   }
 
   /** The cache stops: others do not count on this replica any more. */
