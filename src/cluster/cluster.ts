@@ -151,7 +151,7 @@ export class Cluster implements AsyncDisposable {
       isAllowed,
       signatures: this.#signatures,
       following: this.#following,
-      near: (asker) => this.#near(this.#replicas.forReplica(asker)),
+      near: (asker, silent) => this.#near(this.#replicas.forReplica(asker, silent)),
       self: () => this.#believed.self,
       instance: this.#instance,
       onHeard: (id) => this.#health.heard(id),

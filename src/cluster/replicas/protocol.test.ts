@@ -11,6 +11,7 @@ test.each([
   `/entrepot/v1/replica/blobs/${DIGEST}?${PLACE}&size=0`,
   `/entrepot/v1/replica/blobs/${DIGEST}?${PLACE}&size=123&here=1`,
   `/entrepot/v1/replica/manifests/${DIGEST}?${PLACE}&here=1`,
+  `/entrepot/v1/replica/blobs/${DIGEST}?${PLACE}&silent=http://10.0.0.8:5002&silent=http://10.0.0.9:5002`,
 ])("%s is what is sent for what it is parsed to", (target) => {
   const question = parse(target);
   expect(question && decodeURIComponent(targetOf(question))).toBe(target);

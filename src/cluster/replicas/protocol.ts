@@ -10,11 +10,12 @@ import {
  * What replicas ask each other, over HTTP/1.1, each request and each answer signed (see `Signatures`):
  *
  *     GET /entrepot/v1/replica/ping
- *     GET /entrepot/v1/replica/blobs/<digest>?upstream=&repository=[&size=][&here=1]    Range: bytes=N-
- *     GET /entrepot/v1/replica/manifests/<digest>?upstream=&repository=[&here=1]
+ *     GET /entrepot/v1/replica/blobs/<digest>?upstream=&repository=[&size=][&here=1][&silent=]    Range: bytes=N-
+ *     GET /entrepot/v1/replica/manifests/<digest>?upstream=&repository=[&here=1][&silent=]
  *
  * A place is named, and not a digest alone, so that what may be seen there is checked. `here`: only what is here
- * or is being downloaded, which is answered at once; otherwise it is downloaded.
+ * or is being downloaded, which is answered at once; otherwise it is downloaded. `silent`, once for each: a member
+ * for which whoever asks has just waited in vain: it is not waited for again.
  *
  * - 200, 206: the manifest; the blob from N on, which may still be growing
  * - 202: being downloaded, without a byte at N yet: ask again
@@ -45,13 +46,20 @@ export interface Question {
   readonly size?: number | undefined;
   /** Only what is there: nothing is downloaded for it. */
   readonly isHere: boolean;
+  /** The ids of members that are not to be asked for it. */
+  readonly silent: readonly string[];
 }
 
+/** More than one download asks. */
+const MAX_SILENT = 8;
+
 /** Path and query. */
-export function targetOf({ what, upstream, repository, digest, size, isHere }: Question): string {
+export function targetOf(question: Question): string {
+  const { what, upstream, repository, digest, size, isHere, silent } = question;
   const query = new URLSearchParams({ upstream, repository });
   if (size !== undefined) query.set("size", String(size));
   if (isHere) query.set("here", "1");
+  for (const id of silent.slice(0, MAX_SILENT)) query.append("silent", id);
   return `${ROOT}/${what}/${digest}?${query.toString()}`;
 }
 
@@ -70,6 +78,7 @@ export function parseQuestion(url: URL): Question | undefined {
     repository,
     digest,
     isHere: url.searchParams.get("here") === "1",
+    silent: url.searchParams.getAll("silent").slice(0, MAX_SILENT),
     ...(size === null ? {} : { size: Number(size) }),
   };
 }

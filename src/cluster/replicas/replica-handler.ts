@@ -33,7 +33,7 @@ export interface ReplicaHandlerOptions {
   readonly signatures: Signatures;
   readonly following: Following;
   /** What a download asks that another replica has begun. */
-  readonly near: (asker: string) => NearSources;
+  readonly near: (asker: string, silent: readonly string[]) => NearSources;
   readonly self: () => Member;
   readonly instance: string;
   /** Another replica says that it is at the address of this one. */
@@ -139,7 +139,7 @@ export class ReplicaHandler {
       return here ? this.#filling(here, question, first, deadline, ended) : { status: 404 };
     }
     const begun = (): ReturnType<ReplicaLookup["blob"]> =>
-      lookup.blob(place, question.size, near(asker));
+      lookup.blob(place, question.size, near(asker, question.silent));
     const found = await this.#decided(question, begun, deadline);
     if (!("kind" in found)) return found;
     if (found.kind === "stored") return storedAnswer(found, first);
@@ -151,7 +151,8 @@ export class ReplicaHandler {
     const here = await lookup.manifestHere(place);
     if (!here && question.isHere) return this.#pursuit(question) ?? { status: 404 };
     const deadline = performance.now() + HOLD_MS;
-    const begun = (): ReturnType<ReplicaLookup["manifest"]> => lookup.manifest(place, near(asker));
+    const begun = (): ReturnType<ReplicaLookup["manifest"]> =>
+      lookup.manifest(place, near(asker, question.silent));
     const found = here ?? (await this.#decided(question, begun, deadline));
     if (!("manifest" in found)) return found;
     const { manifest, answeredAgo } = found;

@@ -31,6 +31,13 @@ export interface Asking {
   readonly onFailed?: (kind: Failure["kind"]) => void;
 }
 
+/** Who is asked for a blob by one download. */
+export interface Round {
+  readonly members: readonly Member[];
+  /** The ids of those that it has found dead. */
+  readonly dead: Set<string>;
+}
+
 /** Another replica that has a blob, or downloads it. */
 export class ReplicaSource implements Source {
   readonly upstream: UpstreamName;
@@ -39,15 +46,14 @@ export class ReplicaSource implements Source {
   readonly near: NearLimits;
   readonly #asking: Asking;
   readonly #member: Member;
-  readonly #question: Question;
-  readonly #dead: Set<string>;
+  readonly #question: Omit<Question, "silent">;
+  readonly #round: Round;
 
-  /** @param dead the members that this download has found dead, by id */
-  constructor(asking: Asking, member: Member, question: Question, dead: Set<string>) {
+  constructor(asking: Asking, member: Member, question: Omit<Question, "silent">, round: Round) {
     this.#asking = asking;
     this.#member = member;
     this.#question = question;
-    this.#dead = dead;
+    this.#round = round;
     this.upstream = question.upstream;
     this.vouchesFor = question.repository;
     this.name = `${question.upstream}/${question.repository} at ${member.id}`;
@@ -59,6 +65,7 @@ export class ReplicaSource implements Source {
   }
 
   async open(offset: number, signal: AbortSignal): Promise<Transfer> {
+    if (!this.#asking.health.isUp(this.#member)) throw this.#isSilent();
     const { isHere } = this.#question;
     const ended = this.#pursue(isHere ? "looking" : "following");
     let response: GetResponse;
@@ -96,8 +103,10 @@ export class ReplicaSource implements Source {
 
   /** @throws Error if it is not there, and will not be */
   async #ask(offset: number, signal: AbortSignal): Promise<GetResponse> {
-    const { client } = this.#asking;
-    const target = targetOf(this.#question);
+    const { client, health } = this.#asking;
+    const { members, dead } = this.#round;
+    const silent = members.filter((member) => !health.isUp(member)).map(({ id }) => id);
+    const target = targetOf({ ...this.#question, silent });
     for (let tries = 0; ;) {
       const range = `bytes=${offset}-`;
       const response = await client.get(this.#member, target, signal, { range, lends: true });
@@ -106,7 +115,7 @@ export class ReplicaSource implements Source {
       await body.cancel();
       const follows = headers.get(HEADERS.follows) ?? "";
       if (status === 202) await sleep(AGAIN_MS, signal);
-      else if (status === 409 && this.#dead.has(follows) && tries < FOLLOWER_TRIES) {
+      else if (status === 409 && dead.has(follows) && tries < FOLLOWER_TRIES) {
         tries += 1;
         await sleep(FOLLOWER_PAUSE_MS, signal);
       } else throw this.#refused(`${status}${follows && `: it follows ${follows}`}`);
@@ -139,17 +148,26 @@ export class ReplicaSource implements Source {
     );
   }
 
+  /** Looks at all who may be asked: where several are gone, this download waits once, and not for one after another. */
   async #isAlive(): Promise<boolean> {
-    const isAlive = await this.#asking.health.isAlive(this.#member);
-    if (!isAlive) this.#dead.add(this.#member.id);
+    const { health } = this.#asking;
+    const isAlive = health.isAlive(this.#member);
+    const others = this.#round.members.filter((member) => health.isUp(member));
+    await Promise.all(others.map((member) => health.isAlive(member)));
+    if (!(await isAlive)) this.#round.dead.add(this.#member.id);
     return isAlive;
+  }
+
+  #isSilent(): Fault {
+    this.#round.dead.add(this.#member.id);
+    return this.#refused("it does not answer");
   }
 
   #failed(error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted || error instanceof Fault) return error;
     const failure = failureOf(error);
     this.#asking.onFailed?.(failure.kind);
-    this.#dead.add(this.#member.id);
+    this.#round.dead.add(this.#member.id);
     this.#asking.health.failed(this.#member, failure);
     return this.#refused(failure.reason);
   }

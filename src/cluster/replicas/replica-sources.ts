@@ -48,12 +48,20 @@ export class ReplicaSources implements NearSources {
     return this.#manifest(this.#choices(place, digest), place, digest);
   }
 
-  /** For what a replica has asked this one to download: no other one is asked to download it. */
-  forReplica(asker: string): NearSources {
-    const choices = (place: RepositoryRef, digest: Digest): Choice[] =>
-      this.#choices(place, digest)
-        .filter(({ member }) => member.id !== asker)
+  /**
+   * For what a replica has asked this one to download: no other one is asked to download it.
+   *
+   * @param silent the ids of those that did not answer whoever asks
+   */
+  forReplica(asker: string, silent: readonly string[]): NearSources {
+    const choices = (place: RepositoryRef, digest: Digest): Choice[] => {
+      const all = this.#choices(place, digest).filter(({ member }) => member.id !== asker);
+      const suspects = all.filter(({ member }) => silent.includes(member.id));
+      void this.#look(suspects);
+      return all
+        .filter((choice) => !suspects.includes(choice))
         .map(({ member }) => ({ member, isHere: true }));
+    };
     return {
       of: (place, digest, size) => this.#sources(choices(place, digest), place, digest, size),
       manifest: (place, digest) => this.#manifest(choices(place, digest), place, digest),
@@ -76,10 +84,10 @@ export class ReplicaSources implements NearSources {
     digest: Digest,
     size: number | undefined,
   ): readonly Source[] {
-    const dead = new Set<string>();
+    const round = { members: choices.map(({ member }) => member), dead: new Set<string>() };
     return choices.map(({ member, isHere }) => {
-      const question: Question = { what: "blobs", ...place, digest, size, isHere };
-      return new ReplicaSource(this.#asking, member, question, dead);
+      const question = { what: "blobs", ...place, digest, size, isHere } as const;
+      return new ReplicaSource(this.#asking, member, question, round);
     });
   }
 
@@ -88,22 +96,44 @@ export class ReplicaSources implements NearSources {
     place: RepositoryRef,
     digest: Digest,
   ): Promise<NearManifest | undefined> {
-    const { following } = this.#asking;
-    for (const { member, isHere } of choices) {
+    const { following, health } = this.#asking;
+    for (const [at, { member, isHere }] of choices.entries()) {
+      if (!health.isUp(member)) continue;
       const kind = isHere ? "looking" : "following";
       const ended = following.begin(place.upstream, digest, { kind, member });
       try {
-        const found = await this.#ask(member, { what: "manifests", ...place, digest, isHere });
+        const silent = choices.filter((one) => !health.isUp(one.member));
+        const question: Question = {
+          what: "manifests",
+          ...place,
+          digest,
+          isHere,
+          silent: silent.map((one) => one.member.id),
+        };
+        const found = await this.#ask(member, question);
         if (found) return found;
       } catch (error) {
         // One that is slow may be busy: a ping decides, for which this download does not wait.
-        if (isTimeout(error)) void this.#asking.health.isAlive(member);
-        else this.#asking.health.failed(member, failureOf(error));
+        if (isTimeout(error)) await this.#timedOut(member, choices.slice(at + 1));
+        else health.failed(member, failureOf(error));
       } finally {
         ended();
       }
     }
     return undefined;
+  }
+
+  /** Looks at those that are next, too: if they are gone as well, a manifest does not wait for each of them. */
+  async #timedOut(member: Member, next: readonly Choice[]): Promise<void> {
+    void this.#asking.health.isAlive(member);
+    await this.#look(next);
+  }
+
+  /** Looks at those of which nothing bad is known. */
+  async #look(choices: readonly Choice[]): Promise<void> {
+    const { health } = this.#asking;
+    const up = choices.filter(({ member }) => health.isUp(member));
+    await Promise.all(up.map(({ member }) => health.isAlive(member)));
   }
 
   /** @throws Error if it is not alive */
