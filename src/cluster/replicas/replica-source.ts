@@ -10,8 +10,11 @@ import type { Following } from "./following.ts";
 import { HEADERS, type Question, targetOf } from "./protocol.ts";
 import { failureOf, type ReplicaClient } from "./replica-client.ts";
 
-/** After so long without a byte, in milliseconds, a ping decides whether to wait on. */
-const SILENT_MS = 1000;
+/**
+ * After so long without a byte, in milliseconds, a ping decides whether to wait on. Longer than the other one holds a
+ * question; together with a ping in vain, and a shared store that hangs, no pull waits for 3 s.
+ */
+const SILENT_MS = 750;
 /** Before the same is asked again, in milliseconds: the other one has held the question for a while. */
 const AGAIN_MS = 20;
 /**
