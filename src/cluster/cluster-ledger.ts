@@ -67,6 +67,7 @@ export class ClusterLedger implements AsyncDisposable {
       configured,
       isUp: (member) => health.isUp(member),
       onChange: (others) => this.#othersChanged(others),
+      onMissing: (member) => void health.isAlive(member),
     });
     this.#ledger = new PostgresLedger({
       settings,

@@ -5,26 +5,32 @@ import type { Member } from "./members.ts";
 const memberAt = (url: string): Member => ({ id: url, url: new URL(url) });
 const [self, listed] = [memberAt("http://a:1"), memberAt("http://z:1")];
 
-function setUp() {
+function setUp(configured: readonly Member[] = []) {
   const changes: string[][] = [];
+  const missing: string[] = [];
   const down = new Set<string>();
   const clock = { now: 0 };
   const members = new HeardMembers({
     self,
-    configured: { self, living: () => [self, listed] },
+    configured: { self, living: () => [self, ...configured] },
     isUp: ({ id }) => !down.has(id),
     onChange: (others) => changes.push(others.map(({ id }) => id)),
+    onMissing: ({ id }) => missing.push(id),
     now: () => clock.now,
   });
   const hear = (...urls: readonly string[]): void =>
     members.hear(urls.map((url) => ({ id: url, url })));
   const living = (): string[] => members.living().map(({ id }) => id);
-  return { members, changes, down, clock, hear, living };
+  return { members, changes, missing, down, clock, hear, living };
 }
 
-test("the configured members are believed in until the ledger has said something", () => {
-  const { living, hear } = setUp();
+test("the configured members are believed in, and once the ledger has said something, for a minute if they are up", () => {
+  const { living, hear, clock, missing } = setUp([listed]);
   expect(living()).toEqual([self.id, listed.id]);
+  hear();
+  expect(living()).toEqual([self.id, listed.id]);
+  expect(missing).toEqual([listed.id]);
+  clock.now = 60_000;
   hear();
   expect(living()).toEqual([self.id]);
 });
@@ -39,14 +45,35 @@ test("of the members that the ledger hears of, those are asked that are not know
 });
 
 test("what the ledger said holds for a minute after it is away, and again when it is back", () => {
-  const { living, hear, clock } = setUp();
+  const { living, hear, clock } = setUp([listed]);
   hear("http://b:1");
   clock.now = 59_999;
-  expect(living()).toEqual([self.id, "http://b:1"]);
+  expect(living()).toEqual([self.id, "http://b:1", listed.id]);
   clock.now = 60_000;
   expect(living()).toEqual([self.id, listed.id]);
   hear("http://b:1");
   expect(living()).toEqual([self.id, "http://b:1"]);
+});
+
+test("one that the ledger lists no more is looked at, and believed in for a minute if it is up", () => {
+  const { living, hear, clock, down, missing, changes } = setUp();
+  hear("http://b:1", "http://c:1");
+  hear();
+  hear();
+  expect(missing).toEqual(["http://b:1", "http://c:1"]);
+  expect(living()).toEqual([self.id, "http://b:1", "http://c:1"]);
+  down.add("http://c:1");
+  hear();
+  expect(changes.at(-1)).toEqual(["http://b:1"]);
+  hear("http://b:1");
+  clock.now = 10_000;
+  hear();
+  clock.now = 69_999;
+  hear();
+  expect(living()).toEqual([self.id, "http://b:1"]);
+  clock.now = 70_000;
+  hear();
+  expect(changes.at(-1)).toEqual([]);
 });
 
 test("whatever somebody writes into the ledger, only what can be a replica is a member", () => {

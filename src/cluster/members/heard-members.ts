@@ -1,6 +1,9 @@
 import type { Member, Members } from "./members.ts";
 
-/** How long the last word of the ledger holds once it is away, in milliseconds. */
+/**
+ * How long the last word of the ledger holds once it is away, and how long one that it lists no more is believed in
+ * if it answers, in milliseconds: a ledger that comes back lists only those that have found it again.
+ */
 const HELD_MS = 60_000;
 /** As many as a cluster may have. */
 const MAX_MEMBERS = 256;
@@ -20,6 +23,8 @@ export interface HeardMembersOptions {
   readonly isUp: (member: Member) => boolean;
   /** Called when there are others than before. */
   readonly onChange: (others: readonly Member[]) => void;
+  /** Called when the ledger lists one no more, to look whether it is up. */
+  readonly onMissing: (member: Member) => void;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
@@ -30,6 +35,8 @@ export class HeardMembers implements Members {
   readonly #now: () => number;
   #others: readonly Member[] = [];
   #heardAt: number | undefined;
+  /** Since when the ledger has not listed some of the others, by their ids. */
+  readonly #missingSince = new Map<string, number>();
 
   constructor(options: HeardMembersOptions) {
     this.#options = options;
@@ -52,12 +59,13 @@ export class HeardMembers implements Members {
 
   /** The ledger has said which other replicas are alive. */
   hear(replicas: readonly HeardReplica[]): void {
-    this.#heardAt = this.#now();
     const { self, onChange } = this.#options;
-    const others = replicas
+    const known = this.#heardAt === undefined ? this.#configuredOthers() : this.#others;
+    this.#heardAt = this.#now();
+    const listed = replicas
       .flatMap((replica) => memberOf(replica) ?? [])
-      .filter(({ id }) => id !== self.id)
-      .slice(0, MAX_MEMBERS - 1);
+      .filter(({ id }) => id !== self.id);
+    const others = [...listed, ...this.#missing(known, listed)].slice(0, MAX_MEMBERS - 1);
     const isSame =
       others.length === this.#others.length &&
       others.every(({ id, url }, at) => {
@@ -67,6 +75,30 @@ export class HeardMembers implements Members {
     if (isSame) return;
     this.#others = others;
     onChange(others);
+  }
+
+  #configuredOthers(): readonly Member[] {
+    const { self, configured } = this.#options;
+    const own = new Set([self.id, configured.self.id]);
+    return configured.living().filter(({ id }) => !own.has(id));
+  }
+
+  /** Those that are not listed any more, or not yet, and may be alive all the same. */
+  #missing(known: readonly Member[], listed: readonly Member[]): Member[] {
+    const { isUp, onMissing } = this.#options;
+    const ids = new Set(listed.map(({ id }) => id));
+    for (const id of ids) this.#missingSince.delete(id);
+    return known.filter((member) => {
+      if (ids.has(member.id)) return false;
+      const since = this.#missingSince.get(member.id);
+      if (since === undefined) {
+        this.#missingSince.set(member.id, this.#now());
+        onMissing(member);
+      }
+      const isKept = isUp(member) && this.#now() - (since ?? this.#now()) < HELD_MS;
+      if (!isKept) this.#missingSince.delete(member.id);
+      return isKept;
+    });
   }
 
   get #isHeld(): boolean {
