@@ -41,13 +41,12 @@ const DESCRIPTIONS = {
   "member-certificate": {
     what: "has a certificate that is not accepted",
     means: ALONE,
-    advice:
-      "renew its cluster.tls.certificate and restart it, and give all replicas the CA that issued it",
+    advice: "renew its cluster.tls.certificate, and give all replicas the CA that issued it",
   },
   "own-certificate": {
     what: "is not valid now",
     means: "other replicas do not ask this one",
-    advice: "renew it, and restart this replica",
+    advice: "renew it: the files are read again without a restart",
   },
   "duplicate-id": {
     what: "is used by another replica, too",

@@ -61,7 +61,6 @@ export function clusterCertificateFindings(
 ): Finding[] {
   if (!cluster?.tls) return [];
   const report = reporter("cluster", "certificate");
-  const renew =
-    "renew it, and restart this replica: others do not ask one whose certificate is invalid";
+  const renew = "renew it: others do not ask a replica whose certificate is invalid";
   return [validityFinding(new X509Certificate(cluster.tls.certificate), report, renew, now)];
 }
