@@ -31,6 +31,17 @@ test("no two replicas have the same port, however the addresses of the first are
   expect(new Set(ports).size).toBe(48);
 });
 
+test("each cluster of a machine has ports of its own for its replicas", () => {
+  const at = (listen: number, admin: number): number[] => {
+    const addresses = { listen: { ...any, port: listen }, admin: { ...any, port: admin } };
+    const planned = planReplicas({ ...settings, ...addresses }, 2, noFreePort) ?? [];
+    return planned.map(({ cluster }) => cluster.port);
+  };
+  const any = { host: "127.0.0.1", port: 0 };
+  expect(at(6000, 6001)).toEqual([6002, 6012]);
+  expect(at(6000, 6002)).toEqual([6003, 6013]);
+});
+
 test("port 0 is a free one of each replica", () => {
   let next = 40_000;
   const any = { host: "127.0.0.1", port: 0 };

@@ -15,7 +15,8 @@ export interface LocalReplica {
 
 /** From one replica's ports to the next one's, if that fits. */
 const STEP = 10;
-const CLUSTER_PORT = 5002;
+/** From the port for nodes to the one for replicas, as 5002 is from 5000: two clusters on a machine share none. */
+const TO_CLUSTER_PORT = 2;
 const MAX_PORT = 65_535;
 
 /**
@@ -37,7 +38,8 @@ export function planReplicas(
   count: number,
   freePort: () => number,
 ): readonly LocalReplica[] | undefined {
-  const between = { host: "127.0.0.1", port: cluster?.listen.port ?? CLUSTER_PORT };
+  const besides = portBesides(listen, admin);
+  const between = { host: "127.0.0.1", port: cluster?.listen.port ?? besides };
   const numbers = Array.from({ length: count }, (_, at) => at);
   for (let step = STEP; step < 10 * STEP; step += 1) {
     const at = ({ host, port }: Address, number: number): Address => ({
@@ -56,4 +58,11 @@ export function planReplicas(
     if (new Set(ports).size === ports.length) return replicas;
   }
   return undefined;
+}
+
+/** The port for other replicas, where none is configured. */
+function portBesides(listen: Address, admin: Address): number {
+  if (listen.port === 0) return 0;
+  const port = listen.port + TO_CLUSTER_PORT;
+  return port === admin.port ? port + 1 : port;
 }

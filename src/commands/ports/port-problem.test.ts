@@ -29,6 +29,13 @@ const cases: [setting: string, host: string, port: number, code: string, expecte
     /^the port of ghcr\.io 0\.0\.0\.0:1 cannot be opened: another program listens there \(.*\)\. Stop it, or give the upstream another `port` or `listen` in the configuration$/,
   ],
   [
+    "cluster.listen",
+    "127.0.0.1",
+    1,
+    "EADDRINUSE",
+    /Stop it, or give cluster\.listen another port in the configuration, such as \d+, and name it in cluster\.members of the other replicas$/,
+  ],
+  [
     "listen",
     "192.0.2.1",
     5000,

@@ -5,6 +5,8 @@ import { thisMachine } from "../../doctor/machine.ts";
 import { portHolder } from "../../doctor/port-holder.ts";
 
 const FLAGS: Readonly<Record<string, string>> = { listen: "--listen", admin: "--admin" };
+/** The setting of the port for other replicas, which has no flag. */
+const CLUSTER_LISTEN = "cluster.listen";
 
 /**
  * Why the cache cannot listen at an address, and what to do about it.
@@ -38,6 +40,10 @@ function reason(setting: string, address: Address, cause: unknown): string {
 
 /** What to write instead, for the command that was given. */
 function otherPort(setting: string, { host, port }: Address): string {
+  if (setting === CLUSTER_LISTEN) {
+    const other = freePortAfter({ host, port });
+    return `give ${setting} another port in the configuration, such as ${other}, and name it in cluster.members of the other replicas`;
+  }
   const flag = FLAGS[setting];
   if (flag === undefined)
     return "give the upstream another `port` or `listen` in the configuration";
