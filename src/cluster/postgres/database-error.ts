@@ -15,7 +15,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   "28000": "the server does not accept this user: see its pg_hba.conf",
   "28P01": "the user or the password is wrong",
   "3D000": "there is no such database: create it",
-  "42501": "the user lacks a permission: let it own the database",
+  "42501":
+    "the user lacks a permission: let it own the database, and the schema entrepot with its tables if it is there",
   "53100": "the server's disk is full",
   "53300": "the server has no connection left: raise max_connections",
   "57P03": "the server is starting or stopping",

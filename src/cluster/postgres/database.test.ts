@@ -129,6 +129,36 @@ realTest("a database is looked at without changing it, and says why it is no led
   expect(await probed({ ...settings, port: 1 })).toMatchObject({ absence: "silent" });
 });
 
+realTest("a database is looked at with the permissions that a replica needs", async () => {
+  const url = await postgres.database();
+  const name = new URL(url).pathname.slice(1);
+  await postgres.query("create role guest login password 'guest-password'");
+  const settings = databaseSettings(url);
+  const guest = { ...settings, user: "guest", password: "guest-password" };
+  const probed = async (by = guest): Promise<unknown> => {
+    const answer = await probeLedger(by, 2000);
+    return "reason" in answer ? `${answer.absence}: ${answer.reason}` : answer.version;
+  };
+  const denied = "refused: the user lacks a permission: let it own the database";
+  const lacks = (what: string): string =>
+    `${denied}, and the schema entrepot with its tables if it is there (42501: permission denied for ${what})`;
+  expect(await probed()).toBe(lacks(`database ${name}`));
+  await postgres.query("create schema entrepot authorization guest", url);
+  expect(await probed()).toBe(0);
+  await postgres.query("drop schema entrepot", url);
+  await using database = open(url);
+  await migrateLedger(database.db);
+  expect(await probed()).toBe(lacks("schema entrepot"));
+  await postgres.query("grant usage on schema entrepot to guest", url);
+  expect(await probed()).toBe(lacks("table schema_version"));
+  await postgres.query("grant select on all tables in schema entrepot to guest", url);
+  expect(await probed()).toMatch(/^refused: .*permission denied for table /);
+  await postgres.query("grant all on all tables in schema entrepot to guest", url);
+  expect(await probed()).toBe(SCHEMA_VERSION);
+  await postgres.query(`alter database ${name} set default_transaction_read_only = on`);
+  expect(await probed(settings)).toMatch(/^silent: the server is read-only, such as a standby/);
+});
+
 realTest("what is old is removed from the ledger once a day, by one replica", async () => {
   const url = await postgres.database();
   await using database = open(url, 3000);

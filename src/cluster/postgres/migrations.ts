@@ -45,10 +45,42 @@ export async function migrateLedger(db: Kysely<LedgerTables>): Promise<void> {
     const found = await foundVersion(transaction);
     if (found >= SCHEMA_VERSION) return;
     await sql`set local synchronous_commit = on`.execute(transaction);
-    if (found === 0) await createSchema(transaction);
-    for (const migration of MIGRATIONS.slice(found)) await migration(transaction);
-    await transaction.updateTable("schema_version").set({ version: SCHEMA_VERSION }).execute();
+    await migrateFrom(found, transaction);
   });
+}
+
+/**
+ * Looks whether a replica may do what it has to in a database: of what is tried, nothing stays.
+ *
+ * @returns the version of the schema that is there, 0 if there is none
+ * @throws NewerLedgerError
+ */
+export async function tryLedger(db: Kysely<LedgerTables>): Promise<number> {
+  const transaction = await db.startTransaction().execute();
+  try {
+    const found = await foundVersion(transaction);
+    if (found < SCHEMA_VERSION) await migrateFrom(found, transaction);
+    else await transaction.updateTable("schema_version").set({ version: found }).execute();
+    await lockForWriting(transaction);
+    return found;
+  } finally {
+    await transaction.rollback().execute();
+  }
+}
+
+async function migrateFrom(found: number, db: Kysely<LedgerTables>): Promise<void> {
+  if (found === 0) await createSchema(db);
+  for (const migration of MIGRATIONS.slice(found)) await migration(db);
+  await db.updateTable("schema_version").set({ version: SCHEMA_VERSION }).execute();
+}
+
+/** It needs the permission to write, and keeps nobody else from writing. */
+async function lockForWriting(db: Kysely<LedgerTables>): Promise<void> {
+  const { rows } = await sql<{ readonly tablename: string }>`
+    select tablename from pg_tables where schemaname = ${SCHEMA}
+  `.execute(db);
+  const tables = rows.map(({ tablename }) => sql.table(`${SCHEMA}.${tablename}`));
+  await sql`lock table ${sql.join(tables)} in row exclusive mode`.execute(db);
 }
 
 /**
@@ -63,7 +95,9 @@ export async function foundVersion(db: Kysely<LedgerTables>): Promise<number> {
     select from pg_tables where schemaname = ${SCHEMA} and tablename = 'schema_version'
   `.execute(db);
   if (rows.length === 0) return 0;
-  const row = await db.selectFrom("schema_version").select("version").executeTakeFirst();
+  // Named with its schema: of one that the user may not enter, that is the error.
+  const named = db.withSchema(SCHEMA).selectFrom("schema_version").select("version");
+  const row = await named.executeTakeFirst();
   const found = row?.version ?? 0;
   if (found > SCHEMA_VERSION + MIXED_VERSIONS) throw new NewerLedgerError(found);
   return found;

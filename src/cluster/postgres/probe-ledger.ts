@@ -1,6 +1,6 @@
 import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { LedgerAbsence } from "../ledger/ledger.ts";
-import { foundVersion } from "./migrations.ts";
+import { tryLedger } from "./migrations.ts";
 import { openDatabase } from "./pool.ts";
 import { absenceOf, reasonOf } from "./presence.ts";
 import type { LedgerTables } from "./tables.ts";
@@ -9,7 +9,7 @@ export type ProbedLedger =
   /** 0 if there are no tables yet. */
   { readonly version: number } | { readonly absence: LedgerAbsence; readonly reason: string };
 
-/** Looks once whether a database can be the ledger, and changes nothing in it. Never rejects. */
+/** Looks once whether a database can be the ledger, with all that a replica does there, and changes nothing. Never rejects. */
 export async function probeLedger(
   settings: DatabaseSettings,
   milliseconds: number,
@@ -17,7 +17,7 @@ export async function probeLedger(
   const limits = { connections: 1, statementMs: milliseconds, connectMs: milliseconds };
   const database = openDatabase<LedgerTables>(settings, limits);
   try {
-    return { version: await foundVersion(database.db) };
+    return { version: await tryLedger(database.db) };
   } catch (error) {
     return { absence: absenceOf(error), reason: reasonOf(error) };
   } finally {
