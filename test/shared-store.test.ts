@@ -193,4 +193,10 @@ cephTest("the doctor reads from a bucket, writes to it and leaves nothing there"
   expect(await probeSharedStore(settings("nowhere"))).toMatchObject({ kind: "store-missing" });
   const nobody = { ...settings(name), url: new URL("http://127.0.0.1:1/bucket") };
   expect(await probeSharedStore(nobody)).toMatchObject({ kind: "store-away" });
+  using hanging = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const silent = { ...settings(name), url: new URL(`http://127.0.0.1:${hanging.port}/${name}`) };
+  expect(await probeSharedStore(silent, 10)).toEqual({
+    kind: "store-away",
+    reason: "it did not answer within 0.01 s",
+  });
 });

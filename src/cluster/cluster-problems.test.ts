@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { until } from "../../test/harness/waiting.ts";
 import { createLog } from "../telemetry/log.ts";
-import { clusterProblem, ClusterProblems } from "./cluster-problems.ts";
+import { CLUSTER_PROBLEM_KINDS, clusterProblem, ClusterProblems } from "./cluster-problems.ts";
 
 const MEMBER = "http://10.0.0.8:5002";
 
@@ -56,4 +56,17 @@ test("what others answer stays on its line, is not endless and is said once", ()
     "s3.test does not answer (a\\u000aProblems:\\u001b[2J)",
   );
   expect(found("x".repeat(10_000)).length).toBeLessThan(400);
+});
+
+test("the documentation says of each problem what is said of it when it is met", async () => {
+  const file = new URL("../../docs/how-to/troubleshoot.md", import.meta.url);
+  const text = await Bun.file(file).text();
+  for (const kind of CLUSTER_PROBLEM_KINDS) {
+    const row = text.split("\n").find((line) => line.startsWith(`| \`${kind}\``)) ?? "";
+    const [, , what, ...rest] = row.split("|").map((cell) => cell.trim());
+    const { found, means, advice } = clusterProblem(kind, "it", "");
+    const said = found.slice("it ".length).replace(/ \(\)$/, "");
+    expect(what).toEndWith(said);
+    expect(rest).toEqual([means, advice, ""]);
+  }
 });

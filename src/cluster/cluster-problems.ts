@@ -41,7 +41,8 @@ const DESCRIPTIONS = {
   "member-certificate": {
     what: "has a certificate that is not accepted",
     means: ALONE,
-    advice: "renew its cluster.tls.certificate, and give all replicas the CA that issued it",
+    advice:
+      "give it a valid cluster.tls.certificate for the name in its address, and give all replicas the CA that issued it as cluster.tls.ca",
   },
   "own-certificate": {
     what: "is not valid now",
@@ -67,7 +68,8 @@ const DESCRIPTIONS = {
   "ledger-away": {
     what: "cannot be used",
     means: NO_LEDGER,
-    advice: "see what PostgreSQL says, or correct cluster.database.urlFile",
+    advice:
+      "see what PostgreSQL says, or correct cluster.database.urlFile, and for its certificate cluster.database.ca",
   },
   "ledger-refused": {
     what: "refuses this replica",
@@ -83,7 +85,8 @@ const DESCRIPTIONS = {
   "store-away": {
     what: "does not answer",
     means: NOT_SHARED,
-    advice: "check the object store, and cluster.store.url",
+    advice:
+      "check the object store and cluster.store.url, and for its certificate cluster.store.ca",
   },
   "store-missing": {
     what: "is not there",

@@ -10,19 +10,30 @@ const BYTES = new TextEncoder().encode("written by entrepot doctor\n");
 export type ProbedStore =
   { readonly kind: "ok" } | { readonly kind: ClusterProblemKind; readonly reason: string };
 
+/** How long each of that may take, in milliseconds. */
+const TIMEOUT_MS = 5000;
+
 /** Reads from a shared store, writes to it and removes that, once. Never rejects. */
-export async function probeSharedStore(settings: SharedStoreSettings): Promise<ProbedStore> {
+export async function probeSharedStore(
+  settings: SharedStoreSettings,
+  milliseconds = TIMEOUT_MS,
+): Promise<ProbedStore> {
   const store = s3StoreOf(settings);
+  const inTime = (): AbortSignal => AbortSignal.timeout(milliseconds);
   let operation: "read" | "write" = "read";
   try {
-    for await (const _ of store.list()) break;
+    for await (const _ of store.list(undefined, inTime())) break;
     operation = "write";
     const digest = digestOf(BYTES);
     const size = BYTES.byteLength;
-    await store.write({ digest, size, bytes: new Blob([BYTES]), isInMemory: true });
-    await store.remove([digest]);
+    const bytes = new Blob([BYTES]);
+    await store.write({ digest, size, bytes, isInMemory: true }, inTime());
+    await store.remove([digest], inTime());
     return { kind: "ok" };
   } catch (error) {
+    if (error instanceof DOMException && error.name === "TimeoutError") {
+      return { kind: "store-away", reason: `it did not answer within ${milliseconds / 1000} s` };
+    }
     if (!(error instanceof SharedStoreError)) throw error;
     return { kind: problemKindOf(operation, error.problem), reason: error.detail };
   } finally {

@@ -99,7 +99,8 @@ export class ReplicaClient implements Disposable {
         const said = headers.get("server")?.replace(/^entrepot\//, "") ?? version;
         return { kind: "alive", greeting: { instance, version: said } };
       }
-      return { kind: "silent-member", reason: `it returned ${status}` };
+      const isStopping = status === 503;
+      return { kind: "silent-member", reason: isStopping ? "it stops" : `it returned ${status}` };
     } catch (error) {
       return failureOf(error);
     }
@@ -132,9 +133,27 @@ export function failureOf(error: unknown): Failure {
     return { kind: "foreign-member", reason: "what it answers is no HTTP" };
   }
   const code = systemCode(error) ?? "";
-  if (/CERT|ALTNAME|UNABLE_TO_/.test(code)) return { kind: "member-certificate", reason: code };
-  return { kind: "silent-member", reason: isTimeout(error) ? "no answer in time" : code || reason };
+  const isCertificate = /CERT|ALTNAME|UNABLE_TO_/.test(code);
+  const said = REASONS[code] ?? (isCertificate ? "its CA is not trusted here" : "");
+  const text = said === "" ? code || reason : `${said} (${code})`;
+  if (isCertificate) return { kind: "member-certificate", reason: text };
+  return { kind: "silent-member", reason: isTimeout(error) ? "no answer in time" : text };
 }
+
+/** What the codes of sockets and of TLS mean. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "it closed the connection",
+  EPIPE: "it closed the connection",
+  ENOTFOUND: "its name has no address",
+  EAI_AGAIN: "its name cannot be resolved now",
+  EHOSTUNREACH: "it cannot be routed to from this machine",
+  ENETUNREACH: "it cannot be routed to from this machine",
+  EPROTO: "it does not speak TLS",
+  ERR_TLS_CERT_ALTNAME_INVALID: "it is for another name",
+  CERT_HAS_EXPIRED: "it has expired",
+  CERT_NOT_YET_VALID: "it is not valid yet: are the clocks right?",
+};
 
 export function isTimeout(error: unknown): boolean {
   return error instanceof DOMException && error.name === "TimeoutError";
