@@ -123,10 +123,13 @@ cephTest("what is wrong with a bucket or its keys is told apart", async (at) => 
   await writeFile(files.secretKeyFile, "wrong");
   const keys = new FileAccessKeys("the store", files);
   const store = storeAt(started, name, { keys });
-  expect(await problemOf(store.write(blob))).toEqual({
+  const refused = {
     kind: "credentials",
     reason: "the secret key is wrong (SignatureDoesNotMatch)",
-  });
+  } as const;
+  expect(await problemOf(store.write(blob))).toEqual(refused);
+  // The response to HEAD does not say why.
+  expect(await problemOf(store.size(blob.digest))).toEqual(refused);
   // A replaced file is taken up with the very next request.
   await writeFile(files.secretKeyFile, `${started.secretKey}\n`);
   await store.write(blob);

@@ -70,8 +70,21 @@ export class S3Store implements SharedStore {
     const request = { method: "HEAD", action: "GetObject", timeoutMs: SMALL_MS } as const;
     const response = await this.#requests.send({ ...request, url, signal });
     if (response.status === 404) return undefined;
-    if (response.status !== 200) throw this.#requests.errorOf(response, "GetObject");
-    return Number(response.headers.get("content-length") ?? 0);
+    if (response.status === 200) return Number(response.headers.get("content-length") ?? 0);
+    throw this.#requests.errorOf(await this.#explained(response, url, signal), "GetObject");
+  }
+
+  /** The same refusal with its reason, which the response to HEAD does not say. */
+  async #explained(
+    refused: S3Response,
+    url: URL,
+    signal: AbortSignal | undefined,
+  ): Promise<S3Response> {
+    if (![400, 401, 403].includes(refused.status)) return refused;
+    const headers = { range: "bytes=0-0" };
+    const request = { method: "GET", action: "GetObject", timeoutMs: SMALL_MS } as const;
+    const response = await this.#requests.send({ ...request, url, headers, signal });
+    return response.status === refused.status ? response : refused;
   }
 
   async read(

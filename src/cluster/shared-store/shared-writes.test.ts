@@ -164,3 +164,12 @@ test("a close gives up what is being written", async () => {
   await idle(set);
   expect(set.told).toEqual([]);
 });
+
+test("a store that may not be read says nothing of whether it can be written to", async () => {
+  using set = setup();
+  set.store.problems.set("size", { kind: "credentials", reason: "the secret key is wrong" });
+  set.writes.add(await set.put(100, 1));
+  await until(() => set.told.length > 0, { what: "a failed look" });
+  expect(set.told).toEqual(["read failed: credentials"]);
+  expect([set.health.state, set.writes.backlog]).toEqual(["away", 1]);
+});

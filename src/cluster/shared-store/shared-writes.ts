@@ -2,7 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, StoredBlob } from "../../store/blob-store.ts";
 import type { ObjectClaim, SharedObjectNews } from "./object-news.ts";
 import { isShareable, type SharedStore } from "./shared-store.ts";
-import { SharedStoreError } from "./shared-store-error.ts";
+import { SharedStoreError, type SharedStoreProblem } from "./shared-store-error.ts";
 import type { SharedStoreHealth } from "./shared-store-health.ts";
 
 /** The most blobs that wait; what does not fit is found by a sweep. */
@@ -32,6 +32,20 @@ export interface SharedWritesOptions {
 }
 
 const UNCLAIMED: ObjectClaim = { stored() {} };
+
+/** Why a store does not say whether it has a blob: this replica may not read it. */
+const REFUSALS: ReadonlySet<SharedStoreProblem["kind"]> = new Set([
+  "denied",
+  "credentials",
+  "clock",
+]);
+
+/** Nothing was written, and whether it can be is not known: it was not even read. */
+class UnreadableError extends Error {
+  constructor(readonly refusal: SharedStoreError) {
+    super(refusal.message);
+  }
+}
 
 /** Where the blobs are. */
 export interface LocalBlobs {
@@ -149,7 +163,7 @@ export class SharedWrites implements Disposable {
       return;
     }
     // A conditional PUT would be refused only after all of it was sent.
-    if ((await store.size(blob.digest, signal)) === blob.size) {
+    if ((await this.#sizeThere(blob)) === blob.size) {
       health.writes.abandoned();
       health.readSucceeded();
       claim.stored(blob.size);
@@ -163,8 +177,23 @@ export class SharedWrites implements Disposable {
     events.shared(blob, { milliseconds: performance.now() - startedAt });
   }
 
+  /** @throws UnreadableError */
+  async #sizeThere({ digest }: StoredBlob): Promise<number | undefined> {
+    try {
+      return await this.#options.store.size(digest, this.#closing.signal);
+    } catch (error) {
+      const isRefused = error instanceof SharedStoreError && REFUSALS.has(error.problem.kind);
+      throw isRefused ? new UnreadableError(error) : error;
+    }
+  }
+
   #failed({ digest }: StoredBlob, error: unknown): boolean {
     const { health, events } = this.#options;
+    if (error instanceof UnreadableError) {
+      health.writes.abandoned();
+      health.readFailed(error.refusal);
+      return true;
+    }
     const isStores = error instanceof SharedStoreError && error.problem.kind !== "wrong-bytes";
     if (!isStores) {
       // The shutdown, or a file that vanished or cannot be read.
