@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
 import { addressProblem, parseAddress } from "./parsing/address.ts";
+import { isWildcardHost } from "./parsing/host-overlap.ts";
 import { GlobPattern } from "./parsing/glob-pattern.ts";
 import { quote } from "./parsing/problems.ts";
 import { parseDuration, parseSize } from "./parsing/units.ts";
@@ -100,6 +101,11 @@ export const replicaUrl = z
   .string()
   .transform((text, context) => {
     const url = /^https?:\/\/[^\s/?#@]+\/?$/i.test(text) ? URL.parse(text) : null;
+    if (url && isWildcardHost(url.hostname.replaceAll(/[[\]]/g, ""))) {
+      const message = `${quote(text)} stands for all addresses of a machine, and is none at which another one reaches it: write http://host:port, such as http://10.0.0.7:5002`;
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
     if (url && parseUpstreamName(url.host) !== undefined) return url;
     const message = `${quote(text.replace(/\/\/[^/]*@/, "//…@"))} is not the address of a replica: write http://host:port, such as http://10.0.0.7:5002`;
     context.addIssue({ code: "custom", message });

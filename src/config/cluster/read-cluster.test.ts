@@ -51,6 +51,8 @@ test.each([
   ["members: ['http://a.test:0']", "is not the address of a replica"],
   ["members: ['http://[::1:5002']", "is not the address of a replica"],
   ['members: ["http://a\\nb.test"]', '"http://a\\nb.test" is not the address of a replica'],
+  ["advertise: http://0.0.0.0:5002", "is none at which another one reaches it"],
+  ["members: ['http://[::]:5002']", "is none at which another one reaches it"],
   ["advertise: ''", '"" is not the address of a replica'],
   ["advertise: 'https://a.test:5002'", "cluster.tls is not set"],
   ["listen: 5001", "port 5001 is already used"],
