@@ -40,7 +40,7 @@ test("what is degraded is a problem that says what it means and what to do", () 
   ]);
 });
 
-test("a certificate for other replicas that has expired is a problem", async () => {
+test("a certificate for other replicas that has expired, or is of another name, is a problem", async () => {
   await using dir = await tempDir("cluster-certificate");
   const { certificate, key } = await makeCertificate(dir);
   const cluster = {
@@ -53,5 +53,12 @@ test("a certificate for other replicas that has expired is a problem", async () 
     clusterCertificateFindings({ cluster }, Date.now() + ahead).map(({ state }) => state),
   );
   expect(states).toEqual([["note"], ["problem"]]);
+  const at = (advertise: string): unknown[] =>
+    clusterCertificateFindings({ cluster: { ...cluster, advertise: new URL(advertise) } });
+  expect(at("https://localhost:5002")).toHaveLength(1);
+  expect(at("https://[::1]:5002")[1]).toMatchObject({
+    state: "problem",
+    found: "it is not for ::1, where other replicas reach this one",
+  });
   expect(clusterCertificateFindings({})).toEqual([]);
 });

@@ -1,5 +1,7 @@
 import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { z } from "zod";
+import { isWildcardHost } from "../config/parsing/host-overlap.ts";
 import type { Settings } from "../config/settings.ts";
 import { validityFinding } from "./certificate.ts";
 import { type Finding, reporter } from "./finding.ts";
@@ -62,5 +64,22 @@ export function clusterCertificateFindings(
   if (!cluster?.tls) return [];
   const report = reporter("cluster", "certificate");
   const renew = "renew it: others do not ask a replica whose certificate is invalid";
-  return [validityFinding(new X509Certificate(cluster.tls.certificate), report, renew, now)];
+  const certificate = new X509Certificate(cluster.tls.certificate);
+  const validity = validityFinding(certificate, report, renew, now);
+  const host = ownHost(cluster);
+  if (host === undefined || isFor(certificate, host)) return [validity];
+  const found = `it is not for ${host}, where other replicas reach this one`;
+  const advice = `reissue it with ${host} as subjectAltName, or correct cluster.advertise`;
+  return [validity, report("problem", found, advice)];
+}
+
+/** The host of this replica's address, where the configuration says it. */
+function ownHost({ advertise, listen }: NonNullable<Settings["cluster"]>): string | undefined {
+  if (advertise) return advertise.hostname.replaceAll(/[[\]]/g, "");
+  return isWildcardHost(listen.host) ? undefined : listen.host;
+}
+
+function isFor(certificate: X509Certificate, host: string): boolean {
+  const name = isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host);
+  return name !== undefined;
 }
