@@ -91,7 +91,7 @@ const DESCRIPTIONS = {
   "store-missing": {
     what: "is not there",
     means: NOT_SHARED,
-    advice: "create the bucket, or correct cluster.store.url",
+    advice: "create the bucket, or correct cluster.store.url and cluster.store.region",
   },
   "store-refused": {
     what: "refuses this replica's credentials",

@@ -23,6 +23,11 @@ const ADVICE: Readonly<Record<string, string>> = {
   XX000: "the server has an internal error, as with a full disk: see its log",
 };
 
+/** The server has no rule for the user without TLS; up to version 13, in other words. */
+const UNENCRYPTED = /, (?:no encryption|SSL off)$/;
+const NEEDS_TLS =
+  "the server may want TLS: add ?sslmode=require to the URL, or see its pg_hba.conf";
+
 /** What the client met before the server said anything. */
 const UNANSWERED: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens at its address",
@@ -80,7 +85,7 @@ export function describeDatabaseError(error: unknown): string {
   const state = sqlState(error);
   if (state !== undefined) {
     const message = error instanceof Error ? error.message : "";
-    const advice = ADVICE[state];
+    const advice = UNENCRYPTED.test(message) ? NEEDS_TLS : ADVICE[state];
     return advice === undefined ? `${message} (${state})` : `${advice} (${state}: ${message})`;
   }
   const code = systemCode(error) ?? "";

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { sql } from "kysely";
 import { makeCertificateAuthority } from "../../../test/harness/certificate-authority.ts";
 import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
@@ -207,6 +207,18 @@ realTest("what is old is removed from the ledger once a day, by one replica", as
 });
 
 describe("what is wrong with a database", () => {
+  test("is that it may want TLS, where it says so", () => {
+    const entry = 'no pg_hba.conf entry for host "10.0.0.9", user "entrepot", database "cache"';
+    const said = (message: string): string =>
+      describeDatabaseError(Object.assign(new Error(message), { code: "28000" }));
+    const advice =
+      "the server may want TLS: add ?sslmode=require to the URL, or see its pg_hba.conf";
+    for (const how of ["no encryption", "SSL off"]) {
+      expect(said(`${entry}, ${how}`)).toBe(`${advice} (28000: ${entry}, ${how})`);
+    }
+    expect(said(`${entry}, SSL encryption`)).toStartWith("the server does not accept this user");
+  });
+
   realTest("is said in words, without the password", async () => {
     const url = new URL(postgres.url());
     const reason = async (change: (url: URL) => unknown, ca?: string): Promise<string> => {
