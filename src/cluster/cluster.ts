@@ -15,6 +15,7 @@ import { ClusterStore, type ClusterStoreOptions, type StoreParts } from "./clust
 import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./cluster-status.ts";
 import type { FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
 import { ConfiguredMembers, memberAt } from "./members/configured-members.ts";
+import { distinctMembers } from "./members/distinct-members.ts";
 import { MemberHealth } from "./members/member-health.ts";
 import { forgetMember, memberStatuses, reportMember } from "./members/member-reports.ts";
 import type { Member, Members } from "./members/members.ts";
@@ -214,8 +215,10 @@ export class Cluster implements AsyncDisposable {
   /** All that are known, whether they are alive or not, this one first. */
   get #known(): readonly Member[] {
     const { self } = this.#believed;
-    const others = [...this.#members.others, ...(this.#ledger?.members.others ?? [])];
-    return [...new Map([self, ...others].map((member) => [member.id, member])).values()];
+    // What the ledger says of one is its own name for itself.
+    const others = [...(this.#ledger?.members.others ?? []), ...this.#members.others];
+    const named = [...new Map([self, ...others].map((member) => [member.id, member])).values()];
+    return distinctMembers(named, this.#health);
   }
 
   #openStore({

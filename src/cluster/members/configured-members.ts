@@ -1,4 +1,5 @@
 import type { MemberHealth } from "./member-health.ts";
+import { distinctMembers } from "./distinct-members.ts";
 import type { Member, Members } from "./members.ts";
 
 export interface ConfiguredMembersOptions {
@@ -33,8 +34,10 @@ export class ConfiguredMembers implements Members {
 
   /** All but this one. */
   get others(): readonly Member[] {
+    const { health, instance } = this.#options;
     const { self } = this;
-    return this.all.filter((member) => member.id !== self.id && !this.#isAnsweredHere(member));
+    const others = this.all.filter((member) => member.id !== self.id);
+    return distinctMembers(others, health, instance);
   }
 
   living(): readonly Member[] {
