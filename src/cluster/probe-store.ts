@@ -13,14 +13,14 @@ export type ProbedStore =
 /** How long each of that may take, in milliseconds. */
 const TIMEOUT_MS = 5000;
 
-/** Reads from a shared store, writes to it and removes that, once. Never rejects. */
+/** Lists a shared store, writes to it, reads that and removes it, once. Never rejects. */
 export async function probeSharedStore(
   settings: SharedStoreSettings,
   milliseconds = TIMEOUT_MS,
 ): Promise<ProbedStore> {
   const store = s3StoreOf(settings);
   const inTime = (): AbortSignal => AbortSignal.timeout(milliseconds);
-  let operation: "read" | "write" = "read";
+  let operation: "read" | "write" | "remove" = "read";
   try {
     for await (const _ of store.list(undefined, inTime())) break;
     operation = "write";
@@ -28,6 +28,9 @@ export async function probeSharedStore(
     const size = BYTES.byteLength;
     const bytes = new Blob([BYTES]);
     await store.write({ digest, size, bytes, isInMemory: true }, inTime());
+    operation = "read";
+    await store.size(digest, inTime());
+    operation = "remove";
     await store.remove([digest], inTime());
     return { kind: "ok" };
   } catch (error) {
@@ -35,7 +38,10 @@ export async function probeSharedStore(
       return { kind: "store-away", reason: `it did not answer within ${milliseconds / 1000} s` };
     }
     if (!(error instanceof SharedStoreError)) throw error;
-    return { kind: problemKindOf(operation, error.problem), reason: error.detail };
+    const { problem, detail: reason } = error;
+    if (operation !== "remove") return { kind: problemKindOf(operation, problem), reason };
+    const isDenied = problem.kind === "denied";
+    return { kind: isDenied ? "store-undeletable" : problemKindOf("write", problem), reason };
   } finally {
     store.close();
   }
