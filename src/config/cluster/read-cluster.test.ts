@@ -62,7 +62,7 @@ test.each([
 });
 
 test.each([
-  ["short", "fewer than 16 characters"],
+  ["short", "fewer than 16 characters: make one with `openssl rand -hex 32`"],
   ["", "fewer than 16 characters"],
 ])("the secret %p is refused", (secret, message) => {
   expect(configErrorOf(() => cluster("", secret))).toContain(message);

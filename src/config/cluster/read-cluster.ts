@@ -82,7 +82,11 @@ function readSecret(file: string, { folder, readFile, report }: FileContext): st
   try {
     const secret = readFile(name, MAX_SECRET_BYTES).trim();
     if (secret.length >= MIN_SECRET_LENGTH) return secret;
-    report(at, `${name} has fewer than ${MIN_SECRET_LENGTH} characters`, "value");
+    report(
+      at,
+      `${name} has fewer than ${MIN_SECRET_LENGTH} characters: make one with \`openssl rand -hex 32\``,
+      "value",
+    );
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;
     report(at, `${name} ${error.message}`, "value");
