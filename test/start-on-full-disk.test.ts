@@ -94,8 +94,14 @@ rootTest(
     await until(isStored, { what: "a blob to be stored", within: 20_000 });
     const stored = new Set((await verifyStore(data)).map(String));
     expect(blobs.filter(({ digest }) => stored.has(digest)).length).toBeGreaterThan(0);
-    const status = await command(cache, "status", "--json");
-    expect(JSON.parse(status.stdout)).toMatchObject({ storage: { blobs: stored.size } });
+    // What is evicted meanwhile is gone from the disk first.
+    await until(
+      async () => {
+        const { stdout } = await command(cache, "status", "--json");
+        return JSON.parse(stdout).storage.blobs === (await verifyStore(data)).length;
+      },
+      { what: "the status to tell what is stored" },
+    );
   },
   60_000,
 );
