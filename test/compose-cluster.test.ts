@@ -36,6 +36,7 @@ test("the configuration of its replicas is valid, and has them find each other",
   });
   expect(cluster?.database?.host).toBe("postgres");
   expect(cluster?.store?.url.href).toBe("http://store:7070/entrepot");
+  expect(cluster?.store?.maxSize).toBe(50 * 2 ** 30);
   expect(cluster?.members).toEqual([]);
 });
 

@@ -2,8 +2,8 @@ import { afterAll, expect } from "bun:test";
 import { startPostgres } from "../../test/harness/postgres.ts";
 import { realTest } from "../../test/harness/real-components.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
+import { openUnreportedStorage } from "../../test/harness/unreported-storage.ts";
 import { failureOf, until } from "../../test/harness/waiting.ts";
-import { openStorage } from "../cache/retention/storage.ts";
 import { parseDatabaseUrl } from "../config/cluster/database-url.ts";
 import { digestOf } from "../oci/digest.ts";
 import { createLog } from "../telemetry/log.ts";
@@ -19,8 +19,6 @@ import { MemorySharedStore } from "./shared-store/memory-shared-store.ts";
 const closing = new AsyncDisposableStack();
 afterAll(() => closing.disposeAsync());
 
-const ignored = (): void => {};
-
 realTest(
   "replicas keep account of what is stored, and neither waits for a database that hangs",
   async () => {
@@ -34,26 +32,7 @@ realTest(
     await migrateLedger(db);
     await database.close();
     const dir = closing.use(await tempDir("open-retention"));
-    const storage = closing.use(
-      await openStorage(
-        {
-          dataDirectory: dir.file("data"),
-          storage: { maxSize: 1e9, minFree: 0, scrub: 0 },
-          upstreams: new Map(),
-        },
-        {
-          fewInodes: ignored,
-          fullStateChanged: ignored,
-          removed: ignored,
-          unreadable: ignored,
-          accessTimesNotWritten: ignored,
-          limitMet: ignored,
-          recordsLeft: ignored,
-          metadataDamaged: ignored,
-          failed: ignored,
-        },
-      ),
-    );
+    const storage = closing.use(await openUnreportedStorage(dir.file("data")));
     const log = createLog({ level: "silent", format: "json" });
     let isAway = false;
     const open = (replica: string) =>

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { contentOf, type SmallContent } from "./content.ts";
 import { tempDir } from "./temp-dir.ts";
+import { openUnreportedStorage } from "./unreported-storage.ts";
 import { type NearSources, NO_NEAR_SOURCES } from "../../src/cache/fetch/near-sources.ts";
 import { Cache } from "../../src/cache/cache.ts";
-import { openStorage } from "../../src/cache/retention/storage.ts";
 import type { Upstream } from "../../src/cache/upstream.ts";
 import type { UpstreamSettings } from "../../src/config/settings.ts";
 import { Accept } from "../../src/oci/accept.ts";
@@ -32,19 +32,6 @@ export function smallImage(text: string): SmallContent {
     OCI_MANIFEST,
   );
 }
-
-const ignored = (): void => {};
-const UNREPORTED = {
-  fewInodes: ignored,
-  fullStateChanged: ignored,
-  removed: ignored,
-  unreadable: ignored,
-  accessTimesNotWritten: ignored,
-  limitMet: ignored,
-  recordsLeft: ignored,
-  metadataDamaged: ignored,
-  failed: ignored,
-};
 
 export interface ReplicasOptions {
   /** What is near all replicas. */
@@ -180,10 +167,7 @@ async function replica(
     now,
     monotonicNow: now,
   });
-  const storage = await openStorage(
-    { dataDirectory: path, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
-    UNREPORTED,
-  );
+  const storage = await openUnreportedStorage(path);
   const { store, metadata, admin } = storage;
   const cache = new Cache({
     store,

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
@@ -10,7 +11,6 @@ import { repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
 import type { HousekeepingEvents } from "./housekeeping-events.ts";
 import { Housekeeping } from "./housekeeping.ts";
-import { openStorage, type Storage } from "./storage.ts";
 
 const ignored = (): void => {};
 const noEvents: HousekeepingEvents = {
@@ -24,26 +24,9 @@ const noEvents: HousekeepingEvents = {
   failed: ignored,
 };
 
-function open(dataDirectory: string): Promise<Storage> {
-  return openStorage(
-    { dataDirectory, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
-    {
-      fewInodes: ignored,
-      fullStateChanged: ignored,
-      removed: ignored,
-      unreadable: ignored,
-      accessTimesNotWritten: ignored,
-      limitMet: ignored,
-      recordsLeft: ignored,
-      metadataDamaged: ignored,
-      failed: ignored,
-    },
-  );
-}
-
 test("the sidecar file of a blob that is being downloaded is not pruned", async () => {
   await using dir = await tempDir("housekeeping");
-  await using storage = await open(dir.file("data"));
+  await using storage = await openUnreportedStorage(dir.file("data"));
   const { sidecars } = storage;
   const repo = repositoryRef("reg.test", "app");
   const [downloading, gone] = [digestOf(Buffer.from("now")), digestOf(Buffer.from("never"))];
@@ -57,7 +40,7 @@ test("the sidecar file of a blob that is being downloaded is not pruned", async 
 
 test("a pull that is in progress when a cache starts keeps its links", async () => {
   await using dir = await tempDir("housekeeping");
-  await using storage = await open(dir.file("data"));
+  await using storage = await openUnreportedStorage(dir.file("data"));
   const { links } = storage.metadata;
   const repo = repositoryRef("reg.test", "app");
   const [layer, evicted] = [digestOf(Buffer.from("layer")), digestOf(Buffer.from("evicted"))];
@@ -75,7 +58,7 @@ test("what a rebuild could not read is restored once it can be read", async () =
   const data = dir.file("data");
   let digest: Digest;
   {
-    await using storage = await open(data);
+    await using storage = await openUnreportedStorage(data);
     digest = await storeBytes(storage.store, sampleBytes(100));
     await storage.sidecars.record(digest, { mediaType: OCI_MANIFEST, repo, tag: tag("1"), at: 1 });
   }
@@ -85,7 +68,7 @@ test("what a rebuild could not read is restored once it can be read", async () =
   // A link to itself cannot be opened, whoever tries it.
   await symlink(path, path);
   await writeFile(join(data, "metadata.db"), "not a database".repeat(1000));
-  await using storage = await open(data);
+  await using storage = await openUnreportedStorage(data);
   let unreadable: number | undefined;
   await using _ = new Housekeeping(storage, () => false, 0, {
     ...noEvents,

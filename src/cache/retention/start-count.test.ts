@@ -2,37 +2,19 @@ import { expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { storedBlobs } from "../../../test/harness/store-files.ts";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";
 import { countAtStart } from "./start-count.ts";
-import { openStorage, type Storage } from "./storage.ts";
 
 const SPACE = 40_960;
-
-function open(dataDirectory: string, maxSize: number): Promise<Storage> {
-  const ignored = (): void => {};
-  return openStorage(
-    { dataDirectory, storage: { maxSize, minFree: 0, scrub: 0 }, upstreams: new Map() },
-    {
-      fewInodes: ignored,
-      fullStateChanged: ignored,
-      removed: ignored,
-      unreadable: ignored,
-      accessTimesNotWritten: ignored,
-      limitMet: ignored,
-      recordsLeft: ignored,
-      metadataDamaged: ignored,
-      failed: ignored,
-    },
-  );
-}
 
 test("after a crash, blobs without a record count from the start, and what is too much is evicted", async () => {
   await using dir = await tempDir("start-count");
   const data = dir.file("data");
   {
-    await using storage = await open(data, 1e9);
+    await using storage = await openUnreportedStorage(data, 1e9);
     for (let seed = 1; seed <= 20; seed += 1) {
       const digest = await storeBytes(storage.store, sampleBytes(SPACE, seed));
       // The others were renamed into place when the process was killed.
@@ -40,7 +22,7 @@ test("after a crash, blobs without a record count from the start, and what is to
     }
   }
   await rm(`${data}/metadata.db.clean`);
-  await using storage = await open(data, 15 * SPACE);
+  await using storage = await openUnreportedStorage(data, 15 * SPACE);
   const { budget } = storage;
   expect(budget.blobBytes).toBe(12 * SPACE);
   const inUse = digestOf(sampleBytes(SPACE, 20));

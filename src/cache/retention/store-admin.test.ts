@@ -1,30 +1,13 @@
 import { expect, test } from "bun:test";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
-import { type Storage, openStorage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 const SIZE = 10_000;
 /** On the disk. */
 const SPACE = 12_288;
-
-async function openStore(dataDirectory: string): Promise<Storage> {
-  const ignored = (): void => {};
-  return openStorage(
-    { dataDirectory, storage: { maxSize: 1e9, minFree: 0, scrub: 0 }, upstreams: new Map() },
-    {
-      fewInodes: ignored,
-      fullStateChanged: ignored,
-      removed: ignored,
-      unreadable: ignored,
-      accessTimesNotWritten: ignored,
-      limitMet: ignored,
-      recordsLeft: ignored,
-      metadataDamaged: ignored,
-      failed: ignored,
-    },
-  );
-}
 
 async function put({ store, metadata }: Storage, seed: number): Promise<void> {
   const bytes = sampleBytes(SIZE, seed);
@@ -38,7 +21,7 @@ async function put({ store, metadata }: Storage, seed: number): Promise<void> {
 
 test("a blob that is stored during a recount is counted exactly once", async () => {
   await using dir = await tempDir("store-admin");
-  await using storage = await openStore(dir.file("data"));
+  await using storage = await openUnreportedStorage(dir.file("data"));
   for (let seed = 1; seed <= 5; seed += 1) await put(storage, seed);
   const { blobs } = storage.metadata;
   const total = blobs.total.bind(blobs);

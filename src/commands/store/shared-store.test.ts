@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, spyOn, test } from "bun:test";
 import { CommanderError } from "commander";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
-import { openStorage } from "../../cache/retention/storage.ts";
+import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
 import { MemoryObjectLedger } from "../../cluster/objects/memory-object-ledger.ts";
 import { type SharedRetentionEvents } from "../../cluster/retention/retention-events.ts";
 import { SharedAdmin } from "../../cluster/retention/shared-admin.ts";
@@ -38,27 +38,7 @@ let admin: string;
 
 beforeAll(async () => {
   dir = closing.use(await tempDir("shared-store"));
-  const ignored = (): void => {};
-  const storage = closing.use(
-    await openStorage(
-      {
-        dataDirectory: dir.file("data"),
-        storage: { maxSize: 1e9, minFree: 0, scrub: 0 },
-        upstreams: new Map(),
-      },
-      {
-        fewInodes: ignored,
-        fullStateChanged: ignored,
-        removed: ignored,
-        unreadable: ignored,
-        accessTimesNotWritten: ignored,
-        limitMet: ignored,
-        recordsLeft: ignored,
-        metadataDamaged: ignored,
-        failed: ignored,
-      },
-    ),
-  );
+  const storage = closing.use(await openUnreportedStorage(dir.file("data")));
   const [upstream, repository] = [parseUpstreamName("ghcr.io"), parseRepositoryName("org/app")];
   if (!upstream || !repository) throw new Error("a name is not valid");
   await storage.metadata.links.add({ upstream, repository }, [{ digest: blobOf(0).digest }]);
