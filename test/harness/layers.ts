@@ -135,6 +135,14 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     },
     above: ["cache.ts"],
   },
+  "cache/fetch": {
+    folders: {
+      ".": [],
+      // Parts of a blob, over further connections.
+      segments: ["."],
+    },
+    above: ["division.ts", "fetch-loop.ts"],
+  },
   cluster: {
     folders: {
       // What its rooms tell of themselves: the status and the problems.

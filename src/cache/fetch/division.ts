@@ -1,12 +1,12 @@
 import { Fault, type FaultKind } from "../../oci/fault.ts";
 import type { BlobWriter } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
-import type { LineShare } from "./line-share.ts";
-import { Segments, type SegmentsOptions } from "./segments.ts";
+import type { LineShare } from "./segments/line-share.ts";
+import { Segments, type SegmentsOptions } from "./segments/segments.ts";
 import { type OpenTransfer, openSource } from "./open-source.ts";
-import { isShort } from "./short-parts.ts";
+import { isShort } from "./segments/short-parts.ts";
 import type { Source, Transfer } from "./source.ts";
-import { Versions } from "./versions.ts";
+import { Versions } from "./segments/versions.ts";
 
 /** Bytes that are there are received again rather than a connection ended for them, if there are so few. */
 const SKIPPED_BYTES = 1024 * 1024;

@@ -7,8 +7,8 @@ import type { ChunkReader, Source, Transfer } from "./source.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
 import { Division, type FillDivision } from "./division.ts";
-import { Relief } from "./relief.ts";
-import type { Segments } from "./segments.ts";
+import { Relief } from "./segments/relief.ts";
+import type { Segments } from "./segments/segments.ts";
 import { withTimeout } from "../with-timeout.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 

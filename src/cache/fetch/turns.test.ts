@@ -4,7 +4,7 @@ import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
 import { Fill } from "../fill/fill.ts";
 import { follow } from "../fill/follow.ts";
-import { LineShare } from "./line-share.ts";
+import { LineShare } from "./segments/line-share.ts";
 import type { Source } from "./source.ts";
 
 const { bytes, digest } = sampleBlob(4_000_001);

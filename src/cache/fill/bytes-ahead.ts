@@ -1,6 +1,6 @@
 import type { Extent } from "../../store/extents.ts";
-import type { Demand } from "../fetch/part-sizes.ts";
-import type { Segments } from "../fetch/segments.ts";
+import type { Demand } from "../fetch/segments/part-sizes.ts";
+import type { Segments } from "../fetch/segments/segments.ts";
 
 export interface BytesAheadOptions {
   /** How many bytes, from the first one on, followers may read. */

@@ -1,7 +1,7 @@
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import type { BackOffOptions } from "../fetch/back-off.ts";
-import type { LineShare } from "../fetch/line-share.ts";
+import type { LineShare } from "../fetch/segments/line-share.ts";
 import type { Source } from "../fetch/source.ts";
 import type { Yielding } from "../fetch/yielding.ts";
 import type { FillMemory } from "./fill-memory.ts";

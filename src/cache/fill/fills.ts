@@ -10,7 +10,7 @@ import { Fill } from "./fill.ts";
 import type { FillOptions } from "./fill-options.ts";
 import { FillMemory } from "./fill-memory.ts";
 import { FillTable } from "./fill-table.ts";
-import { LineShare } from "../fetch/line-share.ts";
+import { LineShare } from "../fetch/segments/line-share.ts";
 import { type NearSources, NO_NEAR_SOURCES } from "../fetch/near-sources.ts";
 import type { Source } from "../fetch/source.ts";
 import type { Yielding } from "../fetch/yielding.ts";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { repositoryRef } from "../../store/storetest/sample-names.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
-import { LineShare } from "../fetch/line-share.ts";
+import { LineShare } from "../fetch/segments/line-share.ts";
 import { Fill } from "./fill.ts";
 import { follow } from "./follow.ts";
 

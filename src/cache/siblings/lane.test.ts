@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { digestNumber } from "../../store/storetest/sample-names.ts";
-import { LineShare } from "../fetch/line-share.ts";
+import { LineShare } from "../fetch/segments/line-share.ts";
 import { type Begun, Lane, type Sibling } from "./lane.ts";
 import { Pull } from "./pull.ts";
 

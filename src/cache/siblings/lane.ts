@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { Descriptor } from "../../oci/manifest.ts";
-import type { LineShare, LineUser } from "../fetch/line-share.ts";
+import type { LineShare, LineUser } from "../fetch/segments/line-share.ts";
 import type { Pull } from "./pull.ts";
 
 /** Smaller blobs cost a round trip and little of the line, in bytes. */

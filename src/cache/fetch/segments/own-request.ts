@@ -1,4 +1,4 @@
-import type { Extent } from "../../store/extents.ts";
+import type { Extent } from "../../../store/extents.ts";
 
 /** A byte that the fill itself receives next is near if it is no further away than this. */
 const NEAR_BYTES = 1024 * 1024;

@@ -1,6 +1,6 @@
-import type { Extent } from "../../store/extents.ts";
+import type { Extent } from "../../../store/extents.ts";
 import { STALLED_MS } from "./relief.ts";
-import type { TransferUse } from "./source.ts";
+import type { TransferUse } from "../source.ts";
 
 /** A segment for which the fill or a client waits is slow if it is so many times slower than the others. */
 const SLOW_FACTOR = 4;

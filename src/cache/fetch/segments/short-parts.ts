@@ -1,4 +1,4 @@
-import type { Transfer } from "./source.ts";
+import type { Transfer } from "../source.ts";
 
 /** Less than this is hardly worth its request, in bytes. */
 const SHORT_BYTES = 64 * 1024;

@@ -1,17 +1,17 @@
 import { expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
-import { until } from "../../../test/harness/waiting.ts";
-import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
+import { until } from "../../../../test/harness/waiting.ts";
+import { MemoryBlobStore } from "../../../store/memory/memory-blob-store.ts";
 import {
   type Behaviour,
   sampleBlob,
   ScriptedSource,
   unreachable,
-} from "../cachetest/scripted-source.ts";
-import { Fill } from "../fill/fill.ts";
+} from "../../cachetest/scripted-source.ts";
+import { Fill } from "../../fill/fill.ts";
 import { LineShare } from "./line-share.ts";
 import { Relief } from "./relief.ts";
-import type { Source } from "./source.ts";
+import type { Source } from "../source.ts";
 
 const { bytes, digest } = sampleBlob(900_001);
 

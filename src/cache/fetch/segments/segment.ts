@@ -1,10 +1,10 @@
-import { BufferPool } from "../../process/buffer-pool.ts";
-import type { BlobWriter } from "../../store/blob-store.ts";
-import type { Extent } from "../../store/extents.ts";
-import { Fault } from "../../oci/fault.ts";
-import { openSource } from "./open-source.ts";
+import { BufferPool } from "../../../process/buffer-pool.ts";
+import type { BlobWriter } from "../../../store/blob-store.ts";
+import type { Extent } from "../../../store/extents.ts";
+import { Fault } from "../../../oci/fault.ts";
+import { openSource } from "../open-source.ts";
 import { isShort } from "./short-parts.ts";
-import type { ChunkReader, Source, Transfer, TransferUse } from "./source.ts";
+import type { ChunkReader, Source, Transfer, TransferUse } from "../source.ts";
 
 /** What is written at once: smaller writes cost more than they wait. */
 const WRITE_BYTES = 128 * 1024;

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { Fault } from "../../oci/fault.ts";
-import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { type Behaviour, sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
-import { until } from "../../../test/harness/waiting.ts";
-import { Fill } from "../fill/fill.ts";
-import type { Source } from "./source.ts";
+import { Fault } from "../../../oci/fault.ts";
+import { MemoryBlobStore } from "../../../store/memory/memory-blob-store.ts";
+import { type Behaviour, sampleBlob, ScriptedSource } from "../../cachetest/scripted-source.ts";
+import { until } from "../../../../test/harness/waiting.ts";
+import { Fill } from "../../fill/fill.ts";
+import type { Source } from "../source.ts";
 import { LineShare, type LineUser } from "./line-share.ts";
 import { Segments } from "./segments.ts";
 import { Versions } from "./versions.ts";

@@ -1,4 +1,4 @@
-import type { Extent, ExtentMap } from "../../store/extents.ts";
+import type { Extent, ExtentMap } from "../../../store/extents.ts";
 import { FAST_RATE } from "./line-share.ts";
 import type { SegmentSizes } from "./segment-sizes.ts";
 

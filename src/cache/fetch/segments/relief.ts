@@ -1,5 +1,5 @@
-import type { OpenTransfer } from "./open-source.ts";
-import type { ChunkReader } from "./source.ts";
+import type { OpenTransfer } from "../open-source.ts";
+import type { ChunkReader } from "../source.ts";
 
 /** How long a connection may bring nothing for which the download or a client waits, in milliseconds. */
 export const STALLED_MS = 3000;

@@ -1,15 +1,15 @@
-import { Fault, isLocalFault } from "../../oci/fault.ts";
-import type { BlobWriter } from "../../store/blob-store.ts";
-import { type Extent, ExtentMap } from "../../store/extents.ts";
+import { Fault, isLocalFault } from "../../../oci/fault.ts";
+import type { BlobWriter } from "../../../store/blob-store.ts";
+import { type Extent, ExtentMap } from "../../../store/extents.ts";
 import type { LineShare, LineUser } from "./line-share.ts";
 import { OwnRequest } from "./own-request.ts";
 import { type Demand, PartSizes } from "./part-sizes.ts";
 import { RunningSegment } from "./running-segment.ts";
 import { receiveSegment } from "./segment.ts";
-import type { Source, Transfer, TransferUse } from "./source.ts";
-import { isTransient, toFault } from "./transient.ts";
+import type { Source, Transfer, TransferUse } from "../source.ts";
+import { isTransient, toFault } from "../transient.ts";
 import type { Versions } from "./versions.ts";
-import type { Yielding } from "./yielding.ts";
+import type { Yielding } from "../yielding.ts";
 
 /** The most connections of one blob, the first one included. */
 const MAX_CONNECTIONS = 8;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
-import { withTimeout } from "../with-timeout.ts";
+import { MemoryBlobStore } from "../../../store/memory/memory-blob-store.ts";
+import { sampleBlob, ScriptedSource } from "../../cachetest/scripted-source.ts";
+import { withTimeout } from "../../with-timeout.ts";
 import { receiveSegment } from "./segment.ts";
 
 const { bytes, digest } = sampleBlob(900_001);

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { Fault } from "../../oci/fault.ts";
-import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
-import { sampleBlob, ScriptedSource } from "../cachetest/scripted-source.ts";
-import { Fill } from "../fill/fill.ts";
-import { follow } from "../fill/follow.ts";
+import { Fault } from "../../../oci/fault.ts";
+import { MemoryBlobStore } from "../../../store/memory/memory-blob-store.ts";
+import { sampleBlob, ScriptedSource } from "../../cachetest/scripted-source.ts";
+import { Fill } from "../../fill/fill.ts";
+import { follow } from "../../fill/follow.ts";
 import { LineShare } from "./line-share.ts";
-import type { Source } from "./source.ts";
+import type { Source } from "../source.ts";
 
 const { bytes, digest } = sampleBlob(4_000_001);
 const SIZES = { whole: 50_000, first: 640_000, min: 320_000, max: 640_000 };

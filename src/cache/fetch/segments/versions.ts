@@ -1,5 +1,5 @@
-import { Fault } from "../../oci/fault.ts";
-import type { Transfer } from "./source.ts";
+import { Fault } from "../../../oci/fault.ts";
+import type { Transfer } from "../source.ts";
 
 /**
  * What hosts say of the version of a blob that they send (ETag, Last-Modified). Parts of two versions must not
