@@ -11,9 +11,9 @@ import { ClusterCounters } from "./cluster-counters.ts";
 import { ClusterProblems } from "./cluster-problems.ts";
 import { LedgerAwayError } from "./ledger/ledger.ts";
 import { openRetention } from "./open-retention.ts";
-import { migrateLedger } from "./postgres/migrations.ts";
-import { openDatabase } from "./postgres/pool.ts";
-import type { LedgerTables } from "./postgres/tables.ts";
+import { migrateLedger } from "./database/migrations.ts";
+import { openDatabase } from "./database/pool.ts";
+import type { LedgerTables } from "./database/tables.ts";
 import { MemorySharedStore } from "./shared-store/memory-shared-store.ts";
 
 const closing = new AsyncDisposableStack();

@@ -155,8 +155,10 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       ledger: [],
       // What is in the shared store, as the ledger knows it.
       objects: [],
-      // The ledger's database.
-      postgres: ["ledger", "objects"],
+      // The PostgreSQL itself: how it is reached, and its tables.
+      database: ["ledger", "objects"],
+      // The ledger in it.
+      postgres: ["ledger", "database"],
       // What is done with what they tell.
       facts: ["ledger"],
       // Whole blobs that all replicas share.

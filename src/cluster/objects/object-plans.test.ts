@@ -5,9 +5,9 @@ import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts"
 import { isLong, longRealTest, real, realTest } from "../../../test/harness/real-components.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { digestNumber } from "../clustertest/opened-object-ledger.ts";
-import { SCHEMA } from "../postgres/connection.ts";
-import { migrateLedger } from "../postgres/migrations.ts";
-import type { LedgerTables } from "../postgres/tables.ts";
+import { SCHEMA } from "../database/connection.ts";
+import { migrateLedger } from "../database/migrations.ts";
+import type { LedgerTables } from "../database/tables.ts";
 import { type Fence, MAX_OBJECTS } from "./object-ledger.ts";
 import { SqlObjectLedger } from "./sql-object-ledger.ts";
 

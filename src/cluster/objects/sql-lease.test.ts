@@ -4,9 +4,9 @@ import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts"
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { parseDatabaseUrl } from "../../config/cluster/database-url.ts";
-import { migrateLedger } from "../postgres/migrations.ts";
-import { type Database, openDatabase } from "../postgres/pool.ts";
-import type { LedgerTables } from "../postgres/tables.ts";
+import { migrateLedger } from "../database/migrations.ts";
+import { type Database, openDatabase } from "../database/pool.ts";
+import type { LedgerTables } from "../database/tables.ts";
 import { SqlLease } from "./sql-lease.ts";
 
 let postgres: Postgres;

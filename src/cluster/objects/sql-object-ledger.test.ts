@@ -7,11 +7,11 @@ import type { Digest } from "../../oci/digest.ts";
 import { digestNumber } from "../clustertest/opened-object-ledger.ts";
 import { objectLedgerConformance } from "../clustertest/object-ledger-conformance.ts";
 import type { Fence } from "./object-ledger.ts";
-import { migrateLedger } from "../postgres/migrations.ts";
-import { openDatabase } from "../postgres/pool.ts";
+import { migrateLedger } from "../database/migrations.ts";
+import { openDatabase } from "../database/pool.ts";
 import { ROLE } from "./sql-lease.ts";
 import { SqlObjectLedger } from "./sql-object-ledger.ts";
-import type { LedgerTables } from "../postgres/tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 const open = async () => {
   const postgres = await startPostgres();

@@ -1,7 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { ORDERS_KEPT_MS } from "../ledger/ledger.ts";
-import { MESSAGES } from "./message-sql.ts";
-import type { LedgerTables } from "./tables.ts";
+import { MESSAGES } from "../database/message-sql.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 /**
  * The oldest transaction that was still running at a moment. What this one and later ones changed may not have

@@ -6,11 +6,11 @@ import { databaseSettings } from "../../../test/harness/postgres-ledger.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { failureOf } from "../../../test/harness/waiting.ts";
-import { describeDatabaseError } from "./database-error.ts";
-import { migrateLedger, SCHEMA_VERSION } from "./migrations.ts";
-import { type Database, openDatabase } from "./pool.ts";
+import { describeDatabaseError } from "../database/database-error.ts";
+import { migrateLedger, SCHEMA_VERSION } from "../database/migrations.ts";
+import { type Database, openDatabase } from "../database/pool.ts";
 import { probeLedger } from "./probe-ledger.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 import { tidyDaily } from "./tidying.ts";
 
 let postgres: Postgres;

@@ -12,10 +12,10 @@ import { Hearing } from "../ledger/hearing.ts";
 import { OUTBOX_LIMIT } from "../ledger/outbox.ts";
 import { currentCursor } from "./changes.ts";
 import { Looks } from "./looks.ts";
-import { migrateLedger } from "./migrations.ts";
-import { openDatabase } from "./pool.ts";
-import { ServerClock } from "./server-clock.ts";
-import type { LedgerTables } from "./tables.ts";
+import { migrateLedger } from "../database/migrations.ts";
+import { openDatabase } from "../database/pool.ts";
+import { ServerClock } from "../database/server-clock.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 const nginx = repositoryRef("docker.io", "library/nginx");
 const latest = tag("latest");

@@ -10,8 +10,8 @@ import {
   type Since,
 } from "./changes.ts";
 import { newsOf, parseMessage } from "./messages.ts";
-import type { ServerClock } from "./server-clock.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { ServerClock } from "../database/server-clock.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 /** Changes that are remembered, since the next look reads some of them again. */
 const MAX_REMEMBERED = 10_000;

@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ManifestFact } from "../ledger/facts.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 const AGE = sql<number>`
   greatest(0, extract(epoch from clock_timestamp() - seen)::float8 * 1000)

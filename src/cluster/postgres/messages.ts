@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseDigest } from "../../oci/digest.ts";
 import { parseRepositoryName, parseTag, parseUpstreamName } from "../../oci/names.ts";
 import { type News, parseOrderId } from "../ledger/facts.ts";
-import type { ServerClock } from "./server-clock.ts";
+import type { ServerClock } from "../database/server-clock.ts";
 
 const upstream = parsed(parseUpstreamName);
 /** On the server's clock, in milliseconds of the epoch. */

@@ -1,10 +1,10 @@
 import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { LedgerAbsence, LedgerState } from "../ledger/ledger.ts";
-import { describeDatabaseError, isDenied } from "./database-error.ts";
+import { describeDatabaseError, isDenied } from "../database/database-error.ts";
 import { type Beat, beat, type ReplicaIdentity, type ReplicaRun, sayGoodbye } from "./heartbeat.ts";
-import { NewerLedgerError } from "./migrations.ts";
-import { ServerClock } from "./server-clock.ts";
-import { Session } from "./session.ts";
+import { NewerLedgerError } from "../database/migrations.ts";
+import { ServerClock } from "../database/server-clock.ts";
+import { Session } from "../database/session.ts";
 
 export interface PresenceEvents {
   /** Before anything else: brings the tables up to date. */

@@ -1,9 +1,9 @@
 import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { LedgerAbsence } from "../ledger/ledger.ts";
-import { tryLedger } from "./migrations.ts";
-import { openDatabase } from "./pool.ts";
+import { tryLedger } from "../database/migrations.ts";
+import { openDatabase } from "../database/pool.ts";
 import { absenceOf, reasonOf } from "./presence.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 export type ProbedLedger =
   /** 0 if there are no tables yet. */

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { Order } from "../ledger/facts.ts";
-import { MESSAGES, notifyOf, timeOf } from "./message-sql.ts";
-import type { LedgerTables } from "./tables.ts";
+import { MESSAGES, notifyOf, timeOf } from "../database/message-sql.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 /**
  * Records an order, and notifies of it unless it is known. Of the orders to pin and to unpin a pattern, the one

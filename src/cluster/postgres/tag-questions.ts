@@ -4,7 +4,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { TagFact } from "../ledger/facts.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 type Answer = Pick<TagFact, "digest" | "ageMs"> | undefined;
 

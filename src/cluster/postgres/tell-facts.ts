@@ -7,8 +7,8 @@ import type {
   TagFact,
   TagRemovedFact,
 } from "../ledger/facts.ts";
-import { MESSAGES, notifyOf, timeOf } from "./message-sql.ts";
-import type { LedgerTables } from "./tables.ts";
+import { MESSAGES, notifyOf, timeOf } from "../database/message-sql.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 /** A fact, and the moment on the server's clock of which it is, or until which it holds. */
 export interface Told<Fact> {

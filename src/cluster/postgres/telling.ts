@@ -1,11 +1,11 @@
 import type { Kysely } from "kysely";
 import type { Fact } from "../ledger/facts.ts";
 import type { Untold } from "../ledger/outbox.ts";
-import { describeDatabaseError, isOfData } from "./database-error.ts";
+import { describeDatabaseError, isOfData } from "../database/database-error.ts";
 import type { ReplicaRun } from "./heartbeat.ts";
-import type { ServerClock } from "./server-clock.ts";
+import type { ServerClock } from "../database/server-clock.ts";
 import { type Told, tellApplied, tellLimits, tellManifests, tellTags } from "./tell-facts.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 export interface TellingOptions {
   readonly db: Kysely<LedgerTables>;

@@ -1,6 +1,6 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { ORDERS_KEPT_MS } from "../ledger/ledger.ts";
-import type { LedgerTables } from "./tables.ts";
+import type { LedgerTables } from "../database/tables.ts";
 
 const DAY_MS = 24 * 3_600_000;
 /** How long it is remembered where a tag points, or that a manifest was given, after that was last seen. */
