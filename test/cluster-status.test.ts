@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { statusSchema } from "../src/commands/status-schema.ts";
+import { statusSchema } from "../src/api/status.ts";
 import { command } from "./harness/commands.ts";
 import { randomContent } from "./harness/content.ts";
 import type { Entrepot } from "./harness/entrepot.ts";

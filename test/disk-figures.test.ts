@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { statusSchema } from "../src/commands/status-schema.ts";
+import { statusSchema } from "../src/api/status.ts";
 import { command } from "./harness/commands.ts";
 import { contentOf } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { chmod, writeFile } from "node:fs/promises";
-import { statusSchema } from "../src/commands/status-schema.ts";
+import { statusSchema } from "../src/api/status.ts";
 import type { Finding } from "../src/doctor/finding.ts";
 import { partialName } from "../src/store/partial-name.ts";
 import { bytesOf, randomContent } from "./harness/content.ts";

@@ -128,7 +128,7 @@ test.skipIf(!real.available)(
   "what was downloaded ahead is counted, and shown by status",
   async () => {
     const { upstreams } = (await (await cache.getAdmin("/api/v1/status")).json()) as {
-      // As commands/status-schema.ts describes it.
+      // As api/status.ts describes it.
       upstreams: { prefetch: { state: string; downloaded: number; asked: number } }[];
     };
     const { prefetch } = upstreams[0] ?? { prefetch: undefined };

@@ -13,6 +13,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   cache: 4,
   upstream: 3,
   store: 3,
+  api: 2,
   config: 2,
   telemetry: 2,
   oci: 1,
@@ -181,10 +182,19 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
   server: {
     folders: {
       pull: [],
-      admin: [],
+      // What the admin API is made of: operations, and what routes and describes them.
+      api: [],
+      admin: ["api"],
       listen: ["pull"],
       // Workers that accept connections, and what they and the main thread tell each other.
       threads: ["pull", "listen"],
+    },
+  },
+  "server/api": {
+    folders: {
+      ".": [],
+      // One file per resource.
+      operations: ["."],
     },
   },
   node: {

@@ -1,4 +1,4 @@
-import { statusSchema } from "../../src/commands/status-schema.ts";
+import { statusSchema } from "../../src/api/status.ts";
 import type { Entrepot } from "./entrepot.ts";
 
 /** What `status` says is wrong. */

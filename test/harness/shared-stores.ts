@@ -1,7 +1,7 @@
 import { FileAccessKeys } from "../../src/cluster/s3/access-keys.ts";
 import { Bucket } from "../../src/cluster/s3/bucket.ts";
 import { S3Store } from "../../src/cluster/s3/s3-store.ts";
-import { statusSchema } from "../../src/commands/status-schema.ts";
+import { statusSchema } from "../../src/api/status.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import type { Ceph } from "./ceph.ts";
 import type { Entrepot } from "./entrepot.ts";

@@ -18,7 +18,7 @@ import type { HostStatus } from "../../upstream/hosts.ts";
 import type { DownloadRates, RateStatus } from "../../upstream/rates/download-rates.ts";
 import type { Registry } from "../../upstream/registry.ts";
 import { version } from "../../version.ts";
-import type { Status } from "../status-schema.ts";
+import type { Status } from "../../api/status.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 import { upstreamProblems } from "./upstream-problems.ts";
 import type { Upstreams } from "./upstreams.ts";

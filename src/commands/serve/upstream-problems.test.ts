@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Status } from "../status-schema.ts";
+import type { Status } from "../../api/status.ts";
 import { upstreamProblems } from "./upstream-problems.ts";
 
 const NOW = 1_800_000_000_000;

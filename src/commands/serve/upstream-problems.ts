@@ -1,4 +1,4 @@
-import type { Status } from "../status-schema.ts";
+import type { Status } from "../../api/status.ts";
 
 type UpstreamStatus = Status["upstreams"][number];
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { problemSchema } from "../../api/problem.ts";
 import { formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import { eachElement } from "../../oci/json-elements.ts";
@@ -16,7 +17,10 @@ export class AdminError extends Error {
   }
 }
 
-const errorBody = z.object({ error: z.string() });
+const errorBody = z.union([
+  problemSchema.transform(({ detail, next }) => `${detail}: ${next}`),
+  z.object({ error: z.string() }).transform(({ error }) => error),
+]);
 
 /** A client of the admin API of a running cache. */
 export class AdminClient {
@@ -113,7 +117,7 @@ export class AdminClient {
 async function errorOf(response: Response): Promise<AdminError> {
   const body: unknown = await response.json().catch(() => undefined);
   const message =
-    errorBody.safeParse(body).data?.error ?? `the cache responded with status ${response.status}`;
+    errorBody.safeParse(body).data ?? `the cache responded with status ${response.status}`;
   const hint =
     response.status === 401
       ? ". Set ENTREPOT_ADMIN_TOKEN, or give the --config that contains the token"

@@ -1,7 +1,7 @@
 import { formatSize } from "../../config/parsing/units.ts";
 import { secondsText } from "../../oci/seconds-text.ts";
 import { printable } from "../../printable.ts";
-import type { Status } from "../status-schema.ts";
+import type { Status } from "../../api/status.ts";
 import { ago, counted, duration, table } from "../table.ts";
 
 type Cluster = NonNullable<Status["cluster"]>;

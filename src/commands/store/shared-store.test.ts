@@ -49,7 +49,7 @@ beforeAll(async () => {
     pulled: { settled: async () => {}, storing: 0 },
     dataDirectory: storage.path,
     version: "1",
-    status: async () => ({}),
+    status: () => Promise.reject(new Error("not here")),
     shared: () => shared,
   });
   const server = listenForAdmin({

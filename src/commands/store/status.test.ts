@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { statusText } from "./status.ts";
-import { type Status, statusSchema } from "../status-schema.ts";
+import { type Status, statusSchema } from "../../api/status.ts";
 
 const NOW = 1_800_000_000_000;
 const ago = (seconds: number): number => NOW - seconds * 1000;

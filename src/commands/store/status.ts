@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
-import { type Status, statusSchema } from "../status-schema.ts";
+import { type Status, statusSchema } from "../../api/status.ts";
 import { ago, counted, duration, table } from "../table.ts";
 import { clusterText } from "./cluster-text.ts";
 import {

@@ -5,7 +5,12 @@ import { withTimeout } from "../../cache/with-timeout.ts";
 import type { AdoptOptions } from "../../cache/adoption/adoption.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import type { Status } from "../../api/status.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
+import type { Operation } from "../api/operation.ts";
+import { documentOperations } from "../api/operations/document.ts";
+import { statusOperations } from "../api/operations/status.ts";
+import { API_PREFIX, Router } from "../api/router.ts";
 import { jsonList } from "./json-list.ts";
 import { Orders, type TellReplicas } from "./orders.ts";
 import { progressStream } from "./progress-stream.ts";
@@ -23,7 +28,9 @@ export interface AdminApiOptions {
   readonly dataDirectory: string;
   readonly version: string;
   /** What `GET /api/v1/status` returns. */
-  readonly status: () => Promise<object>;
+  readonly status: () => Promise<Status>;
+  /** Further operations. */
+  readonly operations?: readonly Operation[];
   /** Has other replicas do what was done here; absent if there are none. */
   readonly tellReplicas?: TellReplicas | undefined;
 }
@@ -75,16 +82,28 @@ export const STORING_HEADER = "entrepot-storing";
 export class AdminApi {
   readonly #options: AdminApiOptions;
   readonly #orders: Orders;
+  readonly #router: Router;
   /** Requests in progress that read every image. */
   #surveys = 0;
 
   constructor(options: AdminApiOptions) {
     this.#options = options;
     this.#orders = new Orders(options);
+    this.#router = new Router([
+      ...statusOperations(options),
+      ...(options.operations ?? []),
+      ...documentOperations(options.version, () => this.#router.operations),
+    ]);
+  }
+
+  async handle(request: Request): Promise<Response> {
+    const path = new URL(request.url).pathname.slice(API_PREFIX.length);
+    if (this.#router.has(path)) return this.#router.respond(request);
+    return this.#handle(request, path.slice(1));
   }
 
   /** @param path the part of the path after `/api/v1/` */
-  async handle(request: Request, path: string): Promise<Response> {
+  async #handle(request: Request, path: string): Promise<Response> {
     try {
       if (request.method === "GET") return await this.#get(path, request);
       if (request.method === "POST") return await this.#post(path, request);
@@ -103,10 +122,8 @@ export class AdminApi {
   }
 
   async #get(path: string, { url, signal }: Request): Promise<Response> {
-    const { admin, dataDirectory, version, status, pulled } = this.#options;
+    const { admin, dataDirectory, version, pulled } = this.#options;
     switch (path) {
-      case "status":
-        return Response.json(await status());
       case "storage":
         return Response.json({ version, dataDirectory, ...(await admin.figures()) });
       case "images": {

@@ -37,10 +37,10 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
         new Response(await metrics(), {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
         }),
-      "/api/v1/:endpoint": (request, server) => {
+      "/api/v1/*": (request, server) => {
         // A verification takes as long as it takes to read every stored byte.
         server.timeout(request, 0);
-        return rejectReason(request, guard) ?? api.handle(request, request.params.endpoint);
+        return rejectReason(request, guard) ?? api.handle(request);
       },
     },
     fetch: () => new Response("not found\n", { status: 404 }),

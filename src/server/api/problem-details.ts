@@ -1,0 +1,82 @@
+import { RefusedError } from "../../cache/retention/refused-error.ts";
+import { type Problem, PROBLEM_TYPE } from "../../api/problem.ts";
+import { z } from "zod";
+
+/** What the kinds of problems are called. Each status that this API answers with is one kind. */
+export const TITLES = {
+  400: "The request is not valid",
+  401: "A token is needed",
+  403: "This is not allowed",
+  404: "There is no such thing",
+  405: "The method is not allowed",
+  409: "The state of the cache does not allow this",
+  410: "This is gone",
+  413: "The body is too large",
+  415: "The body is not JSON",
+  421: "The host name is not known",
+  429: "There are too many requests",
+  500: "The cache failed",
+  503: "The cache cannot do this now",
+} as const satisfies Readonly<Record<number, string>>;
+
+export type ProblemStatus = keyof typeof TITLES;
+
+export interface ProblemOptions {
+  readonly status: ProblemStatus;
+  /** What is wrong with this request. */
+  readonly detail: string;
+  /** What to do about it. */
+  readonly next: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Ends the handling of a request with a problem. */
+export class ProblemError extends Error {
+  override readonly name = "ProblemError";
+
+  constructor(
+    readonly problem: ProblemOptions,
+    options?: ErrorOptions,
+  ) {
+    super(`${problem.detail}: ${problem.next}`, options);
+  }
+}
+
+/** A response of problem details, as RFC 9457 has them. */
+export function problemResponse({ status, detail, next, headers = {} }: ProblemOptions): Response {
+  const problem: Problem = {
+    type: `urn:entrepot:problem:${status}`,
+    title: TITLES[status],
+    status,
+    detail,
+    next,
+  };
+  return Response.json(problem, {
+    status,
+    headers: { "content-type": PROBLEM_TYPE, "cache-control": "no-store", ...headers },
+  });
+}
+
+const REFUSED: Readonly<Record<RefusedError["kind"], ProblemStatus>> = {
+  "invalid-argument": 400,
+  "no-match": 404,
+  "over-max-size": 409,
+  pinned: 409,
+};
+
+/** The next step where only the document knows what is valid. */
+const SEE_DOCUMENT = "GET /api/v1/openapi.json describes the request";
+
+/** What an error that ends the handling of a request is for the client. */
+export function problemOf(error: unknown): ProblemOptions {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof RefusedError) {
+    const { kind, message } = error;
+    return { status: REFUSED[kind], detail: message, next: SEE_DOCUMENT };
+  }
+  if (error instanceof z.ZodError) {
+    return { status: 400, detail: z.prettifyError(error), next: SEE_DOCUMENT };
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  return { status: 500, detail, next: "look at the log of the cache, and try again" };
+}
