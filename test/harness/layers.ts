@@ -193,8 +193,10 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
   "server/api": {
     folders: {
       ".": [],
+      // Long work that operators start.
+      jobs: ["."],
       // One file per resource.
-      operations: ["."],
+      operations: [".", "jobs"],
     },
   },
   node: {

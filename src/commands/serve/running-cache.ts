@@ -13,6 +13,7 @@ import { memoryLimit } from "../../process/memory-limit.ts";
 import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { spareThreads, threadLimit } from "../../process/thread-limit.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
+import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
@@ -195,8 +196,10 @@ async function start(
     rates,
     cluster: cluster?.status,
   });
+  const jobs = closing.use(new Jobs());
   const adminApi = new AdminApi({
     admin,
+    jobs,
     pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
     tellReplicas: cluster?.tellReplicas,

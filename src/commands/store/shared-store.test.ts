@@ -10,6 +10,7 @@ import { MemorySharedStore } from "../../cluster/shared-store/memory-shared-stor
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { parseRepositoryName, parseUpstreamName } from "../../oci/names.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
+import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { listenForAdmin } from "../../server/admin/admin-listener.ts";
 import { fsckCommand } from "./fsck.ts";
 import { gcCommand } from "./gc.ts";
@@ -49,6 +50,7 @@ beforeAll(async () => {
     pulled: { settled: async () => {}, storing: 0 },
     dataDirectory: storage.path,
     version: "1",
+    jobs: closing.use(new Jobs()),
     status: () => Promise.reject(new Error("not here")),
     shared: () => shared,
   });

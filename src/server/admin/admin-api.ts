@@ -9,6 +9,8 @@ import type { Status } from "../../api/status.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 import type { Operation } from "../api/operation.ts";
 import { documentOperations } from "../api/operations/document.ts";
+import type { Jobs } from "../api/jobs/job-table.ts";
+import { jobOperations } from "../api/operations/jobs.ts";
 import { statusOperations } from "../api/operations/status.ts";
 import { API_PREFIX, Router } from "../api/router.ts";
 import { jsonList } from "./json-list.ts";
@@ -29,6 +31,7 @@ export interface AdminApiOptions {
   readonly version: string;
   /** What `GET /api/v1/status` returns. */
   readonly status: () => Promise<Status>;
+  readonly jobs: Jobs;
   /** Further operations. */
   readonly operations?: readonly Operation[];
   /** Has other replicas do what was done here; absent if there are none. */
@@ -91,6 +94,7 @@ export class AdminApi {
     this.#orders = new Orders(options);
     this.#router = new Router([
       ...statusOperations(options),
+      ...jobOperations(options.jobs),
       ...(options.operations ?? []),
       ...documentOperations(options.version, () => this.#router.operations),
     ]);

@@ -42,16 +42,20 @@ export class ProblemError extends Error {
   }
 }
 
-/** A response of problem details, as RFC 9457 has them. */
-export function problemResponse({ status, detail, next, headers = {} }: ProblemOptions): Response {
-  const problem: Problem = {
+/** Problem details, as RFC 9457 has them. */
+export function problemDetails({ status, detail, next }: ProblemOptions): Problem {
+  return {
     type: `urn:entrepot:problem:${status}`,
     title: TITLES[status],
     status,
     detail,
     next,
   };
-  return Response.json(problem, {
+}
+
+export function problemResponse(problem: ProblemOptions): Response {
+  const { status, headers = {} } = problem;
+  return Response.json(problemDetails(problem), {
     status,
     headers: { "content-type": PROBLEM_TYPE, "cache-control": "no-store", ...headers },
   });
