@@ -1,0 +1,36 @@
+import { z } from "zod";
+
+const moment = z.number().describe("milliseconds since the epoch");
+
+/** What a node last told of its own wiring, by `entrepot node … --report`. */
+export const wiringReportSchema = z
+  .object({
+    state: z
+      .enum(["proved", "wired", "drifted", "unwired"])
+      .describe(
+        "`proved`: a pull through the runtime was seen here; `wired`: it is configured, and not proved; `drifted`: something else has changed the wiring",
+      ),
+    reportedAt: moment,
+    provedAt: moment.optional().describe("when it was last proved by a pull"),
+    how: z.string().optional().describe("what proved it, or what is wrong"),
+    runtimes: z.array(z.string()).describe("`containerd`, `docker`: what is wired on it"),
+    version: z.string().optional().describe("of the entrepot that reported it"),
+  })
+  .meta({ id: "WiringReport" });
+
+export type WiringReport = z.infer<typeof wiringReportSchema>;
+
+/** A machine that pulls, or that reported its wiring. */
+export const nodeSchema = z
+  .object({
+    address: z.string(),
+    name: z.string().optional().describe("by its own report"),
+    lastPullAt: moment.optional(),
+    requests: z.int().describe("since the cache started"),
+    runtime: z.string().optional().describe("`containerd`, by the user agent"),
+    version: z.string().optional().describe("of that runtime"),
+    wired: wiringReportSchema.optional(),
+  })
+  .meta({ id: "Node" });
+
+export type Node = z.infer<typeof nodeSchema>;
