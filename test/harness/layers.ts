@@ -10,6 +10,8 @@ export const FLOORS: Readonly<Record<string, number>> = {
   render: 5,
   doctor: 5,
   cluster: 5,
+  warm: 5,
+  readiness: 5,
   cache: 4,
   upstream: 3,
   store: 3,
