@@ -123,7 +123,7 @@ concurrentRealTest(
     expect(await pull(cache, bad)).toBe("200 hit right");
     expect(await verifyStore(cache.data)).toEqual([bad.digest, good.digest].toSorted());
     expect(await metric(cache, "entrepot_storage_blob_bytes")).toBe(bytes);
-    expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(1);
+    expect(await metric(cache, "entrepot_unreadable_blobs_found_total")).toBe(1);
     expect(await metric(cache, "entrepot_unreadable_blobs")).toBe(0);
   },
 );
@@ -198,7 +198,7 @@ concurrentRealTest(
       const paths = await storedPaths(cache);
       await using _ = await injectSystemFault(cache.pid, { calls: READS, paths, error: "EIO" });
       expect(await response.bytes().catch(() => "broke off")).toBe("broke off");
-      expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(1);
+      expect(await metric(cache, "entrepot_unreadable_blobs_found_total")).toBe(1);
     }
     await allReadable(cache);
     expect(await pull(cache, blob)).toBe("200 hit right");
@@ -256,7 +256,7 @@ concurrentRealTest("without file descriptors, blobs are not taken for unreadable
     expect((await get(cache, blob)).status).toBe(503);
   }
   expect(await pull(cache, blob)).toBe("200 hit right");
-  expect(await metric(cache, "entrepot_unreadable_blobs_found")).toBe(0);
+  expect(await metric(cache, "entrepot_unreadable_blobs_found_total")).toBe(0);
 });
 
 concurrentRealTest(

@@ -102,7 +102,7 @@ test("the background scrub finds a flipped bit", async () => {
   });
   await cache.logged("corrupt blob quarantined: it is fetched again when it is requested");
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  expect(metrics).toContain("entrepot_corrupt_blobs 1");
+  expect(metrics).toContain("entrepot_corrupt_blobs_total 1");
   expect(metrics).toContain(`entrepot_scrubbed_bytes_total ${MIB}`);
   expect(Buffer.compare(await (await cache.get(path)).bytes(), bytesOf(blob))).toBe(0);
 }, 60_000);
@@ -127,7 +127,7 @@ test("a corrupt small blob is detected on concurrent requests, and quarantined o
   await cache.logged("corrupt blob quarantined: it is fetched again when it is requested");
   expect(await readdir(join(data.file("d"), "quarantine"))).toHaveLength(1);
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  expect(metrics).toContain("entrepot_corrupt_blobs 1");
+  expect(metrics).toContain("entrepot_corrupt_blobs_total 1");
   expect(metrics).toMatch(new RegExp(`^entrepot_storage_blob_bytes 4096$`, "m"));
   expect(await storedBlobs(data.file("d"))).toHaveLength(1);
 }, 60_000);

@@ -8,7 +8,14 @@ async function linesOf(metrics: Metrics, name: string): Promise<string[]> {
   return text.split("\n").filter((line) => line.startsWith(name) && !line.startsWith("#"));
 }
 
-const request = { kind: "blob", method: "GET", status: 200, bytes: 10, seconds: 0.003 } as const;
+const request = {
+  kind: "blob",
+  method: "GET",
+  status: 200,
+  bytes: 10,
+  secondsToFirstByte: 0.002,
+  seconds: 0.003,
+} as const;
 
 test("requests are counted with their bytes and durations", async () => {
   const metrics = new Metrics();
@@ -38,7 +45,7 @@ test("cache results, upstream requests and downloads are counted", async () => {
   metrics.request({ ...request, upstream, kind: "manifest", result: "hit" });
   metrics.upstreamRequest({ upstream, kind: "manifest", status: 200 });
   metrics.upstreamRequest({ upstream, kind: "token", status: "failed" });
-  metrics.upstreamBytes(upstream, 7);
+  metrics.upstreamBytes(upstream, "manifest", 7);
   metrics.fill(upstream, "stored");
   const text = await metrics.render();
   for (const line of [
@@ -55,7 +62,7 @@ test("cache results, upstream requests and downloads are counted", async () => {
 
 test("rendering the metrics twice does not change counters", async () => {
   const metrics = new Metrics();
-  metrics.upstreamBytes("docker.io", 5);
+  metrics.upstreamBytes("docker.io", "blob", 5);
   const firstScrape = await linesOf(metrics, "entrepot_upstream_bytes");
   expect(await linesOf(metrics, "entrepot_upstream_bytes")).toEqual(firstScrape);
 });
@@ -84,5 +91,59 @@ test("label combinations over the limit are counted as other", () => {
     { labels: ["u1", "GET"], value: 1 },
     { labels: ["u2", "GET"], value: 1 },
     { labels: ["other", "other"], value: 7 },
+  ]);
+});
+
+test("bytes are saved that clients got and that were not downloaded for it", async () => {
+  const metrics = new Metrics();
+  const upstream = "docker.io";
+  const saved = (): Promise<string[]> => linesOf(metrics, "entrepot_saved_bytes_total");
+  metrics.upstreamBytes(upstream, "blob", 100);
+  metrics.request({ ...request, upstream, bytes: 100, result: "miss" });
+  metrics.request({ ...request, upstream, status: 404, bytes: 50 });
+  expect(await saved()).toEqual(['entrepot_saved_bytes_total{upstream="docker.io"} 0']);
+  metrics.request({ ...request, upstream, bytes: 100, result: "hit" });
+  expect(await saved()).toEqual(['entrepot_saved_bytes_total{upstream="docker.io"} 100']);
+  // A counter never falls, also while something is downloaded ahead.
+  metrics.upstreamBytes(upstream, "blob", 70);
+  expect(await saved()).toEqual(['entrepot_saved_bytes_total{upstream="docker.io"} 100']);
+  metrics.request({ ...request, upstream, bytes: 70, result: "hit" });
+  metrics.request({ ...request, upstream, bytes: 70, result: "hit" });
+  expect(await saved()).toEqual(['entrepot_saved_bytes_total{upstream="docker.io"} 170']);
+  expect(metrics.traffic(upstream).savedBytes).toBe(170);
+});
+
+test("the time to the first byte is measured by cache result", async () => {
+  const metrics = new Metrics();
+  metrics.request({ ...request, upstream: "docker.io", result: "hit", secondsToFirstByte: 0.0005 });
+  metrics.request({ ...request, upstream: "docker.io", status: 404, secondsToFirstByte: 9 });
+  const lines = await linesOf(metrics, "entrepot_time_to_first_byte_seconds");
+  expect(lines.at(0)).toBe('entrepot_time_to_first_byte_seconds_bucket{le="0.001",result="hit"} 1');
+  expect(lines.slice(-2)).toEqual([
+    'entrepot_time_to_first_byte_seconds_sum{result="hit"} 0.0005',
+    'entrepot_time_to_first_byte_seconds_count{result="hit"} 1',
+  ]);
+});
+
+test("requests are counted as registry:3 counts them, by blobs and manifests", async () => {
+  const metrics = new Metrics();
+  const upstream = "docker.io";
+  for (const result of ["hit", "stale", "collapsed", "revalidated", "miss", "bypass"] as const) {
+    metrics.request({ ...request, upstream, result });
+  }
+  metrics.request({ ...request, upstream, kind: "manifest", result: "miss" });
+  metrics.request({ ...request, upstream, kind: "tags", result: "miss" });
+  metrics.upstreamBytes(upstream, "blob", 20);
+  metrics.upstreamBytes(upstream, "token", 5);
+  expect(await linesOf(metrics, "registry_proxy")).toEqual([
+    'registry_proxy_requests_total{upstream_host="docker.io",type="blob"} 6',
+    'registry_proxy_requests_total{upstream_host="docker.io",type="manifest"} 1',
+    'registry_proxy_hits_total{upstream_host="docker.io",type="blob"} 4',
+    'registry_proxy_hits_total{upstream_host="docker.io",type="manifest"} 0',
+    'registry_proxy_misses_total{upstream_host="docker.io",type="blob"} 2',
+    'registry_proxy_misses_total{upstream_host="docker.io",type="manifest"} 1',
+    'registry_proxy_pulled_bytes_total{upstream_host="docker.io",type="blob"} 20',
+    'registry_proxy_pushed_bytes_total{upstream_host="docker.io",type="blob"} 60',
+    'registry_proxy_pushed_bytes_total{upstream_host="docker.io",type="manifest"} 10',
   ]);
 });

@@ -7,6 +7,8 @@ import {
 } from "./request-counters.ts";
 import { Histogram } from "./histogram.ts";
 import { type CounterValue, Counters } from "./counters.ts";
+import { proxyCounters } from "./proxy-counters.ts";
+import { version } from "../version.ts";
 
 /** A request from the cache to an upstream. Each redirect and each retry is a request of its own. */
 export interface UpstreamSample {
@@ -27,6 +29,11 @@ export interface Traffic {
   readonly sentBytes: number;
   /** Bytes of response bodies received from the upstream. */
   readonly fetchedBytes: number;
+  /**
+   * Bytes that clients got and that were not downloaded for it: the most by which those sent have exceeded
+   * those received. It never falls, also while a blob is downloaded of which nobody has got anything yet.
+   */
+  readonly savedBytes: number;
 }
 
 /** A metric without its values, for the reference. */
@@ -54,6 +61,8 @@ export class Metrics {
     "Bytes of response bodies received from upstreams.",
     ["upstream"],
   );
+  readonly #upstreamBytesByKind = new Counters();
+  readonly #savedBytes = new Map<string, number>();
   readonly #tokenRequests = this.#counter(
     "entrepot_token_requests_total",
     "Requests sent to the token endpoints of upstreams.",
@@ -93,6 +102,15 @@ export class Metrics {
     BUCKETS,
   );
 
+  readonly #firstByteDurations = new Histogram(
+    {
+      name: "entrepot_time_to_first_byte_seconds",
+      help: "Time from the arrival of a request until its response began, by cache result.",
+      label: "result",
+    },
+    BUCKETS,
+  );
+
   readonly #diskDurations = new Histogram(
     {
       name: "entrepot_disk_operation_duration_seconds",
@@ -103,8 +121,15 @@ export class Metrics {
   );
 
   constructor() {
-    this.#histograms.push(this.#requestDurations, this.#diskDurations);
+    this.#histograms.push(this.#requestDurations, this.#firstByteDurations, this.#diskDurations);
     const requests = this.#requests;
+    for (const kind of ["manifest", "blob"]) this.#unstored.add([kind], 0);
+    this.gauges(
+      "entrepot_build_info",
+      "1, with the version of the cache and of the runtime that it was built for.",
+      ["version", "bun"],
+      () => [{ labels: [version, Bun.version], value: 1 }],
+    );
     this.#registerCounter(
       "entrepot_requests_total",
       "Requests completed on node-facing ports.",
@@ -123,11 +148,22 @@ export class Metrics {
       ["upstream", "kind", "result"],
       () => requests.results(),
     );
+    this.#registerCounter(
+      "entrepot_saved_bytes_total",
+      "Bytes sent to clients that did not have to be received from the upstream for it.",
+      ["upstream"],
+      () => this.#saved(),
+    );
+    const proxied = { responses: () => requests.responses(), fetched: this.#upstreamBytesByKind };
+    for (const { name, help, labelNames, read } of proxyCounters(proxied)) {
+      this.#registerCounter(name, help, labelNames, read);
+    }
   }
 
   request(sample: RequestSample): void {
     this.#requests.add(sample);
     this.#requestDurations.observe(sample.kind, sample.seconds);
+    if (sample.result) this.#firstByteDurations.observe(sample.result, sample.secondsToFirstByte);
   }
 
   /** @param operation one of a few, as in `DiskOperation` of store/disk-times.ts */
@@ -140,13 +176,22 @@ export class Metrics {
     if (kind === "token") this.#tokenRequests.add([upstream]);
   }
 
-  upstreamBytes(upstream: string, bytes: number): void {
+  upstreamBytes(upstream: string, kind: UpstreamSample["kind"], bytes: number): void {
     this.#upstreamBytes.add([upstream], bytes);
+    this.#upstreamBytesByKind.add([upstream, kind], bytes);
   }
 
   /** Counts a download that ended. `result` is `stored` or the kind of the fault. */
   fill(upstream: string, result: string): void {
     this.#fills.add([upstream, result]);
+  }
+
+  /** Has the removals for these reasons counted from zero on: of a series that begins at 1, Prometheus sees no increase. */
+  expectRemovals(reasons: readonly string[]): void {
+    for (const reason of reasons) {
+      this.#removedBlobs.add([reason], 0);
+      this.#removedBytes.add([reason], 0);
+    }
   }
 
   /** Counts a blob that was removed from the store. */
@@ -196,7 +241,12 @@ export class Metrics {
 
   traffic(upstream: string): Traffic {
     const fetched = [...this.#upstreamBytes].find(({ labels }) => labels[0] === upstream);
-    return { ...this.#requests.totalsOf(upstream), fetchedBytes: fetched?.value ?? 0 };
+    const fetchedBytes = fetched?.value ?? 0;
+    const totals = this.#requests.totalsOf(upstream);
+    const before = this.#savedBytes.get(upstream) ?? 0;
+    const savedBytes = Math.max(before, totals.sentBytes - fetchedBytes);
+    this.#savedBytes.set(upstream, savedBytes);
+    return { ...totals, fetchedBytes, savedBytes };
   }
 
   /** All metrics of the cache that are registered so far, in the order of the text format. */
@@ -218,6 +268,12 @@ export class Metrics {
     const exposition = await this.#load();
     const counted = await exposition.render(this.#registered);
     return [counted, ...this.#histograms.map((one) => one.text())].join("\n");
+  }
+
+  *#saved(): Generator<CounterValue> {
+    for (const upstream of new Set([...this.#requests.responses()].map((one) => one.upstream))) {
+      yield { labels: [upstream], value: this.traffic(upstream).savedBytes };
+    }
   }
 
   /** Loads prom-client, which would slow down the start. */

@@ -19,8 +19,20 @@ export interface RequestSample {
   readonly result?: CacheResult | undefined;
   /** Bytes of the response body. */
   readonly bytes: number;
+  /** From the arrival of the request until its response began. */
+  readonly secondsToFirstByte: number;
   /** From the arrival of the request to the end of the response body. */
   readonly seconds: number;
+}
+
+/** Responses of the same kind and cache result. */
+export interface Responses {
+  readonly upstream: string;
+  readonly kind: RequestedKind;
+  readonly result: CacheResult;
+  readonly count: number;
+  /** Of their bodies. */
+  readonly bytes: number;
 }
 
 /** Limits label cardinality: more combinations mean that a label has unbounded values. */
@@ -72,8 +84,15 @@ export class RequestCounters {
 
   /** Requests by upstream, kind and cache result. */
   *results(): Generator<CounterValue> {
-    for (const { upstream, kind, result, count } of this.#series.values()) {
-      if (result) yield { labels: [upstream, kind, result], value: count };
+    for (const { upstream, kind, result, count } of this.responses()) {
+      yield { labels: [upstream, kind, result], value: count };
+    }
+  }
+
+  /** Responses that involved the cache, in no order. Several may have the same kind and result. */
+  *responses(): Generator<Responses> {
+    for (const { upstream, kind, result, count, bytes } of this.#series.values()) {
+      if (result) yield { upstream, kind, result, count, bytes };
     }
   }
 
@@ -87,9 +106,8 @@ export class RequestCounters {
   } {
     const responses = new Map<CacheResult, number>();
     let sentBytes = 0;
-    for (const series of this.#series.values()) {
-      const { result, count, bytes } = series;
-      if (series.upstream !== upstream || !result) continue;
+    for (const { upstream: name, result, count, bytes } of this.responses()) {
+      if (name !== upstream) continue;
       sentBytes += bytes;
       responses.set(result, (responses.get(result) ?? 0) + count);
     }

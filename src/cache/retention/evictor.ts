@@ -6,6 +6,7 @@ import type { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import type { BlobUse, MetadataStore } from "../../store/metadata-store.ts";
 import type { DiskBudget } from "../../store/space/disk-budget.ts";
 import { FREED_PER_BLOB } from "../../store/space/inode-budget.ts";
+import type { RemovalReason } from "../removal-reason.ts";
 import type { PinnedBlobs, PinnedSet } from "./pinned-blobs.ts";
 
 /** Blobs per page of the LRU list. */
@@ -43,15 +44,6 @@ export interface EvictorOptions {
   /** Called with the error if records of removed blobs stay: a repair has to remove them. */
   readonly onRecordsLeft: (error: unknown) => void;
 }
-
-/**
- * Why a blob was removed: `max-size` to stay below `storage.maxSize` or keep `storage.minFree` free,
- * `inodes` because the file system has few left,
- * `quota` and `age` for an upstream's `maxSize` and `maxAge`, `purge` on an operator's command,
- * `corrupt` because its bytes do not match its digest, `unreadable` because the disk cannot read them.
- */
-export type RemovalReason =
-  "max-size" | "inodes" | "quota" | "age" | "purge" | "corrupt" | "unreadable";
 
 /** What an eviction removed, or would remove in a dry run. */
 export interface Evicted {

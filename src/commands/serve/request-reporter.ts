@@ -62,6 +62,7 @@ export class RequestReporter implements CacheObserver {
       status,
       result: isOfUpstream ? result : undefined,
       bytes,
+      secondsToFirstByte: record.millisecondsToFirstByte / 1000,
       seconds: record.milliseconds / 1000,
     });
     this.#remember(record, at);
@@ -175,7 +176,7 @@ export class RequestReporter implements CacheObserver {
         });
         break;
       case "received":
-        this.#metrics.upstreamBytes(upstream, event.bytes);
+        this.#metrics.upstreamBytes(upstream, kind, event.bytes);
         break;
     }
   }

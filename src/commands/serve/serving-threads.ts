@@ -107,7 +107,9 @@ function recordHits(all: readonly Hits[], cache: Cache, record: WorkersOptions["
   for (const { path, route, digest, size, requests } of all) {
     cache.recordAccess(digest);
     for (const hit of requests) {
-      record({ method: "GET", path, status: 200, bytes: size, route, result: "hit", ...hit });
+      const { milliseconds: millisecondsToFirstByte } = hit;
+      const sent = { status: 200, bytes: size, millisecondsToFirstByte, result: "hit" } as const;
+      record({ method: "GET", path, route, ...sent, ...hit });
     }
   }
 }

@@ -136,7 +136,7 @@ function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics
     ...(lastFailure ? { lastError: errorOf(lastFailure) } : {}),
     ...(retryAfter === undefined ? {} : { rateLimitedUntil: now + retryAfter * 1000 }),
   }));
-  const { responses, sentBytes, fetchedBytes } = metrics.traffic(registry.name);
+  const { responses, sentBytes, fetchedBytes, savedBytes } = metrics.traffic(registry.name);
   const count = (...results: CacheResult[]): number =>
     results.reduce((sum, result) => sum + (responses.get(result) ?? 0), 0);
   const fromCache = count("hit", "revalidated", "stale", "collapsed");
@@ -154,7 +154,7 @@ function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics
       ...(cacheable === 0 ? {} : { hitRatio: fromCache / cacheable }),
       sentBytes,
       fetchedBytes,
-      savedBytes: Math.max(0, sentBytes - fetchedBytes),
+      savedBytes,
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { SecondLookEvents } from "../../cache/repair/second-looks.ts";
-import type { RemovalReason } from "../../cache/retention/evictor.ts";
+import { REMOVAL_REASONS, type RemovalReason } from "../../cache/removal-reason.ts";
 import type { HousekeepingEvents } from "../../cache/retention/housekeeping-events.ts";
 import type { Storage, StoreEvents } from "../../cache/retention/storage.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -56,6 +56,9 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   measure({ budget, sidecars, store }: Pick<Storage, "budget" | "sidecars" | "store">): void {
     const gauge = (name: string, help: string, read: () => number): void =>
       this.#metrics.gauge(`entrepot_${name}`, help, read);
+    const counter = (name: string, help: string, read: () => number): void =>
+      this.#metrics.counters(`entrepot_${name}`, help, [], () => [{ labels: [], value: read() }]);
+    this.#metrics.expectRemovals(REMOVAL_REASONS);
     gauge(
       "storage_blob_bytes",
       "Bytes that complete blobs take on the disk, in whole blocks.",
@@ -92,14 +95,14 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
       "1 while nothing can be stored and pulls are streamed without being stored, else 0.",
       () => (budget.fullState.isFull ? 1 : 0),
     );
-    gauge(
-      "scrub_passes",
-      "Complete verifications of the store in the background since the start.",
+    counter(
+      "scrub_passes_total",
+      "Complete verifications of the store in the background.",
       () => this.#scrubs,
     );
-    gauge(
-      "corrupt_blobs",
-      "Corrupt blobs that were found and quarantined since the start.",
+    counter(
+      "corrupt_blobs_total",
+      "Corrupt blobs that were found and quarantined.",
       () => this.#corrupt,
     );
     gauge(
@@ -107,9 +110,9 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
       "Stored blobs that cannot be read now, and are served from their upstreams.",
       () => store.unreadable.size,
     );
-    gauge(
-      "unreadable_blobs_found",
-      "Stored blobs that were found unreadable since the start.",
+    counter(
+      "unreadable_blobs_found_total",
+      "Stored blobs that were found unreadable.",
       () => this.#unreadable,
     );
   }

@@ -106,6 +106,7 @@ export class PullApi {
     if (!cached || headers.has("range") || headers.has("if-none-match")) return undefined;
     incoming.sender?.keep(cached, this.#responses.snapshot);
     this.#cache.recordAccess(cached.digest);
+    const milliseconds = performance.now() - startedAt;
     this.#record({
       method: "GET",
       path: cached.path,
@@ -113,7 +114,8 @@ export class PullApi {
       userAgent: headers.get("user-agent") ?? "",
       status: 200,
       bytes: cached.size,
-      milliseconds: performance.now() - startedAt,
+      millisecondsToFirstByte: milliseconds,
+      milliseconds,
       route: cached.route,
       result: "hit",
     });
@@ -128,6 +130,7 @@ export class PullApi {
     const response = await this.#respond(incoming, context).catch((error: unknown) =>
       failed(context, error),
     );
+    context.millisecondsToFirstByte = performance.now() - context.startedAt;
     if (context.isStreamed) incoming.sender?.streams();
     const record = (): void => this.#record(recordOf(context, response.status));
     if (context.bodyEnded) void context.bodyEnded.then(record);

@@ -32,6 +32,8 @@ export class RequestContext {
   readonly address: string;
   /** By the clock of `performance.now()`. */
   readonly startedAt = performance.now();
+  /** Set once the response is ready to be sent. */
+  millisecondsToFirstByte = 0;
   /** Absent until the request is parsed. */
   route: Route | undefined;
   cacheStatus: CacheStatus | undefined;

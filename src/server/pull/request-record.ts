@@ -14,6 +14,9 @@ export interface RequestRecord {
   readonly status: number;
   /** Bytes of the body that were sent. */
   readonly bytes: number;
+  /** From the arrival of the request until its response began. */
+  readonly millisecondsToFirstByte: number;
+  /** From the arrival of the request to the end of the response body. */
   readonly milliseconds: number;
   /** When it ended, in milliseconds since the epoch, if that was a while ago. */
   readonly at?: number;
@@ -40,6 +43,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     userAgent: request.headers.get("user-agent") ?? "",
     status,
     bytes: context.bytes,
+    millisecondsToFirstByte: context.millisecondsToFirstByte,
     milliseconds: performance.now() - context.startedAt,
     ...(route ? { route } : {}),
     ...(result ? { result } : {}),
