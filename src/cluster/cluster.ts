@@ -27,6 +27,7 @@ import { ReplicaClient } from "./replicas/replica-client.ts";
 import { ReplicaHandler } from "./replicas/replica-handler.ts";
 import { ReplicaServer } from "./replicas/replica-server.ts";
 import { ReplicaSources } from "./replicas/replica-sources.ts";
+import { TakenOver } from "./replicas/taken-over.ts";
 import { Signatures } from "./replicas/signature.ts";
 
 export interface ClusterOptions {
@@ -153,6 +154,7 @@ export class Cluster implements AsyncDisposable {
       signatures: this.#signatures,
       following: this.#following,
       near: (asker, silent) => this.#near(this.#replicas.forReplica(asker, silent)),
+      takenOver: new TakenOver(this.#replicas.forReplica("", [])),
       self: () => this.#believed.self,
       instance: this.#instance,
       onHeard: (id) => this.#health.heard(id),

@@ -53,9 +53,19 @@ export class Division {
   }
 
   begin(writer: BlobWriter): void {
+    this.#isDivided = false;
+    this.#open(writer);
+  }
+
+  /** Another source sends what is left: what further connections receive is ended, until it is divided again. */
+  async renew(writer: BlobWriter): Promise<void> {
+    await this.end();
+    this.#open(writer);
+  }
+
+  #open(writer: BlobWriter): void {
     const { share, ...options } = this.#options;
     const { versions } = this;
-    this.#isDivided = false;
     if (!share || this.#isOff) return;
     const onOpened: SegmentsOptions["onOpened"] = (transfer) => {
       this.#isDivided = true;

@@ -10,6 +10,7 @@ import { Division, type FillDivision } from "./division.ts";
 import { Relief } from "./segments/relief.ts";
 import type { Segments } from "./segments/segments.ts";
 import { withTimeout } from "../with-timeout.ts";
+import { surplusOf } from "./surplus.ts";
 import { endedEarly, isTooSlow, isTransient, toFault } from "./transient.ts";
 
 export interface FetchLoopOptions extends Partial<FillDivision> {
@@ -65,6 +66,7 @@ export class FetchLoop {
         !this.#source?.near,
       hasRoom: () => this.#source?.hasRoom !== false,
     });
+    sources.onOffered(() => this.#relief.endBody());
     this.#division = new Division({
       share,
       yielding,
@@ -138,8 +140,10 @@ export class FetchLoop {
       if (!source) throw firstFault ?? this.blame.invalidResponse("no source is left");
       const lengthBefore = writer.length;
       try {
-        await this.#transfer(source, writer);
-        return;
+        if (await this.#transfer(source, writer)) return;
+        source.pause?.();
+        await this.#relief.drop();
+        await this.#division.renew(writer);
       } catch (error) {
         const fault = toFault(error);
         source.pause?.();
@@ -165,11 +169,14 @@ export class FetchLoop {
     }
   }
 
-  async #transfer(source: Source, writer: BlobWriter): Promise<void> {
+  /** @returns whether all is there; if not, another source is offered in place of this one */
+  async #transfer(source: Source, writer: BlobWriter): Promise<boolean> {
+    const { sources } = this.#options;
     for (;;) {
       // What other transfers have written ahead.
       while (await this.#division.absorb(writer)) this.#progressed();
-      if (this.#size !== undefined && writer.length >= this.#size) return;
+      if (this.#size !== undefined && writer.length >= this.#size) return true;
+      if (sources.isOffered) return false;
       // Written since.
       if (this.#division.isNextAhead(writer)) continue;
       const { yielding } = this.#options;
@@ -181,7 +188,7 @@ export class FetchLoop {
       } else {
         const turn = this.segments?.takeTurn();
         await (turn ?? this.#receive(source, writer));
-        if (!turn && this.#size === undefined) return;
+        if (!turn && this.#size === undefined) return true;
       }
     }
   }
@@ -202,7 +209,9 @@ export class FetchLoop {
     this.#options.backOff.begin(transfer.heldBack);
     sources.opened(transfer, source);
     try {
-      const surplus = this.#validate(transfer, source, writer);
+      const expected = { digest: this.#options.digest, size: this.#size, offset: writer.length };
+      const surplus = surplusOf(transfer, source, expected, this.blame);
+      this.#size ??= transfer.size;
       if (this.#size !== undefined) await writer.reserve(this.#size);
       sources.accepted(source, transfer.answeredAgo);
       this.#hasStarted = true;
@@ -216,7 +225,7 @@ export class FetchLoop {
       const rate = (writer.length - first) / seconds;
       if (!source.near) this.segments?.sizes.measured((startedAt - openedAt) / 1000, rate);
       if (writer.length >= (transfer.end ?? Infinity)) await this.#division.received(transfer);
-      if (isTaken || yielding?.isPaused || this.#relief.isReady) return;
+      if (isTaken || yielding?.isPaused || this.#relief.isReady || sources.isOffered) return;
       if (this.#size === undefined) return;
       if (writer.length >= this.#size) return;
     } finally {
@@ -230,7 +239,7 @@ export class FetchLoop {
    * Appends a body, as far as nobody else has the bytes, or receives them.
    *
    * @param body where it ends, if it is a part, and how many bytes at its beginning are there already
-   * @returns whether it ended where others have the bytes, or for what a client waits for
+   * @returns whether it ended where others have the bytes, for what a client waits for, or for another source
    */
   async #append(
     reader: ChunkReader,
@@ -238,7 +247,7 @@ export class FetchLoop {
     source: Source,
     writer: BlobWriter,
   ): Promise<boolean> {
-    const { onChunk, backOff, share, digest } = this.#options;
+    const { onChunk, backOff, share, digest, sources } = this.#options;
     let skipped = body.surplus;
     for (;;) {
       const { done, value } = await reader.read();
@@ -261,7 +270,7 @@ export class FetchLoop {
       await this.#pace.write(missing.byteLength, () => writer.append(missing));
       backOff.progressed(missing.byteLength);
       this.#progressed();
-      if (writer.length >= end || this.segments?.isOwnWanted) return true;
+      if (writer.length >= end || this.segments?.isOwnWanted || sources.isOffered) return true;
     }
   }
 
@@ -270,24 +279,6 @@ export class FetchLoop {
     const { resolve } = this.#grew;
     this.#grew = Promise.withResolvers<void>();
     resolve();
-  }
-
-  /**
-   * Checks size and offset of a response. Returns its surplus: the number of bytes at its beginning
-   * that the partial file has already.
-   */
-  #validate(transfer: Transfer, source: Source, writer: BlobWriter): number {
-    const { digest } = this.#options;
-    if (transfer.size !== undefined && this.#size !== undefined && transfer.size !== this.#size) {
-      const reason = `it announced ${transfer.size} bytes for ${digest}, which has ${this.#size}`;
-      throw this.blame.invalidResponse(reason, source);
-    }
-    if (transfer.start > writer.length) {
-      const reason = `it sent ${digest} from byte ${transfer.start} on instead of ${writer.length}`;
-      throw this.blame.invalidResponse(reason, source);
-    }
-    this.#size ??= transfer.size;
-    return writer.length - transfer.start;
   }
 
   /** Has the current source ask its next host; returns whether it has one. */

@@ -20,6 +20,9 @@ export class SourceList {
   readonly #corruptReporters = new Map<Transfer["reportCorrupt"], Source | undefined>();
 
   #isFromUpstream = false;
+  /** What sends the rest in place of the current source. */
+  #offered: Source | undefined;
+  #onOffered: () => void = () => {};
 
   /** @param near what is asked before the source, once each */
   constructor(source: Source, near: readonly Source[] = []) {
@@ -32,6 +35,23 @@ export class SourceList {
     const isNew = !isListed && !this.#removed.has(source.name);
     const count = this.sources.filter(({ near }) => !near).length;
     if (isNew && count < MAX_SOURCES) this.sources.push(source);
+  }
+
+  /** Has a near source send the rest, which has turned out to have it, in place of whoever sends it now. */
+  offer(source: Source): void {
+    if (this.#offered) return;
+    this.sources.unshift(source);
+    this.#offered = source;
+    this.#onOffered();
+  }
+
+  /** Whether a source is offered, which `next` returns. */
+  get isOffered(): boolean {
+    return this.#offered !== undefined;
+  }
+
+  onOffered(callback: () => void): void {
+    this.#onOffered = callback;
   }
 
   remove(source: Source): void {
@@ -58,7 +78,8 @@ export class SourceList {
    * round-robin. Before the first usable response a source is not repeated, since a client waits.
    */
   next(turn: number, mayRepeat: boolean): Source | undefined {
-    const untried = this.sources.find((source) => !this.#tried.has(source));
+    const untried = this.#offered ?? this.sources.find((one) => !this.#tried.has(one));
+    this.#offered = undefined;
     const source = untried ?? (mayRepeat ? this.sources[turn % this.sources.length] : undefined);
     if (source) this.#tried.add(source);
     return source;

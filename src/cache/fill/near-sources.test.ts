@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { until } from "../../../test/harness/waiting.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Source } from "../fetch/source.ts";
 import type { FillOptions } from "./fill-options.ts";
@@ -114,6 +115,49 @@ describe("a source beside the upstream", () => {
     );
     for (const received of await Promise.all(clients)) expect(received).toEqual(bytes);
     expect(upstream.offsets).toEqual([300_000]);
+  });
+});
+
+describe("a source that is offered to a running fill", () => {
+  /** A fill that has received so much of its upstream, which then sends nothing until it is read. */
+  async function running(script: Behaviour[]): Promise<{ fill: Fill; upstream: ScriptedSource }> {
+    const upstream = new ScriptedSource(bytes, script);
+    const fill = new Fill(digest, new MemoryBlobStore(), upstream, { size: MIB });
+    await fill.started;
+    return { fill, upstream };
+  }
+
+  test("sends the rest in place of the upstream", async () => {
+    const { fill, upstream } = await running([]);
+    const offered = near([]);
+    fill.sources.offer(offered);
+    expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+    expect(upstream.offsets).toEqual([0]);
+    expect(offered.offsets).toHaveLength(1);
+    // Both may have sent what was on its way.
+    expect(upstream.sent).toBeLessThan(MIB / 2);
+    expect(fill.sources.isFromUpstream).toBe(true);
+  });
+
+  test.each<[string, number, Behaviour]>([
+    ["breaks", 300_000, { breaksAfter: 300_000 }],
+    ["does not have it after all", 0, { fault: gone }],
+    ["announces another size", 0, { size: MIB + 1 }],
+  ])("and %s has the upstream go on at its offset", async (_, used, behaviour) => {
+    const { fill, upstream } = await running([]);
+    const offered = near([behaviour]);
+    fill.sources.offer(offered);
+    expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+    expect(upstream.offsets).toEqual([0, (offered.offsets[0] ?? 0) + used]);
+  });
+
+  test("is asked where the upstream breaks, and before it is tried again", async () => {
+    const { fill, upstream } = await running([{ hangsAfter: 300_000 }]);
+    const offered = near([]);
+    await until(() => fill.received === 300_000, { what: "the upstream to hang" });
+    fill.sources.offer(offered);
+    expect(await (await fill.stored).bytes.bytes()).toEqual(bytes);
+    expect([upstream.offsets, offered.offsets]).toEqual([[0], [300_000]]);
   });
 });
 

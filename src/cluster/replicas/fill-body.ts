@@ -10,12 +10,14 @@ const REACH = 8 * 1024 * 1024;
 /**
  * The bytes of a fill from an offset on, for another replica. It ends early where the fill cannot go on: the other
  * one goes on elsewhere at once, and this one need not read for it what it cannot store.
+ *
+ * @param ended called once it is read, or not read any more: early if there was more to come
  */
 export function fillBody(
   fill: Fill,
   first: number,
   size: number,
-  ended: () => void,
+  ended: (isEarly: boolean) => void,
 ): ReadableStream<Uint8Array> {
   fill.followers.reach = REACH;
   const gaveUp = new AbortController();
@@ -26,7 +28,7 @@ export function fillBody(
     endsWithFill: true,
     copiesChunks: true,
     giveUp: () => gaveUp.abort(),
-    ended,
+    ended: (sent) => ended(sent < size - first && !fill.isVerified),
   });
   return endingEarly(body, gaveUp.signal);
 }

@@ -5,18 +5,25 @@ import type {
   AskedPlace,
   FillingShare,
   ReplicaLookup,
-  StoredShare,
 } from "../../cache/sharing/replica-lookup.ts";
 import type { Upstream } from "../../cache/upstream.ts";
-import { Fault } from "../../oci/fault.ts";
 import { parseRange } from "../../oci/range.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import { version } from "../../version.ts";
 import type { Member } from "../members/members.ts";
+import {
+  agoHeader,
+  type Answer,
+  rangeHeaders,
+  refusalOf,
+  statusOf,
+  storedAnswer,
+} from "./replica-answer.ts";
 import { fillBody } from "./fill-body.ts";
 import type { Following } from "./following.ts";
 import { HEADERS, parseQuestion, provenParts, type Question, ROOT } from "./protocol.ts";
 import type { Signatures, Verdict } from "./signature.ts";
+import type { TakenOver } from "./taken-over.ts";
 
 /** How long a question is held until there is a byte, in milliseconds: whoever asks waits for a second. */
 const HOLD_MS = 500;
@@ -34,6 +41,7 @@ export interface ReplicaHandlerOptions {
   readonly following: Following;
   /** What a download asks that another replica has begun. */
   readonly near: (asker: string, silent: readonly string[]) => NearSources;
+  readonly takenOver: TakenOver;
   readonly self: () => Member;
   readonly instance: string;
   /** Another replica says that it is at the address of this one. */
@@ -42,12 +50,6 @@ export interface ReplicaHandlerOptions {
   readonly onHeard: (id: string) => void;
   /** Called with the status of each answer. */
   readonly onAnswered: (status: number) => void;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Bun.BodyInit;
 }
 
 /** Answers other replicas: see `protocol.ts`. */
@@ -129,21 +131,28 @@ export class ReplicaHandler {
     first: number,
     ended: () => void,
   ): Promise<Answer> {
-    const { lookup, near } = this.#options;
+    const { lookup, near, takenOver } = this.#options;
     const here = await lookup.blobHere(place);
     if (here?.kind === "stored") return storedAnswer(here, first);
     const deadline = performance.now() + (question.isHere ? LOOK_HOLD_MS : HOLD_MS);
+    const endedWith =
+      ({ fill }: FillingShare) =>
+      (isEarly: boolean) => {
+        ended();
+        if (isEarly) void takenOver.look(fill, place.repo);
+      };
     if (question.isHere) {
       const pursuit = this.#pursuit(question);
       if (pursuit) return pursuit;
-      return here ? this.#filling(here, question, first, deadline, ended) : { status: 404 };
+      if (!here) return { status: 404 };
+      return this.#filling(here, question, first, deadline, endedWith(here));
     }
     const begun = (): ReturnType<ReplicaLookup["blob"]> =>
       lookup.blob(place, question.size, near(asker, question.silent));
     const found = await this.#decided(question, begun, deadline);
     if (!("kind" in found)) return found;
     if (found.kind === "stored") return storedAnswer(found, first);
-    return this.#filling(found, question, first, deadline, ended);
+    return this.#filling(found, question, first, deadline, endedWith(found));
   }
 
   async #manifest(place: AskedPlace, question: Question, asker: string): Promise<Answer> {
@@ -190,7 +199,7 @@ export class ReplicaHandler {
     question: Question,
     first: number,
     deadline: number,
-    ended: () => void,
+    ended: (isEarly: boolean) => void,
   ): Promise<Answer> {
     const late = over(deadline);
     while (isWaiting(fill, first)) {
@@ -238,12 +247,6 @@ export class ReplicaHandler {
   }
 }
 
-function refusalOf(verdict: Exclude<Verdict, { kind: "right" }>): Answer {
-  const refusal =
-    verdict.kind === "skewed" ? `clock ${Math.round(verdict.milliseconds)}` : verdict.kind;
-  return { status: 401, headers: { [HEADERS.refusal]: refusal } };
-}
-
 /** Whether there is nothing to send from this byte on yet, and may be. */
 function isWaiting(fill: Fill, first: number): boolean {
   if (fill.isVerified || fill.fault || fill.resumePoint) return false;
@@ -256,45 +259,7 @@ function over(deadline: number): Promise<"over"> {
   return promise;
 }
 
-function storedAnswer({ blob, answeredAgo }: StoredShare, first: number): Answer {
-  if (first >= blob.size) return { status: 416 };
-  return {
-    status: 206,
-    headers: rangeHeaders(first, blob.size, answeredAgo),
-    body: first === 0 ? blob.bytes.slice(0, blob.size) : blob.bytes.slice(first, blob.size),
-  };
-}
-
-function rangeHeaders(first: number, size: number, answeredAgo: number): Record<string, string> {
-  return {
-    "content-range": `bytes ${first}-${size - 1}/${size}`,
-    "content-type": "application/octet-stream",
-    ...agoHeader(answeredAgo),
-  };
-}
-
-function agoHeader(answeredAgo: number): Record<string, string> {
-  return { [HEADERS.answeredAgo]: String(Math.ceil(answeredAgo)) };
-}
-
 function firstByte(header: string | null): number {
   const range = parseRange(header);
   return range?.kind === "from" ? range.first : 0;
-}
-
-/** For whoever reads the log of the other replica: it goes on elsewhere in any case. */
-function statusOf(error: unknown): number {
-  if (!(error instanceof Fault)) throw error;
-  switch (error.detail.kind) {
-    case "not-found":
-    case "upstream-denied":
-      return 404;
-    case "upstream-timeout":
-    case "upstream-unreachable":
-    case "upstream-failed":
-    case "upstream-invalid-response":
-      return 502;
-    default:
-      return 503;
-  }
 }

@@ -31,6 +31,8 @@ interface Wait {
   readonly since: number;
   /** Ends it soon. */
   readonly giveUp: () => void;
+  /** Whether it is a body's next bytes, and not its response. */
+  readonly isBody: boolean;
   /** Whether its transfer has brought bytes. */
   readonly isReceiving: boolean;
 }
@@ -89,7 +91,7 @@ export class Relief {
     if (ready) await ready.reader.cancel();
     const abort = new AbortController();
     const giveUp = (): void => abort.abort(signal.reason);
-    const wait = { since: this.#options.now(), giveUp, isReceiving: false };
+    const wait = { since: this.#options.now(), giveUp, isBody: false, isReceiving: false };
     try {
       const transfer = await this.#during(wait, () => own(AbortSignal.any([signal, abort.signal])));
       // If both were answered.
@@ -109,13 +111,19 @@ export class Relief {
     return {
       read: async () => {
         const since = this.#options.now();
-        const next = await this.#during({ since, giveUp, isReceiving }, () => body.read());
+        const wait = { since, giveUp, isBody: true, isReceiving };
+        const next = await this.#during(wait, () => body.read());
         isReceiving = true;
         this.#received(next.value?.byteLength ?? 0);
         return next;
       },
       cancel: () => body.cancel(),
     };
+  }
+
+  /** Ends a body of which bytes are waited for: the download goes on in another way. */
+  endBody(): void {
+    if (this.#wait?.isBody) this.#wait.giveUp();
   }
 
   /** Looks whether what is waited for stalls. */
