@@ -1,11 +1,9 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
+import type { History } from "./history-store.ts";
+import type { RepositoryRef } from "./repository-ref.ts";
 
-/** A repository of an upstream registry. It is the unit of access: blobs are shared, access is not. */
-export interface RepositoryRef {
-  readonly upstream: UpstreamName;
-  readonly repository: RepositoryName;
-}
+export type { RepositoryRef };
 
 /** What a tag pointed at when its upstream was last asked. */
 export interface TagRecord {
@@ -259,6 +257,7 @@ export interface MetadataStore {
   readonly listings: Listings;
   readonly access: Access;
   readonly pins: Pins;
+  readonly history: History;
   /**
    * Grows with each change of tags and links, when it begins and when it has ended. What was read from
    * them at one revision is still valid while the revision is the same.

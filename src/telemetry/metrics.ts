@@ -2,8 +2,10 @@ import type { Exposition, Metric } from "./exposition.ts";
 import {
   type CacheResult,
   type RequestedKind,
+  NO_REQUESTS,
   type RequestSample,
   RequestCounters,
+  type RequestTotals,
 } from "./request-counters.ts";
 import { Histogram } from "./histogram.ts";
 import { type CounterValue, Counters } from "./counters.ts";
@@ -34,6 +36,11 @@ export interface Traffic {
    * those received. It never falls, also while a blob is downloaded of which nobody has got anything yet.
    */
   readonly savedBytes: number;
+}
+
+/** What an upstream's clients got since the process started, and what was received for that. */
+export interface UpstreamTotals extends RequestTotals {
+  readonly fetchedBytes: number;
 }
 
 /** A metric without its values, for the reference. */
@@ -247,6 +254,24 @@ export class Metrics {
     const savedBytes = Math.max(before, totals.sentBytes - fetchedBytes);
     this.#savedBytes.set(upstream, savedBytes);
     return { ...totals, fetchedBytes, savedBytes };
+  }
+
+  /** Of each upstream that was asked for anything, or sent anything. */
+  totals(): ReadonlyMap<string, UpstreamTotals> {
+    const all = new Map<string, UpstreamTotals>();
+    for (const [upstream, totals] of this.#requests.totals()) {
+      all.set(upstream, { ...totals, fetchedBytes: 0 });
+    }
+    for (const { labels, value } of this.#upstreamBytes) {
+      const [upstream = ""] = labels;
+      all.set(upstream, { ...(all.get(upstream) ?? NO_REQUESTS), fetchedBytes: value });
+    }
+    return all;
+  }
+
+  /** Bytes of blobs that were removed since the process started, by reason. */
+  get removedBytes(): Iterable<CounterValue> {
+    return this.#removedBytes;
   }
 
   /** All metrics of the cache that are registered so far, in the order of the text format. */

@@ -56,7 +56,41 @@ interface Series {
   readonly result: CacheResult | undefined;
   count: number;
   bytes: number;
+  seconds: number;
 }
+
+/** What was sent to clients of one upstream since the process started. Errors are not counted. */
+export interface RequestTotals {
+  /** Responses that could come from the cache: all but bypassed ones. */
+  readonly cacheable: number;
+  /** Of these, those without content from the upstream: hits, revalidated, stale and collapsed ones. */
+  readonly fromCache: number;
+  /** Of these, complete manifests: the upstream would have counted a GET. */
+  readonly manifestsFromCache: number;
+  /** Bytes of all bodies, bypassed ones included. */
+  readonly sentBytes: number;
+  readonly bytesFromCache: number;
+  /** From the arrival of a request to the end of its response, summed up. */
+  readonly secondsFromCache: number;
+}
+
+const FROM_CACHE: ReadonlySet<CacheResult | undefined> = new Set([
+  "hit",
+  "revalidated",
+  "stale",
+  "collapsed",
+]);
+
+export const NO_REQUESTS: RequestTotals = {
+  cacheable: 0,
+  fromCache: 0,
+  manifestsFromCache: 0,
+  sentBytes: 0,
+  bytesFromCache: 0,
+  secondsFromCache: 0,
+};
+
+type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 /** All counters of client requests. Adding a request costs one map look-up, since this is a hot path. */
 export class RequestCounters {
@@ -66,6 +100,7 @@ export class RequestCounters {
     const series = this.#seriesOf(sample);
     series.count += 1;
     series.bytes += sample.bytes;
+    series.seconds += sample.seconds;
   }
 
   /** Requests by upstream, kind, method and status. */
@@ -114,6 +149,34 @@ export class RequestCounters {
     return { responses, sentBytes };
   }
 
+  /** Of each upstream that was asked for anything. */
+  totals(): ReadonlyMap<string, RequestTotals> {
+    const all = new Map<string, Mutable<RequestTotals>>();
+    for (const {
+      upstream,
+      kind,
+      method,
+      status,
+      result,
+      count,
+      bytes,
+      seconds,
+    } of this.#series.values()) {
+      if (!result) continue;
+      const totals = all.get(upstream) ?? { ...NO_REQUESTS };
+      all.set(upstream, totals);
+      totals.sentBytes += bytes;
+      if (result !== "bypass") totals.cacheable += count;
+      if (!FROM_CACHE.has(result)) continue;
+      totals.fromCache += count;
+      totals.bytesFromCache += bytes;
+      totals.secondsFromCache += seconds;
+      const isManifest = kind === "manifest" && method === "GET" && status === "200";
+      if (isManifest) totals.manifestsFromCache += count;
+    }
+    return all;
+  }
+
   #seriesOf(sample: RequestSample, upstream: string = sample.upstream ?? NO_UPSTREAM): Series {
     const { kind, status, result } = sample;
     const method = METHODS.has(sample.method) ? sample.method : "other";
@@ -122,7 +185,16 @@ export class RequestCounters {
     if (existing) return existing;
     const isFull = this.#series.size >= MAX_SERIES && upstream !== OVERFLOW_UPSTREAM;
     if (isFull) return this.#seriesOf(sample, OVERFLOW_UPSTREAM);
-    const series = { upstream, kind, method, status: String(status), result, count: 0, bytes: 0 };
+    const series = {
+      upstream,
+      kind,
+      method,
+      status: String(status),
+      result,
+      count: 0,
+      bytes: 0,
+      seconds: 0,
+    };
     this.#series.set(key, series);
     return series;
   }

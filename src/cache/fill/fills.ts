@@ -25,6 +25,8 @@ export interface FillEvent {
   readonly source: string;
   /** In bytes. */
   readonly size?: number;
+  /** What came from the upstream, and how long that took; absent if not all came from there. */
+  readonly downloaded?: { readonly bytes: number; readonly milliseconds: number };
   /** Set if the fill failed, or if another upstream's blob shows that what it sent was wrong. */
   readonly fault?: Fault;
 }
@@ -256,6 +258,9 @@ export class Fills {
         digest,
         source,
         ...(mismatch ? { fault: mismatch } : { size: blob.size }),
+        ...(mismatch || fill.isAdopted || !fill.sources.isFromUpstream
+          ? {}
+          : { downloaded: downloadedBy(fill, blob.size) }),
       });
     } catch (error) {
       const fault = toFault(error);
@@ -286,4 +291,8 @@ export class Fills {
       throw error;
     }
   }
+}
+
+function downloadedBy(fill: Fill, size: number): NonNullable<FillEvent["downloaded"]> {
+  return { bytes: size - fill.resumedBytes, milliseconds: Date.now() - fill.since };
 }

@@ -22,6 +22,9 @@ import { isDamage } from "./sqlite-file.ts";
 
 const ROWS = 2000;
 
+/** The first pages of the file, in which the schema is: with them, it can be opened. */
+const SCHEMA_BYTES = 131_072;
+
 async function withFolder(work: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "entrepot-clean-"));
   try {
@@ -43,7 +46,8 @@ async function createDatabase(path: string): Promise<void> {
 async function overwritePages(path: string): Promise<void> {
   const file = await open(path, "r+");
   const { size } = await file.stat();
-  await file.write(Buffer.alloc(size - 40_960), 0, size - 40_960, 40_960);
+  const rows = size - SCHEMA_BYTES;
+  await file.write(Buffer.alloc(rows), 0, rows, SCHEMA_BYTES);
   await file.close();
 }
 

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import { addHistory } from "./history/history-tables.ts";
 import type { Tables } from "./tables.ts";
 
 /** Uses only `db.schema` and raw SQL: `Tables` describes the tables after the last migration. */
@@ -18,6 +19,7 @@ const MIGRATIONS: readonly Migration[] = [
   addAccess,
   addTotals,
   addAgeOfLinks,
+  addHistory,
 ];
 
 /** The version of the schema that this program reads and writes. */

@@ -5,6 +5,7 @@ import type { MetadataStore } from "../metadata-store.ts";
 import { SqlLinks } from "./sql-links.ts";
 import { SqlListings } from "./sql-listings.ts";
 import { migrate, NewerSchemaError } from "./migrations.ts";
+import { SqlHistory } from "./history/sql-history.ts";
 import { SqlPins } from "./sql-pins.ts";
 import { CachedLinks } from "../memory/cached-links.ts";
 import { CachedTags } from "../memory/cached-tags.ts";
@@ -77,6 +78,7 @@ function metadataOver(file: SqliteFile): MetadataStore {
     listings: new SqlListings(db),
     access: new SqlAccess(db),
     pins: new SqlPins(db),
+    history: new SqlHistory(db),
     get revision() {
       return tags.revision + links.revision;
     },

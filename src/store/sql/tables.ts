@@ -1,5 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../../oci/names.ts";
+import type { Figures, Resolution } from "../history-store.ts";
 
 /**
  * The tables of the metadata database, as migrations.ts creates them. Names and digests were parsed
@@ -14,6 +15,11 @@ export interface Tables {
   access: AccessTable;
   pins: PinsTable;
   totals: TotalsTable;
+  history: HistoryTable;
+  disk_history: DiskHistoryTable;
+  nodes: NodesTable;
+  image_clients: ImageClientsTable;
+  former_tags: FormerTagsTable;
   schema_version: SchemaVersionTable;
 }
 
@@ -76,6 +82,46 @@ interface TotalsTable {
   bytes: number;
   /** The sum of the sizes in blocks, each rounded up. */
   blocks: number;
+}
+
+interface HistoryTable extends Figures {
+  resolution: Resolution;
+  upstream: string;
+  start: number;
+}
+
+interface DiskHistoryTable {
+  resolution: Resolution;
+  start: number;
+  used: number;
+  evicted: number;
+}
+
+interface NodesTable {
+  address: string;
+  user_agent: string;
+  pulled_at: number;
+  /** JSON. */
+  report: string | null;
+}
+
+interface ImageClientsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  reference: Tag | Digest;
+  client: string;
+  pulled_at: number;
+  pulls: number;
+}
+
+/** A trigger on `tags` adds to it. */
+interface FormerTagsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  tag: Tag;
+  digest: Digest;
+  confirmed_at: number;
+  moved_at: number;
 }
 
 /** Has one row, whose id is 1. */

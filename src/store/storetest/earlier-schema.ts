@@ -2,6 +2,17 @@ import { Database } from "bun:sqlite";
 
 /** For each version of the schema from the third on, what undoes its migration. */
 const UNDO: ReadonlyMap<number, readonly string[]> = new Map([
+  [
+    10,
+    [
+      "drop trigger tags_moved",
+      "drop table former_tags",
+      "drop table image_clients",
+      "drop table nodes",
+      "drop table disk_history",
+      "drop table history",
+    ],
+  ],
   [9, ["alter table links drop column added_at"]],
   [
     8,
