@@ -20,7 +20,8 @@ import { NegativeCache } from "./lookup/negative-cache.ts";
 import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
 import { ReplicaLookup } from "./sharing/replica-lookup.ts";
-import { Siblings } from "./siblings/siblings.ts";
+import { BackgroundBlobs } from "./background/background-blobs.ts";
+import { Siblings, type SiblingsOptions } from "./siblings/siblings.ts";
 import type { OnSwitched } from "./siblings/usefulness.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
 import { WriteBehind } from "./write-behind.ts";
@@ -79,6 +80,8 @@ export class Cache {
   readonly fills: Fills;
   readonly siblings: Siblings;
   readonly blobs: BlobLookup;
+  /** Downloads what no client waits for. */
+  readonly background: BackgroundBlobs;
   /** Answers other replicas. */
   readonly forReplicas: ReplicaLookup;
   readonly manifests: ManifestLookup;
@@ -124,18 +127,23 @@ export class Cache {
       },
       ended: (event) => observer.fillEnded(event),
     };
-    this.fills = new Fills(store, fillObserver, { downloads: memory?.downloads, near });
+    this.fills = new Fills(store, fillObserver, {
+      downloads: memory?.downloads,
+      near,
+      onDemand: () => this.background.giveWay(),
+    });
     const negativeCache = this.#negativeCache;
     const access = new RepositoryAccess(metadata, negativeCache, now);
     const bypass = new Bypass();
+    const onGiven: SiblingsOptions["onGiven"] = async ({ upstream, repo }, link, answeredAgo) => {
+      const isShown = await access.answeredBefore(upstream, repo, answeredAgo);
+      if (isShown) await metadata.links.add(repo, [{ ...link, confirmed: true }]);
+    };
     this.siblings = new Siblings({
       fills: this.fills,
       load: (repo, digest) => this.#manifests.get(repo, digest),
       isMissing: async (digest) => (await store.open(digest)) === undefined,
-      onGiven: async ({ upstream, repo }, link, answeredAgo) => {
-        const isShown = await access.answeredBefore(upstream, repo, answeredAgo);
-        if (isShown) await metadata.links.add(repo, [{ ...link, confirmed: true }]);
-      },
+      onGiven,
       hasRoomFor,
       onSwitched: (...event) => observer.prefetchSwitched(...event),
       wallClock: now,
@@ -149,6 +157,16 @@ export class Cache {
       negativeCache,
       bypass,
       siblings: this.siblings,
+    });
+    this.background = new BackgroundBlobs({
+      store,
+      fills: this.fills,
+      onGiven,
+      // A blob that is stored is asked for with a single byte, and only where nobody knows whose it is.
+      confirm: async ({ upstream, repo }, digest) => {
+        recordAccess(digest);
+        await this.blobs.head(upstream, repo, digest);
+      },
     });
     const manifests = new ManifestStore({
       store,

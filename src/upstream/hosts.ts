@@ -7,6 +7,7 @@ import { RecoveryProbe } from "./health/recovery-probe.ts";
 import { SkippedQuestions } from "./health/skipped-questions.ts";
 import type { Budget, RateLimitKind } from "./health/budget.ts";
 import { RateLimits } from "./health/rate-limits.ts";
+import type { Rest } from "./health/rest.ts";
 import type { PooledLimits } from "./health/pooled-limits.ts";
 import type { RequestKind, UpstreamObserver } from "./observer.ts";
 
@@ -120,6 +121,16 @@ export class Hosts {
     const { metadataCircuit, blobCircuit, targetCircuits, limits } = registry;
     const circuits = [metadataCircuit, blobCircuit, ...targetCircuits.values()];
     return circuits.every(({ state }) => state === "closed") && limits.isQuiet(account);
+  }
+
+  /** Why the registry itself should be left alone by what no client waits for; `undefined` if it need not be. */
+  rest(account: string): Rest | undefined {
+    const registry = this.#hosts.at(-1);
+    if (!registry) return undefined;
+    const { metadataCircuit, blobCircuit, limits } = registry;
+    const failing = [metadataCircuit, blobCircuit].find(({ coolDownLeft }) => coolDownLeft > 0);
+    if (!failing) return limits.rest(account);
+    return { reason: "failing", left: failing.coolDownLeft, fault: failing.fault };
   }
 
   /** The last failure of the registry itself since its last response. */

@@ -8,6 +8,7 @@ import { reportCorrupt, Hosts, type Host, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/budget.ts";
+import type { Rest } from "./health/rest.ts";
 import { listReferrers, listTags, type TagPage, type TagPageQuery } from "./list-requests.ts";
 import {
   type FetchedManifest,
@@ -78,6 +79,11 @@ export class Registry {
   /** Whether it may be asked for what no client needs yet: it fails nothing and limits nothing at the moment. */
   get isAtEase(): boolean {
     return this.#hosts.isAtEase(this.#account);
+  }
+
+  /** Why it is left alone for a while by what no client waits for; `undefined` if it need not be. */
+  get rest(): Rest | undefined {
+    return this.#hosts.rest(this.#account);
   }
 
   /** The last failure since its last response, for messages. */

@@ -129,6 +129,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       bypass: [".", "fetch", "fill"],
       // Layers that no client has asked for yet.
       siblings: [".", "fetch", "fill"],
+      // What is wanted some day, and gives way to all that clients download.
+      background: [".", "fetch", "fill"],
       lookup: [".", "fetch", "fill", "bypass", "siblings"],
       // What other replicas ask for.
       sharing: [".", "fetch", "fill", "lookup"],

@@ -8,6 +8,7 @@ import type { ChunkReader, Source } from "./source.ts";
 export class Yielding {
   #isAsked = false;
   #isPaused = false;
+  #isLeft = false;
   #resumed = Promise.withResolvers<void>();
   readonly #onAsked: () => void;
   #onPause: () => void = () => {};
@@ -19,6 +20,11 @@ export class Yielding {
 
   get isAsked(): boolean {
     return this.#isAsked;
+  }
+
+  /** Whether it ends, so that a client that asks now has to begin another one. */
+  get isLeft(): boolean {
+    return this.#isLeft;
   }
 
   get isPaused(): boolean {
@@ -41,6 +47,11 @@ export class Yielding {
     this.#resumed = Promise.withResolvers<void>();
     this.#onPause();
     return true;
+  }
+
+  /** Nobody wants it any more: it is about to be suspended. */
+  leave(): void {
+    this.#isLeft = true;
   }
 
   resume(): void {

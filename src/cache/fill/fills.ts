@@ -45,6 +45,8 @@ export interface FillsOptions {
   readonly downloads?: number | undefined;
   /** What is asked before the upstream; by default, nothing is. */
   readonly near?: NearSources;
+  /** Called when a client asks for a blob that is not stored. */
+  readonly onDemand?: () => void;
 }
 
 /**
@@ -57,6 +59,7 @@ export class Fills {
   /** How many blobs are downloaded at once. */
   readonly downloads: number;
   readonly #near: NearSources;
+  readonly #onDemand: () => void;
   readonly #store: BlobStore;
   readonly #observer: FillObserver;
   readonly #running = new FillTable();
@@ -78,9 +81,10 @@ export class Fills {
   #isStopping = false;
 
   constructor(store: BlobStore, observer: FillObserver, options: FillsOptions = {}) {
-    const { downloads = 96, near = NO_NEAR_SOURCES } = options;
+    const { downloads = 96, near = NO_NEAR_SOURCES, onDemand = () => {} } = options;
     this.downloads = downloads;
     this.#near = near;
+    this.#onDemand = onDemand;
     this.#store = store;
     this.#commits = new Commits(store, downloads);
     this.detours = new Detours(Math.ceil(downloads / 4));
@@ -133,6 +137,12 @@ export class Fills {
     return this.#running.get(digest, upstream);
   }
 
+  /** Resolves once a fill that nobody wants any more has closed its partial file: a new one goes on with that. */
+  suspended(digest: Digest, upstream: UpstreamName): Promise<void> | undefined {
+    const fill = this.running(digest, upstream);
+    return fill && this.#yielding.get(fill)?.isLeft ? this.#watches.get(fill) : undefined;
+  }
+
   /** Whether the blob is being filled or put or used, or followers of a completed fill still read it. */
   inUse(digest: Digest): boolean {
     if (this.#used.has(digest) || this.#puts.isRunning(digest)) return true;
@@ -167,6 +177,7 @@ export class Fills {
     near?: readonly Source[],
   ): Fill {
     const running = this.#running.get(digest, source.upstream);
+    this.#onDemand();
     if (!running) return this.start(digest, source, { size, part, ...(near ? { near } : {}) });
     running.sources.add(source);
     this.#yielding.get(running)?.ask();

@@ -37,6 +37,7 @@ export async function startFill(
   { digest, size, part, near }: MissingBlob,
 ): Promise<Fill> {
   for (;;) {
+    if (!fills.isStopping) await fills.suspended(digest, source.upstream);
     const isOwn = fills.running(digest, source.upstream) === undefined;
     const fill = fills.startOrJoin(digest, source, size, part, near);
     try {

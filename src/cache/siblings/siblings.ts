@@ -240,7 +240,10 @@ export class Siblings {
       },
       pause: () => yielding.pause(),
       resume: () => yielding.resume(),
-      suspend: () => void fill.suspend(),
+      suspend: () => {
+        yielding.leave();
+        void fill.suspend();
+      },
     };
   }
 

@@ -6,6 +6,8 @@ const FIRST_COOL_DOWN = 5000;
 const MAX_COOL_DOWN = 60_000;
 /** Consecutive failures that open the circuit. A single one may be a broken connection. */
 const FAILURE_THRESHOLD = 3;
+/** How long it takes at least until it is known what came of a probe, in milliseconds. */
+const PROBE_MS = 500;
 /** How long a host gets no requests after it sent an invalid response, in milliseconds. */
 const EJECTION_TIME = 600_000;
 
@@ -171,6 +173,13 @@ export class CircuitBreaker {
       return "closed";
     }
     return this.#isProbing ? "half-open" : "open";
+  }
+
+  /** For how many milliseconds no request is admitted, or only the one that probes. */
+  get coolDownLeft(): number {
+    if (this.state === "closed") return 0;
+    const left = this.#unhealthyUntil - this.#now();
+    return this.#isProbing ? Math.max(left, PROBE_MS) : Math.max(left, 0);
   }
 
   /**

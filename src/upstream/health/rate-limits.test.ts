@@ -47,6 +47,28 @@ test("a 429 blocks the account that got it, until Retry-After has passed", () =>
   expect(subject.fault("me", "metadata")).toBeUndefined();
 });
 
+test("what nobody waits for rests after a 429, and while the budget is low, until that is over", () => {
+  const { clock, subject } = limits();
+  expect(subject.rest("me")).toBeUndefined();
+  subject.rateLimited("me", "blob", 90);
+  expect(subject.rest("me")).toEqual({ reason: "limited", left: 90_000 });
+  expect(subject.rest("other")).toBeUndefined();
+  clock.now = 90_000;
+  expect(subject.rest("me")).toBeUndefined();
+  // The back-off of manifests is longer than a Retry-After that is over at once.
+  subject.rateLimited("me", "metadata", 0);
+  expect(subject.rest("me")).toEqual({ reason: "limited", left: 10_000 });
+  clock.now = 100_000;
+  expect(subject.rest("me")).toBeUndefined();
+  subject.readHeaders("me", headers("100;w=21600", "10;w=21600"));
+  clock.now = 160_000;
+  expect(subject.rest("me")).toEqual({
+    reason: "budget",
+    left: 21_540_000,
+    budget: { remaining: 10, limit: 100, window: 21_600 },
+  });
+});
+
 test("one caller probes after each back-off, which grows while the probes get a 429", () => {
   const { clock, subject } = limits();
   const probedAt: number[] = [];

@@ -1,6 +1,7 @@
 import { Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
 import { type Budget, RATE_LIMIT_KINDS, type RateLimitKind } from "./budget.ts";
+import type { Rest } from "./rest.ts";
 import type { Limited, PooledLimits } from "./pooled-limits.ts";
 
 /** The longest Retry-After that is obeyed, in milliseconds: a registry cannot block itself for longer. */
@@ -133,6 +134,24 @@ export class RateLimits {
     const consecutive = this.#accounts.get(account)?.consecutive ?? 0;
     const rests = RATE_LIMIT_KINDS.some((kind) => this.#restLeft(account, kind) > 0);
     return consecutive === 0 && !rests && !this.isBudgetLow(account);
+  }
+
+  /**
+   * Why no request should be sent that nobody waits for, and for how long, in milliseconds. Unlike
+   * `shouldBackOff`, it admits no probe.
+   */
+  rest(account: string): Rest | undefined {
+    const state = this.#accounts.get(account);
+    const now = this.#now();
+    const limited = Math.max(
+      (state?.backOffUntil ?? 0) - now,
+      ...RATE_LIMIT_KINDS.map((kind) => this.#restLeft(account, kind)),
+    );
+    if (limited > 0) return { reason: "limited", left: limited };
+    const budget = this.budget(account);
+    if (!budget || !this.isBudgetLow(account)) return undefined;
+    const left = Math.max(0, (state?.budgetExpiresAt ?? now + budget.window * 1000) - now);
+    return { reason: "budget", left, budget };
   }
 
   /** The remaining budget, until the window that it was reported for is over. */
