@@ -61,6 +61,12 @@ function expandShortName(name: string): string {
   return rest.length > 0 ? `docker.io/${name}` : `docker.io/library/${name}`;
 }
 
+/** A matcher of texts against a pattern in which `*` stands for any characters. */
+export function starMatcher(pattern: string): (text: string) => boolean {
+  const parts = pattern.split("*");
+  return (text) => matchesParts(parts, text);
+}
+
 /**
  * Whether a text matches a pattern, given as the literals between its stars. Each literal is taken at
  * the first place where it fits, and none is tried twice. A regular expression backtracks: against

@@ -49,6 +49,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       kubernetes: [".", "parsing", "foreign", "distribution"],
       systemd: [".", "parsing", "foreign", "distribution", "kubernetes"],
       ansible: [".", "parsing", "foreign", "distribution", "kubernetes"],
+      // Images that are wanted before anybody pulls them.
+      warm: [".", "parsing"],
       // Of cron and systemd.
       jobs: [".", "parsing", "foreign"],
     },
@@ -136,6 +138,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       sharing: [".", "fetch", "fill", "lookup"],
       retention: ["."],
       adoption: [".", "retention"],
+      // For which machines images are pulled.
+      platforms: [".", "retention"],
       repair: [".", "retention"],
     },
     above: ["cache.ts"],

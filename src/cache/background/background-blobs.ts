@@ -66,6 +66,11 @@ export class BackgroundBlobs {
     this.#lulls.giveWay();
   }
 
+  /** Whether a blob or a manifest is stored. */
+  async isStored(digest: Digest): Promise<boolean> {
+    return (await this.#options.store.open(digest)) !== undefined;
+  }
+
   /** How many bytes of a blob have been received, if it is being downloaded, for whomever that is. */
   received(upstream: UpstreamName, digest: Digest): number {
     return this.#options.fills.running(digest, upstream)?.received ?? 0;
@@ -80,7 +85,7 @@ export class BackgroundBlobs {
    */
   async fetch(blob: BackgroundBlob, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
-    const isMissing = (await this.#options.store.open(blob.digest)) === undefined;
+    const isMissing = !(await this.isStored(blob.digest));
     if (isMissing) await this.#download(blob, signal);
     await this.#options.confirm(blob, blob.digest);
     return isMissing;

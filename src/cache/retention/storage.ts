@@ -69,6 +69,7 @@ export interface Storage extends AsyncDisposable {
   readonly quotas: UpstreamQuotas;
   readonly admin: StoreAdmin;
   readonly pinned: PinnedBlobs;
+  readonly trees: ManifestTrees;
   readonly smallImages: SmallImages;
   readonly rebuildState: RebuildMarker;
   /** Whether the last process shut down cleanly, so that the metadata database lacks nothing. */
@@ -216,6 +217,7 @@ export async function openStorage(
       quotas,
       admin,
       pinned,
+      trees,
       smallImages: new SmallImages(metadata, trees),
       rebuildState,
       wasShutDownCleanly: isClean,

@@ -10,7 +10,7 @@ import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { TellReplicas } from "../../server/admin/orders.ts";
-import { isAllowed } from "../../server/pull/policy.ts";
+import { isAllowed } from "../../cache/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";

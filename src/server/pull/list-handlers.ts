@@ -4,7 +4,7 @@ import type { Upstream } from "../../cache/upstream.ts";
 import { Fault } from "../../oci/fault.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
 import { cacheStatusHeaders, type ResponseHeaders } from "./headers.ts";
-import { isAllowed } from "./policy.ts";
+import { isAllowed } from "../../cache/policy.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RepositoryRoute } from "./route.ts";
 

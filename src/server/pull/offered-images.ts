@@ -2,7 +2,7 @@ import type { SmallImage, SmallImages } from "../../cache/retention/small-images
 import type { Upstream } from "../../cache/upstream.ts";
 import { SingleFlight } from "../../cache/single-flight.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { isAllowed } from "./policy.ts";
+import { isAllowed } from "../../cache/policy.ts";
 
 /** An image that a node can pull from this cache, to prove its wiring. */
 export interface OfferedImage {

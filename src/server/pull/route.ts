@@ -1,6 +1,6 @@
 import type { Upstream } from "../../cache/upstream.ts";
 import { DOCKER_HUB } from "../../config/settings.ts";
-import { isAllowed } from "./policy.ts";
+import { isAllowed } from "../../cache/policy.ts";
 import { type Digest, looksLikeDigest, parseDigest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import { parseRepositoryName, parseTag, type Tag } from "../../oci/names.ts";

@@ -1,5 +1,5 @@
-import { matchesAny } from "../../config/parsing/glob-pattern.ts";
-import type { UpstreamSettings } from "../../config/settings.ts";
+import { matchesAny } from "../config/parsing/glob-pattern.ts";
+import type { UpstreamSettings } from "../config/settings.ts";
 
 /** Whether the upstream's settings allow a repository: it matches `allow`, if set, and not `deny`. */
 export function isAllowed({ allow, deny }: UpstreamSettings, repository: string): boolean {
