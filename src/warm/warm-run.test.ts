@@ -1,112 +1,12 @@
 import { expect, test } from "bun:test";
-import { setTimeout } from "node:timers/promises";
 import * as faults from "../../test/harness/faults.ts";
-import {
-  allBlobs,
-  artifact,
-  fallbackTag,
-  multiPlatformImage,
-  textImage,
-} from "../../test/harness/images.ts";
-import { startScriptedUpstream } from "../../test/harness/scripted-upstream.ts";
+import { allBlobs, artifact, fallbackTag } from "../../test/harness/images.ts";
 import { until } from "../../test/harness/waiting.ts";
-import { Cache } from "../cache/cache.ts";
-import { GlobPattern } from "../config/parsing/glob-pattern.ts";
-import { parseImageSelector } from "../config/warm/image-selector.ts";
-import { MemoryBlobStore } from "../store/memory/memory-blob-store.ts";
-import { openMetadata } from "../store/sql/open-metadata.ts";
-import { registry, repository, settings } from "../upstream/upstreamtest/test-servers.ts";
-import type { Progress } from "../api/jobs.ts";
-import type { WarmResult } from "../api/warm.ts";
-import type { UpstreamSettings } from "../config/settings.ts";
-import type { ImageReference } from "../oci/image-reference.ts";
-import { imageName } from "../oci/image-reference.ts";
-import { type WarmOrder, type WarmParts, WarmRun } from "./warm-run.ts";
-
-const multi = await multiPlatformImage({ text: "many", architectures: ["arm64", "s390x"] });
-const [arm, s390x] = multi.children;
-const single = textImage({ text: "single" });
-
-interface WorldOptions {
-  readonly settings?: Partial<UpstreamSettings>;
-  readonly maxSize?: number;
-}
-
-/** A cache in memory, in front of a registry with two images. */
-async function world(options: WorldOptions = {}) {
-  const upstream = await startScriptedUpstream();
-  await upstream.start();
-  upstream.add("multi", multi, "1");
-  upstream.add("single", single, "1");
-  const metadata = await openMetadata(":memory:");
-  const store = new MemoryBlobStore();
-  const cache = new Cache({
-    store,
-    metadata,
-    observer: {
-      fillEnded: () => {},
-      manifestNotStored: () => {},
-      metadataNotWritten: () => {},
-      metadataNotRead: () => {},
-      prefetchSwitched: () => {},
-    },
-  });
-  const port = Number(new URL(upstream.url).port);
-  const configured = { ...settings(`http://reg.test:${port}`), ...options.settings };
-  const client = registry(port, "", options.settings);
-  const pinned: string[] = [];
-  const upstreamOf = { settings: configured, registry: client };
-  const parts: WarmParts = {
-    cache,
-    upstreams: new Map([[configured.name, upstreamOf]]),
-    platformsInUse: async () => ["linux/arm64"],
-    maxSize: () => options.maxSize ?? Infinity,
-    pin: async (image: ImageReference) => void pinned.push(imageName(image)),
-    sleep: (milliseconds, signal) => setTimeout(Math.min(milliseconds, 50), undefined, { signal }),
-  };
-  const progress: Progress[] = [];
-  return {
-    upstream,
-    registry: upstreamOf,
-    cache,
-    parts,
-    progress,
-    pinned,
-    /** Paths of the requests so far, without those for tags by HEAD. */
-    get requested(): string[] {
-      return upstream.requests({ method: "GET" }).map(({ reference }) => reference);
-    },
-    async warm(
-      images: readonly string[],
-      order: Partial<WarmOrder> = {},
-      signal: AbortSignal = new AbortController().signal,
-    ): Promise<WarmResult> {
-      const selectors = images.map((text) => {
-        const selector = parseImageSelector(text);
-        if (typeof selector === "string") throw new Error(`${text} ${selector}`);
-        return selector;
-      });
-      const defaults = { platforms: [], referrers: false, pin: false, max: 20 };
-      const run = new WarmRun(
-        parts,
-        { ...defaults, images: selectors, ...order },
-        (told) => progress.push(told),
-        signal,
-      );
-      return run.run();
-    },
-    isStored: async (digest: Parameters<typeof store.open>[0]) =>
-      (await store.open(digest)) !== undefined,
-    async [Symbol.asyncDispose](): Promise<void> {
-      await cache.written();
-      await metadata.close();
-      await upstream.stop();
-    },
-  };
-}
+import { arm, glob, s390x, single, wantedWorld } from "../../test/harness/wanted-images.ts";
+import { repository } from "../upstream/upstreamtest/test-servers.ts";
 
 test("an image is fetched for the platforms in use, and is whole without its registry then", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   const result = await at.warm(["reg.test/multi:1", "reg.test/single:1"]);
   expect(result).toMatchObject({ images: 2, ready: 2, failed: 0, cut: [] });
   const wanted = [arm?.manifest, ...(arm?.blobs ?? []), ...single.blobs];
@@ -128,7 +28,7 @@ test("an image is fetched for the platforms in use, and is whole without its reg
 });
 
 test("every platform is fetched with `all`, and one that an image lacks is said", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   await at.warm(["reg.test/multi:1"], { platforms: ["all"] });
   for (const { digest } of [...(arm?.blobs ?? []), ...(s390x?.blobs ?? [])]) {
     expect(await at.isStored(digest)).toBe(true);
@@ -138,7 +38,7 @@ test("every platform is fetched with `all`, and one that an image lacks is said"
 });
 
 test("two orders for one image share what is downloaded", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   const images = ["reg.test/single:1"];
   const results = await Promise.all([at.warm(images), at.warm(images)]);
   expect(results.map(({ ready }) => ready)).toEqual([1, 1]);
@@ -148,7 +48,7 @@ test("two orders for one image share what is downloaded", async () => {
 });
 
 test("an order is cancelled in the middle, and a later one goes on with what there is", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   const [, layer] = single.blobs;
   at.upstream.respond(({ reference }) =>
     reference === layer?.digest ? faults.stallAfter(10) : undefined,
@@ -167,7 +67,9 @@ test("an order is cancelled in the middle, and a later one goes on with what the
 });
 
 test("what fails is said for each image, and the others go on", async () => {
-  await using at = await world({ settings: { deny: [glob("secret/*")], bypass: [glob("fluid")] } });
+  await using at = await wantedWorld({
+    settings: { deny: [glob("secret/*")], bypass: [glob("fluid")] },
+  });
   const result = await at.warm([
     "reg.test/none:1",
     "other.test/app:1",
@@ -189,7 +91,7 @@ test("what fails is said for each image, and the others go on", async () => {
 });
 
 test("a registry that limits requests, or allows few more, is waited for until the time that it said", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   const [, layer] = single.blobs;
   const limit = { headers: { "RateLimit-Limit": "100;w=1", "RateLimit-Remaining": "3;w=1" } };
   at.upstream.respond(({ nth, kind, reference, repository: name }) => {
@@ -209,7 +111,7 @@ test("a registry that limits requests, or allows few more, is waited for until t
 });
 
 test("signatures come with it: referrers, and the tags of cosign", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   const [signature, sbom] = [artifact(single), artifact(single, { text: "an SBOM" })];
   at.upstream.add("single", signature);
   at.upstream.add("single", sbom, `${fallbackTag(single)}.sbom`);
@@ -226,7 +128,7 @@ test("signatures come with it: referrers, and the tags of cosign", async () => {
 });
 
 test("a range of versions selects the highest, and tells what it left out", async () => {
-  await using at = await world();
+  await using at = await wantedWorld();
   for (const version of ["1.0.0", "1.1.0", "1.2.0", "2.0.0"]) {
     at.upstream.tag("single", version, single.manifest.digest);
   }
@@ -240,14 +142,8 @@ test("a range of versions selects the highest, and tells what it left out", asyn
 });
 
 test("images that do not fit into the store are not begun", async () => {
-  await using at = await world({ maxSize: 10 });
+  await using at = await wantedWorld({ maxSize: 10 });
   const result = await at.warm(["reg.test/single:1"]);
   expect(result.items[0]?.reason).toContain("and the store holds 10 B");
   expect(at.upstream.requests({ kind: "blob" })).toEqual([]);
 });
-
-function glob(text: string): GlobPattern {
-  const pattern = GlobPattern.compile(text);
-  if (typeof pattern === "string") throw new Error(pattern);
-  return pattern;
-}

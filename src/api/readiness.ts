@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { pageOf } from "./page.ts";
+
+const moment = z.number().describe("milliseconds since the epoch");
+
+export const wantedImageSchema = z
+  .object({
+    image: z.string(),
+    wantedBy: z.array(z.string()).describe("who wants it; ten at most"),
+    state: z
+      .enum(["ready", "partial", "missing", "uncached"])
+      .describe(
+        "`ready`: all of it is here; `partial`: some of its blobs are missing; `missing`: nothing is known of it; `uncached`: this cache does not store it",
+      ),
+    platforms: z.array(z.string()).describe("those that were looked at"),
+    digest: z.string().optional().describe("what its tag points to"),
+    missing: z
+      .object({ blobs: z.int(), bytes: z.number() })
+      .optional()
+      .describe("as far as it is known"),
+    servedUntil: moment
+      .optional()
+      .describe(
+        "until when its tag is served while its registry does not answer; absent: without limit",
+      ),
+    pinned: z.boolean().optional().describe("whether it is kept, however little it is used"),
+    reason: z.string().optional().describe("why it is not ready"),
+  })
+  .meta({ id: "WantedImage" });
+
+export type WantedImageState = z.infer<typeof wantedImageSchema>;
+
+const countsFields = {
+  wanted: z.int(),
+  ready: z.int(),
+  ratio: z.number().describe("ready of wanted; 1 where nothing is wanted"),
+};
+
+export const readinessSchema = z
+  .object({
+    checkedAt: moment,
+    ...countsFields,
+    sentence: z.string().describe("what would happen if a registry died now"),
+    upstreams: z.array(z.object({ name: z.string(), ...countsFields })),
+    sources: z
+      .array(
+        z.object({
+          name: z.string(),
+          images: z.int(),
+          problem: z
+            .string()
+            .optional()
+            .describe("why it could not be read: what it said last still counts"),
+        }),
+      )
+      .describe("where it is known from what is wanted"),
+    cut: z.int().optional().describe("how many wanted images were not looked at"),
+    ...pageOf(wantedImageSchema),
+  })
+  .meta({ id: "Readiness" });
+
+export type ReadinessReport = Omit<z.infer<typeof readinessSchema>, "next">;
+
+export const readinessQuestionSchema = z
+  .strictObject({
+    images: z.array(z.string().min(1).max(700)).min(1).max(1000),
+    platforms: z
+      .array(z.string().max(100))
+      .max(32)
+      .default([])
+      .describe("Such as `linux/arm64`. Default: those in use here"),
+  })
+  .meta({ id: "ReadinessQuestion" });
