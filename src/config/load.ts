@@ -15,6 +15,7 @@ import {
   isSameHost,
   UsedAddresses,
 } from "./parsing/host-overlap.ts";
+import { wantedSettings } from "./warm/wanted-settings.ts";
 import { addressOf, parseWorkers, type Settings, storageSettings } from "./settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
@@ -152,6 +153,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     storage: storageSettings(settings?.storage ?? {}),
     ...(settings?.maxRate ? { maxRate: settings.maxRate } : {}),
     ...(cluster ? { cluster } : {}),
+    ...wantedSettings(settings ?? {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }

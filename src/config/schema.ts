@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { clusterSchema } from "./cluster-schema.ts";
 import { maxRate } from "./max-rate.ts";
-import { address, maxSize, size, workers } from "./schema-values.ts";
+import { address, duration, maxSize, size, workers } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
+import { warmSchema } from "./warm/warm-schema.ts";
 
 const MIN_TOKEN_LENGTH = 16;
 
@@ -97,6 +98,21 @@ export const fileSchema = z
       .describe(
         "How this cache works together with other replicas: a missing blob is downloaded by one of them, and the others receive it from that one. A change of advertise, members, the secret or the certificate applies at once, and their files are reread when they change; any other change needs a restart. Default: none, this cache works alone.",
       ),
+    warm: warmSchema
+      .nullish()
+      .describe(
+        "Lists of images, by name, that are downloaded before anybody pulls them, behind all pulls. Default: none.",
+      ),
+    readiness: z
+      .strictObject({
+        pulledWithin: duration
+          .optional()
+          .describe(
+            "How long an image that was pulled counts as wanted: whether all of it is here is looked at, and told by entrepot ready and entrepot_readiness_ratio. 0 for never. Default: 7d.",
+          ),
+      })
+      .nullish()
+      .describe("What is wanted, and has to be here if a registry fails."),
     upstreams: z
       .record(
         z

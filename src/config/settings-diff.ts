@@ -14,14 +14,15 @@ export interface SettingsDiff {
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
 const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
 /** Keys whose changes apply immediately. */
-const IMMEDIATE_KEYS = new Set(["maxRate"]);
+const IMMEDIATE_KEYS = new Set(["maxRate", "pulledWithin"]);
 /** Keys that are compared separately, or do not affect the running cache. */
-const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls", "cluster"]);
+const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls", "cluster", "warm"]);
 /** Keys in the file, where they differ from the property names. */
 const FILE_KEYS: Readonly<Record<string, string>> = {
   credentials: "auth",
   client: "clientCertificate",
   dataDirectory: "storage.dir",
+  pulledWithin: "readiness.pulledWithin",
 };
 
 /** The keys that say where an upstream is served. */
@@ -53,6 +54,7 @@ export function diffSettings(
     if (before.tls && after.tls) immediate.push("tls: changed");
     else needsRestart.push(`tls: ${after.tls ? "added" : "removed"}`);
   }
+  immediate.push(...diffWarm(before.warm, after.warm));
   for (const { change, isImmediate } of diffCluster(before.cluster, after.cluster)) {
     (isImmediate ? immediate : needsRestart).push(change);
   }
@@ -109,6 +111,21 @@ export function runningCluster(
     ...(advertise ? { advertise } : {}),
     ...(oldTls && tls ? { tls } : {}),
   };
+}
+
+/** Lists are long: that one changed is all that is said. */
+function diffWarm(before: Settings["warm"] = [], after: Settings["warm"] = []): string[] {
+  const [old, current] = [before, after].map((lists) => {
+    return new Map(lists.map((list) => [list.name, JSON.stringify(list)]));
+  });
+  const names = new Set([...(old?.keys() ?? []), ...(current?.keys() ?? [])]);
+  return [...names].flatMap((name) => {
+    const [from, to] = [old?.get(name), current?.get(name)];
+    if (from === to) return [];
+    return [
+      `warm.${name}: ${from === undefined ? "added" : to === undefined ? "removed" : "changed"}`,
+    ];
+  });
 }
 
 /** Keys of `cluster` whose changes apply immediately, and those that are shown: the others are or contain secrets. */

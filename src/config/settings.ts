@@ -4,6 +4,7 @@ import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
 import type { ProxyRule } from "./parsing/proxy.ts";
 import type { RateSchedule } from "./parsing/rate-schedule.ts";
+import type { WantedSettings } from "./warm/wanted-settings.ts";
 import type { RegistryData } from "./registry-data.ts";
 
 export interface Credentials {
@@ -144,7 +145,7 @@ export function storageSettings({
   };
 }
 
-export interface Settings {
+export interface Settings extends WantedSettings {
   readonly listen: Address;
   readonly admin: Address;
   /** The bearer token for the admin port. Absent only if the port is on loopback. */

@@ -120,11 +120,9 @@ function reportOf(
     byName.set(name, counts);
   }
   const ready = items.filter(({ state }) => state === "ready");
-  const upstreams = [...byName].map(([name, counts]) => ({
-    name,
-    ...counts,
-    ratio: ratioOf(counts),
-  }));
+  const upstreams = [...byName].map(([name, { wanted, ready: count }]) => {
+    return { name, wanted, ready: count, ratio: ratioOf({ wanted, ready: count }) };
+  });
   const counts = { wanted: items.length, ready: ready.length };
   return {
     checkedAt,
@@ -148,7 +146,7 @@ function sentenceOf(
   if (wanted === 0)
     return "No image is wanted: nothing is known that runs, is listed or was pulled of late.";
   const lacking = upstreams
-    .map((upstream) => ({ ...upstream, lost: upstream.wanted - upstream.ready }))
+    .map(({ name, wanted: all, ready }) => ({ name, wanted: all, lost: all - ready }))
     .filter(({ lost }) => lost > 0)
     .toSorted((one, other) => other.lost - one.lost);
   const [worst, ...others] = lacking;

@@ -39,7 +39,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       parsing: [],
       containerd: [],
       containers: ["containerd"],
-      ".": ["parsing"],
+      ".": ["parsing", "warm"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
       cluster: [".", "parsing", "upstreams"],
@@ -50,7 +50,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       systemd: [".", "parsing", "foreign", "distribution", "kubernetes"],
       ansible: [".", "parsing", "foreign", "distribution", "kubernetes"],
       // Images that are wanted before anybody pulls them.
-      warm: [".", "parsing"],
+      warm: ["parsing"],
       // Of cron and systemd.
       jobs: [".", "parsing", "foreign"],
     },
