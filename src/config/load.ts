@@ -7,8 +7,9 @@ import { type ReadText, readText } from "./parsing/read-text.ts";
 import type { Path } from "./parsing/yaml-source.ts";
 import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
+import { readKubernetes } from "./kubeconfig/read-kubernetes.ts";
 import { readAdminToken } from "./admin-token.ts";
-import { addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
+import { type Address, addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
 import {
   type AddressUse,
   isLoopbackHost,
@@ -17,7 +18,6 @@ import {
 } from "./parsing/host-overlap.ts";
 import { wantedSettings } from "./warm/wanted-settings.ts";
 import { addressOf, parseWorkers, type Settings, storageSettings } from "./settings.ts";
-import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
   defaultUpstreams,
@@ -125,6 +125,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     context &&
     settings?.cluster &&
     readCluster(settings.cluster, { ...context, env, proxy, ownNames });
+  const kubernetes = context && readKubernetes(settings?.kubernetes, { ...context, env });
   const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
   const sources = { readFile, env, hasProgram, proxy };
   const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);
@@ -154,6 +155,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(settings?.maxRate ? { maxRate: settings.maxRate } : {}),
     ...(cluster ? { cluster } : {}),
     ...wantedSettings(settings ?? {}),
+    ...(kubernetes ? { kubernetes } : {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }

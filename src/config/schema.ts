@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { clusterSchema } from "./cluster-schema.ts";
+import { kubernetesSchema } from "./kubernetes-api/kubernetes-schema.ts";
 import { maxRate } from "./max-rate.ts";
 import { address, duration, maxSize, size, workers } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
@@ -113,6 +114,11 @@ export const fileSchema = z
       })
       .nullish()
       .describe("What is wanted, and has to be here if a registry fails."),
+    kubernetes: kubernetesSchema
+      .nullish()
+      .describe(
+        "The Kubernetes cluster whose images are wanted: the cache reads its pods and the templates of its workloads, and changes nothing there. Default: none.",
+      ),
     upstreams: z
       .record(
         z

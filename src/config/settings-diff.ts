@@ -12,9 +12,9 @@ export interface SettingsDiff {
 }
 
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
-const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken"]);
+const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken", "kubernetes"]);
 /** Keys whose changes apply immediately. */
-const IMMEDIATE_KEYS = new Set(["maxRate", "pulledWithin"]);
+const IMMEDIATE_KEYS = new Set(["maxRate", "pulledWithin", "kubernetes"]);
 /** Keys that are compared separately, or do not affect the running cache. */
 const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls", "cluster", "warm"]);
 /** Keys in the file, where they differ from the property names. */

@@ -1,4 +1,5 @@
 import type { ClusterSettings } from "./cluster-settings.ts";
+import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
@@ -160,6 +161,8 @@ export interface Settings extends WantedSettings {
   readonly maxRate?: RateSchedule;
   /** Absent: this cache works alone. */
   readonly cluster?: ClusterSettings;
+  /** The cluster whose images are wanted. Absent: none is read. */
+  readonly kubernetes?: KubernetesSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 

@@ -15,6 +15,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   cache: 4,
   upstream: 3,
   store: 3,
+  kubernetes: 3,
   api: 2,
   config: 2,
   telemetry: 2,
@@ -39,10 +40,13 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       parsing: [],
       containerd: [],
       containers: ["containerd"],
-      ".": ["parsing", "warm"],
+      "kubernetes-api": ["parsing"],
+      ".": ["parsing", "warm", "kubernetes-api"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
       cluster: [".", "parsing", "upstreams"],
+      // How the API of a cluster is reached.
+      kubeconfig: [".", "parsing", "upstreams", "kubernetes-api"],
       gardener: [".", "parsing", "foreign"],
       // What a registry:2 is, and the formats that run one.
       distribution: [".", "parsing", "foreign"],
