@@ -141,6 +141,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // What other replicas ask for.
       sharing: [".", "fetch", "fill", "lookup"],
       retention: ["."],
+      // What a cluster runs, and ran lately.
+      keeping: [".", "retention"],
       adoption: [".", "retention"],
       // For which machines images are pulled.
       platforms: [".", "retention"],

@@ -165,3 +165,36 @@ test("a manifest that could not be read is tried again, though nothing has chang
   subject.wait(10_001);
   expect((await subject.pinned.current()).has(layer.digest)).toBe(true);
 });
+
+test("images are kept beside the pins, by tag or digest, as far as there is room", async () => {
+  await using subject = await pinnedStore();
+  await subject.metadata.pins.remove("reg.test/*");
+  const images = ["one", "two", "three", "four"].map(image);
+  for (const { manifest } of images.slice(0, 3))
+    await subject.store(manifest, manifest.digest.slice(-5));
+  const [one, two, three, four] = images.map(({ manifest }) => manifest);
+  if (!one || !two || !three || !four) throw new Error("there are four");
+  const byTag = { ...REPO, tag: named(parseTag(two.digest.slice(-5))) };
+  const byDigest = (digest: Digest) => ({ ...REPO, digest });
+  const kept = [byDigest(one.digest), byTag, byDigest(three.digest), byDigest(four.digest)];
+  const keptLayers = async (): Promise<readonly boolean[]> => {
+    const set = await subject.pinned.current();
+    return images.map(({ layer }) => set.has(layer.digest));
+  };
+  subject.pinned.keep({ images: kept, limit: Infinity });
+  expect(await keptLayers()).toEqual([true, true, true, false]);
+  const { bytes } = await subject.pinned.current();
+  subject.pinned.keep({ images: kept, limit: bytes - 1 });
+  expect(await keptLayers()).toEqual([true, true, false, false]);
+  expect((await subject.pinned.current()).unkept).toBe(1);
+  // A pin is a person's wish, and comes first.
+  await subject.metadata.pins.put({
+    pattern: `reg.test/app@${three.digest}`,
+    platforms: [],
+    since: 0,
+  });
+  subject.pinned.keep({ images: kept, limit: bytes - 1 });
+  expect(await keptLayers()).toEqual([true, false, true, false]);
+  subject.pinned.keep({ images: [], limit: 0 });
+  expect(await keptLayers()).toEqual([false, false, true, false]);
+});

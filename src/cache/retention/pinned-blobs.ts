@@ -1,4 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
+import type { ImageReference } from "../../oci/image-reference.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
 import { allTags } from "./all-tags.ts";
@@ -20,6 +21,16 @@ export interface PinnedSet {
   readonly bytes: number;
   /** By pattern, how many images it matches. */
   readonly images: ReadonlyMap<string, number>;
+  /** How many of the images that are kept have no room. */
+  readonly unkept: number;
+}
+
+/** Images that are kept as if they were pinned, for as long as there is room: nobody asked for each of them. */
+export interface KeptImages {
+  /** What matters most comes first. */
+  readonly images: readonly ImageReference[];
+  /** What they and all pins may take on the disk together, in bytes. Of what exceeds it, nothing is kept. */
+  readonly limit: number;
 }
 
 /** What a pinned image is made of. A manifest never changes. */
@@ -29,6 +40,12 @@ interface PinnedImage {
   readonly bytes: readonly number[];
   /** Manifests of its platforms that were not stored: with one of them, it has more blobs. */
   readonly missing: readonly BlobKey[];
+}
+
+interface ResolveOptions {
+  readonly into: Map<string, PinnedImage>;
+  readonly kept?: KeptImages;
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface ParsedPin {
@@ -54,6 +71,7 @@ export class PinnedBlobs {
   readonly #flights = new SingleFlight<PinnedSet>();
   /** By digest and platforms. */
   #images = new Map<string, PinnedImage>();
+  #kept: KeptImages = { images: [], limit: 0 };
   /** Number of calls of `invalidate`. */
   #generation = 0;
   #cached:
@@ -90,9 +108,15 @@ export class PinnedBlobs {
     this.#cached = undefined;
   }
 
+  /** Keeps these images in addition to the pins, instead of those before. */
+  keep(kept: KeptImages): void {
+    this.#kept = kept;
+    this.invalidate();
+  }
+
   /** The blobs that these pins keep. */
   resolve(pins: readonly Pin[], signal?: AbortSignal): Promise<PinnedSet> {
-    return this.#resolve(pins, this.#images, signal);
+    return this.#resolve(pins, { into: this.#images, signal });
   }
 
   /**
@@ -112,7 +136,8 @@ export class PinnedBlobs {
     const generation = this.#generation;
     const { revision } = this.#metadata;
     const images = new Map<string, PinnedImage>();
-    const pinned = await this.#resolve(await this.#metadata.pins.list(), images);
+    const pins = await this.#metadata.pins.list();
+    const pinned = await this.#resolve(pins, { into: images, kept: this.#kept });
     // The pins changed meanwhile: resolve them again, instead of caching an outdated result.
     if (generation !== this.#generation) return this.current();
     this.#images = images;
@@ -120,42 +145,67 @@ export class PinnedBlobs {
     return pinned;
   }
 
-  /** @param images in which is noted what the pinned images are made of */
+  /** @param options.into in which is noted what the pinned images are made of */
   async #resolve(
     pins: readonly Pin[],
-    images: Map<string, PinnedImage>,
-    signal?: AbortSignal,
+    { into: images, kept, signal }: ResolveOptions,
   ): Promise<Resolved> {
     const counts = new Map(pins.map((pin) => [pin.pattern, 0]));
     const patterns = parsed(pins);
-    if (patterns.length === 0) {
-      return { has: () => false, bytes: 0, images: counts, isComplete: true };
+    if (patterns.length === 0 && !kept?.images.length) {
+      return { has: () => false, bytes: 0, images: counts, unkept: 0, isComplete: true };
     }
     const marks = await BlobMarks.read(this.#metadata.blobs);
     /** Those that are not stored: few, since an image is pinned once it is here. */
     const absent = new Set<BlobKey>();
-    let [bytes, isComplete] = [0, true];
+    let [bytes, isComplete, unkept] = [0, true, 0];
     const addBlob = (blob: BlobKey, space: number): void => {
       const isKnown = marks.knows(blob);
       if (isKnown ? !marks.add(blob, PINNED) : absent.has(blob)) return;
       bytes += space;
       if (!isKnown) absent.add(blob);
     };
-    const add = async ({ platforms, pattern }: Pin, digest: Digest): Promise<void> => {
-      counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
+    const isNew = (blob: BlobKey): boolean => !marks.has(blob, PINNED) && !absent.has(blob);
+    const read = async (
+      digest: Digest,
+      platforms: readonly string[],
+    ): Promise<PinnedImage | undefined> => {
       const name = [digest, ...platforms].join(" ");
       const image = this.#remembered(name, digest, marks) ?? (await this.#read(digest, platforms));
       isComplete &&= image
         ? !image.missing.some((blob) => marks.knows(blob))
         : !marks.knows(digest);
-      if (!image) return;
-      if (images.size < MAX_REMEMBERED) images.set(name, image);
-      image.blobs.forEach((blob, at) => addBlob(blob, image.bytes[at] ?? 0));
+      if (image && images.size < MAX_REMEMBERED) images.set(name, image);
+      return image;
     };
-    for await (const { pin, digest } of this.#matches(patterns, signal)) await add(pin, digest);
+    const add = (image: PinnedImage): void =>
+      image.blobs.forEach((blob, at) => addBlob(blob, image.bytes[at] ?? 0));
+    for await (const { pin, digest } of this.#matches(patterns, signal)) {
+      counts.set(pin.pattern, (counts.get(pin.pattern) ?? 0) + 1);
+      const image = await read(digest, pin.platforms);
+      if (image) add(image);
+    }
+    for (const reference of kept?.images ?? []) {
+      const digest = await this.#digestOf(reference);
+      const image = digest && (await read(digest, []));
+      if (!image) continue;
+      const more = image.blobs.reduce(
+        (sum, blob, at) => sum + (isNew(blob) ? (image.bytes[at] ?? 0) : 0),
+        0,
+      );
+      if (kept && bytes + more > kept.limit) unkept += 1;
+      else add(image);
+    }
     const has = (digest: Digest): boolean =>
       marks.has(digest, PINNED) || absent.has(blobKey(digest));
-    return { has, bytes, images: counts, isComplete };
+    return { has, bytes, images: counts, unkept, isComplete };
+  }
+
+  /** What an image is now: by its digest, or as its tag was last seen. */
+  async #digestOf(image: ImageReference): Promise<Digest | undefined> {
+    const { digest, tag, upstream, repository } = image;
+    if (digest) return digest;
+    return tag && (await this.#metadata.tags.get({ upstream, repository }, tag))?.digest;
   }
 
   /** The images that pins match, each as often as it has tags and pins. */
