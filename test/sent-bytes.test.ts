@@ -116,3 +116,15 @@ for (const scheme of ["http", "https"] as const) {
     expect(logged().toSorted((one, other) => one - other)).toEqual(sizes);
   });
 }
+
+test("what is passed on without being stored counts, whether it was in memory or streamed", async () => {
+  await using upstream = await startScriptedUpstream();
+  const settings = { ...localUpstream(upstream.url), bypass: ["app"] };
+  await using cache = await startEntrepot({ config: { upstreams: { "reg.test": settings } } });
+  const blobs = [300_000, 4 * MIB].map((size) => randomContent(size, size));
+  for (const blob of blobs) {
+    upstream.addBlob("app", blob);
+    await (await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`)).bytes();
+  }
+  expect(await sentBytes(cache, blobs.length)).toBe(300_000 + 4 * MIB);
+});

@@ -1,4 +1,4 @@
-// `npm run docs`: writes the pages of docs/reference that are generated from the program.
+// `npm run docs`: writes the pages of docs/reference that are generated from the program, and the dashboard.
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { referencePages } from "./pages.ts";

@@ -8,6 +8,7 @@ import type { ClusterSettings } from "../../src/config/cluster-settings.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 import type { MetricDescription } from "../../src/telemetry/metrics.ts";
+import { dashboard } from "../dashboard/dashboard.ts";
 import { commandsPage } from "./commands.ts";
 import { configurationPage, configurationSchema } from "./configuration.ts";
 import { metricsPage } from "./metrics.ts";
@@ -21,6 +22,7 @@ export async function referencePages(): Promise<Readonly<Record<string, string>>
     "docs/reference/entrepot.schema.json": schema,
     "docs/reference/entrepot-node.schema.json": `${JSON.stringify(nodeOutputJsonSchema(), null, 2)}\n`,
     "docs/reference/metrics.md": metricsPage(await exportedMetrics()),
+    "deploy/grafana/entrepot.json": `${JSON.stringify(dashboard(), null, 2)}\n`,
   };
   return Object.fromEntries(
     Object.entries(pages).map(([name, text]) => [name, formatted(name, text)]),

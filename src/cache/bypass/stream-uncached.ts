@@ -76,7 +76,7 @@ function inMemory(
   bytes: Uint8Array<ArrayBuffer>,
   cacheStatus: CacheStatus,
 ): BlobResult {
-  const blob = { digest, size: bytes.byteLength, bytes: new Blob([bytes]) };
+  const blob = { digest, size: bytes.byteLength, bytes: new Blob([bytes]), isInMemory: true };
   return { kind: "complete", blob, cacheStatus };
 }
 
