@@ -25,7 +25,7 @@ export interface DivisionOptions extends Omit<SegmentsOptions, "share" | "writer
 }
 
 /** What of them is a matter of the fill. */
-export type FillDivision = Pick<DivisionOptions, "share" | "part" | "yielding" | "reach">;
+export type FillDivision = Pick<DivisionOptions, "share" | "part" | "yielding">;
 
 /** How a blob is divided between the transfer of its fill and further connections. */
 export class Division {
@@ -196,7 +196,7 @@ export class Division {
   #endOfRequest({ length, ahead }: BlobWriter): number | undefined {
     if (this.#isOff) return undefined;
     const next = ahead.find(({ first }) => first > length)?.first ?? Infinity;
-    const end = Math.min(next, this.#othersAfter(length), length + this.#requestBytes());
+    const end = Math.min(next, this.#othersAfter(length), length + this.#requestBytes(length));
     return end < this.#size ? end : undefined;
   }
 
@@ -204,8 +204,8 @@ export class Division {
     return this.#segments?.nextAfter(offset) ?? Infinity;
   }
 
-  #requestBytes(): number {
-    const { share, part } = this.#options;
+  #requestBytes(offset: number): number {
+    const { share, part, readers } = this.#options;
     const segments = this.#segments;
     if (!share || !segments) return Infinity;
     const { whole, first, min } = share.sizes;
@@ -215,7 +215,9 @@ export class Division {
     // An unknown size is told by the response to the first part.
     if (this.#size <= (isPartial ? min : whole)) return Infinity;
     if (!this.#isDivided) return isPartial ? min : first;
-    return isPartial || (share.isOpen && !segments.sizes.isFast)
+    // While it waits for its readers, no more than that is on its way.
+    const isAwaiting = (readers?.reach(offset) ?? Infinity) !== Infinity;
+    return isPartial || isAwaiting || (share.isOpen && !segments.sizes.isFast)
       ? segments.sizes.segment
       : Infinity;
   }

@@ -4,6 +4,7 @@ import type { BlobWriter } from "../../store/blob-store.ts";
 import { type BackOff, waitBeforeRetry } from "./back-off.ts";
 import { Blame } from "./blame.ts";
 import type { ChunkReader, Source, Transfer } from "./source.ts";
+import type { Readers } from "./readers.ts";
 import type { SourceList } from "./source-list.ts";
 import { DiskPace } from "./disk-pace.ts";
 import { Division, type FillDivision } from "./division.ts";
@@ -19,6 +20,8 @@ export interface FetchLoopOptions extends Partial<FillDivision> {
   /** Size of the blob in bytes, if a manifest names it. */
   readonly size?: number | undefined;
   readonly backOff: BackOff;
+  /** Who reads it meanwhile. */
+  readonly readers?: Readers;
   readonly signal: AbortSignal;
   /** Called when a source's response was found usable. */
   readonly onStarted: () => void;
@@ -55,7 +58,7 @@ export class FetchLoop {
     this.#options = options;
     this.#pace = new DiskPace({ onSlow: options.onProgress });
     this.#size = options.size;
-    const { share, part, yielding, reach, signal, sources, backOff } = options;
+    const { share, part, yielding, readers, signal, sources, backOff } = options;
     this.blame = new Blame(options.digest, sources);
     this.#relief = new Relief({
       now: share?.now ?? (() => performance.now()),
@@ -71,7 +74,7 @@ export class FetchLoop {
       share,
       yielding,
       part,
-      reach,
+      readers,
       isDiskSlow: () => this.isDiskSlow,
       size: () => this.#size,
       signal,
@@ -247,7 +250,7 @@ export class FetchLoop {
     source: Source,
     writer: BlobWriter,
   ): Promise<boolean> {
-    const { onChunk, backOff, share, digest, sources } = this.#options;
+    const { onChunk, backOff, share, digest, sources, readers } = this.#options;
     let skipped = body.surplus;
     for (;;) {
       const { done, value } = await reader.read();
@@ -270,6 +273,7 @@ export class FetchLoop {
       await this.#pace.write(missing.byteLength, () => writer.append(missing));
       backOff.progressed(missing.byteLength);
       this.#progressed();
+      await readers?.keepUp(writer.length);
       if (writer.length >= end || this.segments?.isOwnWanted || sources.isOffered) return true;
     }
   }

@@ -92,7 +92,7 @@ export class Fill {
       backOff: new BackOff(backOff),
       signal: this.#abort.signal,
       ...division,
-      reach: () => this.followers.reach,
+      readers: this.followers,
       onStarted: () => this.#milestones.start(),
       onChunk: (start, chunk) => this.#bytes.tail.add(start, chunk, this.#writer?.resumable),
       onProgress: () => this.#progress.grew(),

@@ -28,6 +28,8 @@ export interface FollowOptions extends BodyEvents {
   readonly openAhead?: (from: number) => Promise<Transfer>;
   /** Whether it gives up where the fill cannot go on, rather than go on by itself. */
   readonly endsWithFill?: boolean;
+  /** How far ahead of it the fill may go, in bytes, as long as it reads; by default, to the end. */
+  readonly lead?: number;
   /** Allows the only follower to leave while the disk is slower than the source. By default, it stays. */
   readonly detours?: Detours;
 }
@@ -70,7 +72,13 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   let sent: Uint8Array | undefined;
   const reused = (): Uint8Array => (sent ??= new Uint8Array(TAIL_BLOCK_BYTES));
   const memory = options.copiesChunks ? reused : undefined;
-  fill.followers.add();
+  const follower = {
+    get position() {
+      return position;
+    },
+    lead: options.lead,
+  };
+  fill.followers.add(follower);
 
   async function next(): Promise<Uint8Array | undefined> {
     for (;;) {
@@ -184,7 +192,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
   }
 
   function stopFollowing(): void {
-    if (isFollowing) fill.followers.remove();
+    if (isFollowing) fill.followers.remove(follower);
     isFollowing = false;
   }
 
@@ -217,6 +225,7 @@ export function follow(fill: Fill, options: FollowOptions): ReadableStream<Uint8
           return;
         }
         position += chunk.byteLength;
+        fill.followers.read();
         controller.enqueue(chunk);
       },
       cancel: finish,

@@ -1,19 +1,34 @@
+import type { Readers } from "../fetch/readers.ts";
+import { withTimeout } from "../with-timeout.ts";
+
+/** How long a reader may stand still before it is waited for no more, in milliseconds. */
+const STANDSTILL_MS = 1000;
+
+/** One that reads a fill. */
+export interface Follower {
+  /** Up to where it has read, in bytes. */
+  readonly position: number;
+  /** How far ahead of it, and of all others, the fill may go, in bytes; by default, to the end. */
+  readonly lead?: number | undefined;
+}
+
 /**
- * Counts the followers of a fill. As long as there are any, the blob must not be evicted, and its
- * partial file must stay open.
+ * The followers of a fill. As long as there are any, the blob must not be evicted, and its partial file must stay
+ * open. The fill belongs to none of them; but what is ahead of another replica is lost to it if this machine dies, so
+ * that the fill keeps a lead over the fastest of all, as long as that one reads.
  */
-export class Followers {
-  /**
-   * How far ahead of what they can read parts may be received, in bytes. What is ahead is lost to them if this
-   * machine dies.
-   */
-  reach = Infinity;
-  #count = 0;
+export class Followers implements Readers {
+  readonly #all = new Set<Follower>();
   #hadAny = false;
   #onIdle: (() => void) | undefined;
+  #read = Promise.withResolvers<true>();
+  /** Whether the fill waits for them. */
+  #isAwaited = false;
+  /** Where the fastest one was when it was last waited for in vain. */
+  #stoodAt = -1;
 
   get count(): number {
-    return this.#count;
+    return this.#all.size;
   }
 
   /** Whether there ever was one. */
@@ -21,24 +36,66 @@ export class Followers {
     return this.#hadAny;
   }
 
-  add(): void {
+  add(follower: Follower): void {
     this.#hadAny = true;
-    this.#count += 1;
+    this.#all.add(follower);
   }
 
-  remove(): void {
-    this.#count -= 1;
-    if (this.#count === 0) this.#onIdle?.();
+  remove(follower: Follower): void {
+    this.#all.delete(follower);
+    this.read();
+    if (this.count === 0) this.#onIdle?.();
+  }
+
+  /** To be called when one of them has read. */
+  read(): void {
+    if (!this.#isAwaited) return;
+    this.#read.resolve(true);
+    this.#read = Promise.withResolvers();
+  }
+
+  reach(offset: number): number {
+    const farthest = this.#farthest;
+    if (farthest === this.#stoodAt) return Infinity;
+    return Math.max(0, farthest + this.#lead - offset);
+  }
+
+  keepUp(offset: number): Promise<void> | undefined {
+    return this.#isFarAhead(offset) ? this.#wait(offset) : undefined;
   }
 
   /** Calls back as soon as there is no follower, which may be at once. Keeps only the last callback. */
   onIdle(callback: () => void): void {
     this.#onIdle = callback;
-    if (this.#count === 0) callback();
+    if (this.count === 0) callback();
   }
 
   /** Resolves as soon as there is no follower. */
   idle(): Promise<void> {
     return new Promise((resolve) => this.onIdle(resolve));
+  }
+
+  get #lead(): number {
+    return Math.min(Infinity, ...[...this.#all].map(({ lead = Infinity }) => lead));
+  }
+
+  /** Half of the lead is for parts ahead: what is on its way when the fill waits comes on top. */
+  #isFarAhead(offset: number): boolean {
+    const reach = this.reach(offset);
+    return reach !== Infinity && reach <= this.#lead / 2;
+  }
+
+  get #farthest(): number {
+    return Math.max(-1, ...[...this.#all].map(({ position }) => position));
+  }
+
+  async #wait(offset: number): Promise<void> {
+    this.#isAwaited = true;
+    while (this.#isFarAhead(offset)) {
+      const farthest = this.#farthest;
+      const hasRead = await withTimeout(STANDSTILL_MS, this.#read.promise);
+      if (!hasRead && this.#farthest === farthest) this.#stoodAt = farthest;
+    }
+    this.#isAwaited = false;
   }
 }

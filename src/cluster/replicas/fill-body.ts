@@ -1,11 +1,14 @@
 import type { Fill } from "../../cache/fill/fill.ts";
 import { follow } from "../../cache/fill/follow.ts";
 
+const MIB = 1024 * 1024;
 /**
  * How far ahead of what other replicas receive a blob may be downloaded, in bytes: what they lack is downloaded again
- * where this one dies.
+ * where this one dies. That is to be a small part of the blob, and enough for several connections.
  */
-const REACH = 8 * 1024 * 1024;
+const MAX_LEAD = 8 * MIB;
+const MIN_LEAD = 2 * MIB;
+const LEAD_PART = 1 / 32;
 
 /**
  * The bytes of a fill from an offset on, for another replica. It ends early where the fill cannot go on: the other
@@ -19,12 +22,12 @@ export function fillBody(
   size: number,
   ended: (isEarly: boolean) => void,
 ): ReadableStream<Uint8Array> {
-  fill.followers.reach = REACH;
   const gaveUp = new AbortController();
   const body = follow(fill, {
     first,
     size,
     end: size,
+    lead: Math.max(MIN_LEAD, Math.min(MAX_LEAD, size * LEAD_PART)),
     endsWithFill: true,
     copiesChunks: true,
     giveUp: () => gaveUp.abort(),

@@ -165,7 +165,7 @@ async function idleSegments(limit: number, later?: () => number, reach = Infinit
     isDiskSlow: () => false,
     onOpened: () => {},
     onProgress: () => {},
-    reach: () => reach,
+    readers: { reach: () => reach },
   });
   segments.headTakes(SIZES.first, source);
   share.join(segments);

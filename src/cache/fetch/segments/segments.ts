@@ -6,6 +6,7 @@ import { OwnRequest } from "./own-request.ts";
 import { type Demand, PartSizes } from "./part-sizes.ts";
 import { RunningSegment } from "./running-segment.ts";
 import { receiveSegment } from "./segment.ts";
+import type { Readers } from "../readers.ts";
 import type { Source, Transfer, TransferUse } from "../source.ts";
 import { isTransient, toFault } from "../transient.ts";
 import type { Versions } from "./versions.ts";
@@ -34,8 +35,8 @@ export interface SegmentsOptions {
   readonly onOpened: (transfer: Transfer) => void;
   /** Called when bytes were written ahead, and when a segment has ended. */
   readonly onProgress: (bytes: number) => void;
-  /** How far ahead of the fill segments may begin, in bytes; by default, anywhere. Clients may read beyond. */
-  readonly reach?: (() => number) | undefined;
+  /** How far ahead of the fill segments may begin; by default, anywhere. Clients may read beyond. */
+  readonly readers?: Pick<Readers, "reach"> | undefined;
 }
 
 /**
@@ -124,8 +125,8 @@ export class Segments implements LineUser {
   }
 
   tryConnect(): boolean {
-    const { size: sizeOf, isDiskSlow, yielding, writer, share, reach } = this.#options;
-    const [size, far] = [sizeOf() ?? 0, reach?.() ?? Infinity];
+    const { size: sizeOf, isDiskSlow, yielding, writer, share, readers } = this.#options;
+    const [size, far] = [sizeOf() ?? 0, readers?.reach(writer.length) ?? Infinity];
     const from = Math.max(writer.length, this.#own.end);
     const gap = this.#taken(from).gapFrom(from, size);
     if (!gap || this.sizes.isFast || this.#isFull || isDiskSlow() || yielding?.isPaused)
