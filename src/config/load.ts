@@ -10,12 +10,8 @@ import { ConfigError, type Problem, quote, sortProblems } from "./parsing/proble
 import { readKubernetes } from "./kubeconfig/read-kubernetes.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { type Address, addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
-import {
-  type AddressUse,
-  isLoopbackHost,
-  isSameHost,
-  UsedAddresses,
-} from "./parsing/host-overlap.ts";
+import { type AddressUse, isLoopbackHost } from "./parsing/host-overlap.ts";
+import { isSameHost, UsedAddresses } from "./parsing/host-overlap.ts";
 import { wantedSettings } from "./warm/wanted-settings.ts";
 import { addressOf, parseWorkers, type Settings, storageSettings } from "./settings.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";

@@ -1,6 +1,7 @@
 import type { BlobWriter, StoredBlob } from "../../store/blob-store.ts";
 import type { Extent } from "../../store/extents.ts";
 import type { BackOffOptions } from "../fetch/back-off.ts";
+import type { NearSources } from "../fetch/near-sources.ts";
 import type { LineShare } from "../fetch/segments/line-share.ts";
 import type { Source } from "../fetch/source.ts";
 import type { Yielding } from "../fetch/yielding.ts";
@@ -22,4 +23,12 @@ export interface FillOptions {
   readonly yielding?: Yielding | undefined;
   /** Commits a verified writer, or discards it if the blob is stored by now. By default, it commits. */
   readonly commit?: (writer: BlobWriter) => Promise<StoredBlob>;
+}
+
+export interface FillsOptions {
+  readonly downloads?: number | undefined;
+  /** What is asked before the upstream; by default, nothing is. */
+  readonly near?: NearSources;
+  /** Called when a client asks for a blob that is not stored. */
+  readonly onDemand?: () => void;
 }

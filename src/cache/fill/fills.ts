@@ -7,7 +7,7 @@ import { SingleFlight } from "../single-flight.ts";
 import { Commits } from "./commits.ts";
 import { Detours } from "./detours.ts";
 import { Fill } from "./fill.ts";
-import type { FillOptions } from "./fill-options.ts";
+import type { FillOptions, FillsOptions } from "./fill-options.ts";
 import { FillMemory } from "./fill-memory.ts";
 import { FillTable } from "./fill-table.ts";
 import { LineShare } from "../fetch/segments/line-share.ts";
@@ -39,14 +39,6 @@ export interface FillObserver {
    */
   stored(blob: StoredBlob, isFromUpstream: boolean): Promise<void>;
   ended(event: FillEvent): void;
-}
-
-export interface FillsOptions {
-  readonly downloads?: number | undefined;
-  /** What is asked before the upstream; by default, nothing is. */
-  readonly near?: NearSources;
-  /** Called when a client asks for a blob that is not stored. */
-  readonly onDemand?: () => void;
 }
 
 /**
@@ -268,10 +260,7 @@ export class Fills {
       this.#observer.ended({
         digest,
         source,
-        ...(mismatch ? { fault: mismatch } : { size: blob.size }),
-        ...(mismatch || fill.isAdopted || !fill.sources.isFromUpstream
-          ? {}
-          : { downloaded: downloadedBy(fill, blob.size) }),
+        ...(mismatch ? { fault: mismatch } : { size: blob.size, ...downloadedBy(fill, blob.size) }),
       });
     } catch (error) {
       const fault = toFault(error);
@@ -304,6 +293,8 @@ export class Fills {
   }
 }
 
-function downloadedBy(fill: Fill, size: number): NonNullable<FillEvent["downloaded"]> {
-  return { bytes: size - fill.resumedBytes, milliseconds: Date.now() - fill.since };
+function downloadedBy(fill: Fill, size: number): Pick<FillEvent, "downloaded"> {
+  if (fill.isAdopted || !fill.sources.isFromUpstream) return {};
+  const milliseconds = Date.now() - fill.since;
+  return { downloaded: { bytes: size - fill.resumedBytes, milliseconds } };
 }
