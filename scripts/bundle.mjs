@@ -1,11 +1,13 @@
 // Bundles `serve`, and what its workers run, into a file of precompiled bytecode each, which halves the startup time.
 // bin/entrepot uses the bundle while its inputs are unchanged (see fresh-bundle.mjs), and the
-// sources otherwise. Therefore a failure here is not an error.
+// sources otherwise. Therefore a failure here is not an error. After an installation, it also makes the types of
+// the admin API.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { ensureApiTypes } from "./api-types.mjs";
 import { findBun } from "./bun.mjs";
 import {
   bundlesFolder,
@@ -128,6 +130,9 @@ function sync(file) {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  if (!process.versions.bun) ensureBundle();
-  else if (freshBundle() === undefined) await buildBundle().catch(() => {});
+  if (!process.versions.bun) {
+    // Of use only to whoever changes the commands.
+    await ensureApiTypes().catch(() => {});
+    ensureBundle();
+  } else if (freshBundle() === undefined) await buildBundle().catch(() => {});
 }

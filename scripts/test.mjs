@@ -3,6 +3,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { ensureApiTypes } from "./api-types.mjs";
 import { findBun, root } from "./bun.mjs";
 import { countLine, countTests, sumCounts } from "./count.mjs";
 import { ensureDebianPackages } from "./debian.mjs";
@@ -60,6 +61,7 @@ async function main(filters) {
   await ensureDebianPackages();
   const counts = [];
   if (filters.length === 0) {
+    await ensureApiTypes();
     counts.push(
       await check("format (bun fmt)", bun, ["fmt", "--no-script", "--check"]),
       await check("lint (oxlint)", oxlint, ["--type-aware", "--deny-warnings"]),

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { jobOf, orderJob } from "./harness/admin-jobs.ts";
 import { randomContent } from "./harness/content.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
@@ -69,12 +70,8 @@ test("a changed quota of an upstream takes effect without a restart", async () =
   await at.cache.reconfigure(at.configured({ maxSize: "1MiB" }));
   await at.cache.logged("configuration changed");
   const evicted = async () => {
-    const got = await at.cache.getAdmin("/api/v1/gc", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ dryRun: false }),
-    });
-    return (await got.text()).includes(`"blobs":1`);
+    const { result } = jobOf(await orderJob(at.cache.adminAddress, "gc", {}));
+    return result?.blobs === 1;
   };
   await until(evicted, { what: "the blob over the new quota to be evicted" });
 });
@@ -96,12 +93,9 @@ test("the tag of an image that was purged and pulled again is in its sidecar fil
   const name = image.manifest.digest.slice("sha256:".length);
   const sidecarFile = `${at.cache.data}/sidecars/sha256/${name.slice(0, 2)}/${name}.json`;
   await at.get("app/manifests/1");
-  const purged = await at.cache.getAdmin("/api/v1/purge", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ pattern: "reg.test/app:1" }),
-  });
-  expect(purged.status).toBe(200);
+  const purge = { pattern: "reg.test/app:1" };
+  const purged = jobOf(await orderJob(at.cache.adminAddress, "purge", purge));
+  expect(purged.state).toBe("done");
   expect(await Bun.file(sidecarFile).exists()).toBe(false);
   await at.get("app/manifests/1");
   // On a slow disk, the client does not wait for it.

@@ -83,7 +83,7 @@ test("ls, pin, purge and unpin list and change what is cached", async () => {
   const gone = await command(cache, "unpin", "reg.test/app:1");
   expect([gone.code, gone.stderr]).toEqual([
     1,
-    "entrepot: there is no pin reg.test/app:1; pinned are: reg.test/none:*\n",
+    "entrepot: there is no pin reg.test/app:1: name one of reg.test/none:*\n",
   ]);
   expect((await command(cache, "purge", "reg.test/none")).code).toBe(1);
   expect((await command(cache, "purge", "a b")).code).toBe(2);

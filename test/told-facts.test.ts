@@ -6,6 +6,8 @@ import * as faults from "./harness/faults.ts";
 import { textImage } from "./harness/images.ts";
 import { type Postgres, startPostgres } from "./harness/postgres.ts";
 import { longRealTest, real, realTest } from "./harness/real-components.ts";
+import { jobOf, orderJob } from "./harness/admin-jobs.ts";
+import type { Job } from "../src/api/jobs.ts";
 import { type Replicas, startReplicas } from "./harness/replicas.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
@@ -79,27 +81,27 @@ function push(tag: string, text: string): string {
   return image.manifest.digest;
 }
 
-/** What an operator asks of a replica. */
-async function ask(replica: Entrepot, what: string, pattern: string): Promise<Answer> {
-  const response = await replica.getAdmin(`/api/v1/${what}`, {
-    method: "POST",
+/** Pins images at a replica, or removes the pin. */
+async function pinAt(replica: Entrepot, method: "POST" | "DELETE", pattern: string) {
+  const path = method === "POST" ? "" : `/${encodeURIComponent(pattern)}`;
+  const response = await replica.getAdmin(`/api/v1/pins${path}`, {
+    method,
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ pattern }),
+    ...(method === "POST" && { body: JSON.stringify({ pattern }) }),
   });
   // Its schema is checked by other tests.
-  return (await response.json()) as Answer;
+  return ((await response.json()) as { replicas?: object }).replicas;
 }
 
-interface Answer {
-  readonly replicas?: object;
-  readonly kind?: string;
+async function purgeAt(replica: Entrepot, pattern: string): Promise<Job> {
+  return jobOf(await orderJob(replica.adminAddress, "purge", { pattern }));
 }
 
 async function tagsOf(replica: Entrepot): Promise<string[]> {
   const response = await replica.getAdmin("/api/v1/images");
   // Its schema is checked by other tests.
-  const { images } = (await response.json()) as { images: readonly { tag?: string }[] };
-  return images.flatMap(({ tag }) => tag ?? []);
+  const { items } = (await response.json()) as { items: readonly { tag?: string }[] };
+  return items.flatMap(({ tag }) => tag ?? []);
 }
 
 /** Checks a condition at all replicas, each within the time in which they know of everything. */
@@ -153,15 +155,15 @@ realTest("a purge, a pin and an unpin at one replica are carried out at all", as
     return images.every((tag) => tags.includes(tag));
   });
   const reach = { reached: 3, of: 3, ledger: "up", images: 2, refused: 0 };
-  expect((await ask(first, "pin", "reg.test/app:kept")).replicas).toEqual(reach);
-  expect((await ask(first, "purge", "reg.test/app:purged")).replicas).toEqual(reach);
+  expect(await pinAt(first, "POST", "reg.test/app:kept")).toEqual(reach);
+  expect((await purgeAt(first, "reg.test/app:purged")).result?.replicas).toEqual(reach);
   await atAll("the purge", async (replica) => !(await tagsOf(replica)).includes("purged"));
   for (const replica of replicas.all) {
-    expect(await ask(replica, "purge", "reg.test/app:kept")).toMatchObject({ kind: "pinned" });
+    expect((await purgeAt(replica, "reg.test/app:kept")).problem?.status).toBe(409);
   }
-  const unpinned = (await ask(first, "unpin", "reg.test/app:kept")).replicas;
+  const unpinned = await pinAt(first, "DELETE", "reg.test/app:kept");
   expect(unpinned).toEqual({ ...reach, images: 0 });
-  expect((await ask(first, "purge", "reg.test/app:nothing")).kind).toBe("no-match");
+  expect((await purgeAt(first, "reg.test/app:nothing")).problem?.status).toBe(404);
 });
 
 realTest(

@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
 import { nodeOutputSchema } from "../../src/commands/node/output-schema.ts";
-import { runCache } from "../../src/commands/serve/running-cache.ts";
+import { type RunningCache, runCache } from "../../src/commands/serve/running-cache.ts";
 import type { ClusterSettings } from "../../src/config/cluster-settings.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { createLog } from "../../src/telemetry/log.ts";
-import type { MetricDescription } from "../../src/telemetry/metrics.ts";
+import { describeApi } from "../../src/server/api/document.ts";
+import { version } from "../../src/version.ts";
 import { dashboard } from "../dashboard/dashboard.ts";
 import { commandsPage } from "./commands.ts";
 import { configurationPage, configurationSchema } from "./configuration.ts";
@@ -16,12 +17,14 @@ import { metricsPage } from "./metrics.ts";
 /** The generated pages, formatted with `bun fmt`, by their path relative to the checkout's root. */
 export async function referencePages(): Promise<Readonly<Record<string, string>>> {
   const schema = `${JSON.stringify(configurationSchema(), null, 2)}\n`;
+  const { metrics, operations } = await startedReplica();
   const pages: Readonly<Record<string, string>> = {
     "docs/reference/commands.md": await commandsPage(),
     "docs/reference/configuration.md": configurationPage(),
     "docs/reference/entrepot.schema.json": schema,
     "docs/reference/entrepot-node.schema.json": `${JSON.stringify(nodeOutputJsonSchema(), null, 2)}\n`,
-    "docs/reference/metrics.md": metricsPage(await exportedMetrics()),
+    "docs/reference/metrics.md": metricsPage(metrics),
+    "docs/reference/openapi.json": `${JSON.stringify(describeApi(operations, version), null, 2)}\n`,
     "deploy/grafana/entrepot.json": `${JSON.stringify(dashboard(), null, 2)}\n`,
   };
   return Object.fromEntries(
@@ -55,8 +58,8 @@ const CLUSTER: ClusterSettings = {
   },
 };
 
-/** Starts a replica for a moment: its gauges are registered by the parts that they measure. */
-async function exportedMetrics(): Promise<readonly MetricDescription[]> {
+/** Starts a replica for a moment: gauges and operations come from the parts that they concern. */
+async function startedReplica(): Promise<Pick<RunningCache, "metrics" | "operations">> {
   const directory = mkdtempSync(path.join(tmpdir(), "entrepot-reference-"));
   try {
     const anyPort = "127.0.0.1:0";
@@ -66,7 +69,7 @@ async function exportedMetrics(): Promise<readonly MetricDescription[]> {
       createLog({ format: "json", level: "silent" }),
     );
     await cache.close();
-    return cache.metrics;
+    return cache;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -35,58 +35,70 @@ const rate = z.object({
     .describe("the local time of day at which the limit changes, begins or ends: `18:00`"),
 });
 
-const upstream = z.object({
-  name: z.string(),
-  state: z
-    .enum(["ok", "rate-limited", "unavailable"])
-    .describe("`unavailable`: the circuits of all of its addresses are open"),
-  addresses: z.array(address),
-  rate,
-  credentials: z.object({
-    state: z.enum(["none", "unused", "ok", "refused", "failed"]),
-    problem: z.string().optional(),
-  }),
-  /** Of layers before clients ask for them, since the start. */
-  prefetch: z.object({
+export const upstreamSchema = z
+  .object({
+    name: z.string(),
     state: z
-      .enum(["on", "off", "paused"])
-      .describe(
-        "`off`: by the configuration; `paused`: since clients asked for fewer than half of what was downloaded",
-      ),
-    pausedUntil: moment.optional(),
-    downloaded: z.number(),
-    asked: z.number().describe("what of it a client asked for within ten minutes"),
-  }),
-  /** Since the start. */
-  traffic: z.object({
-    responses: z.number(),
-    fromCache: z
-      .number()
-      .describe(
-        "of the responses, those from the cache: hits, revalidated, stale and collapsed ones",
-      ),
-    hitRatio: z
-      .number()
-      .optional()
-      .describe("from 0 to 1, without bypassed responses. Absent before the first response"),
-    sentBytes: z.number(),
-    fetchedBytes: z.number(),
-    savedBytes: z.number(),
-  }),
-});
+      .enum(["ok", "rate-limited", "unavailable"])
+      .describe("`unavailable`: the circuits of all of its addresses are open"),
+    addresses: z.array(address),
+    rate,
+    credentials: z.object({
+      state: z.enum(["none", "unused", "ok", "refused", "failed"]),
+      problem: z.string().optional(),
+    }),
+    /** Of layers before clients ask for them, since the start. */
+    prefetch: z.object({
+      state: z
+        .enum(["on", "off", "paused"])
+        .describe(
+          "`off`: by the configuration; `paused`: since clients asked for fewer than half of what was downloaded",
+        ),
+      pausedUntil: moment.optional(),
+      downloaded: z.number(),
+      asked: z.number().describe("what of it a client asked for within ten minutes"),
+    }),
+    /** Since the start. */
+    traffic: z.object({
+      responses: z.number(),
+      fromCache: z
+        .number()
+        .describe(
+          "of the responses, those from the cache: hits, revalidated, stale and collapsed ones",
+        ),
+      hitRatio: z
+        .number()
+        .optional()
+        .describe("from 0 to 1, without bypassed responses. Absent before the first response"),
+      sentBytes: z.number(),
+      fetchedBytes: z.number(),
+      savedBytes: z.number(),
+    }),
+  })
+  .meta({ id: "Upstream" });
 
-const fill = z.object({
-  digest: z.string(),
-  source: z.string().describe("the repository for which it was started, with the upstream"),
-  size: z.number().optional().describe("in bytes; absent until it is known"),
-  received: z.number().describe("in bytes"),
-  resumedBytes: z.number().describe("of these bytes, those that a suspended download left"),
-  since: moment,
-  clients: z.number(),
-  connections: z
-    .number()
-    .describe("to its upstream: large blobs are downloaded over several, where that is faster"),
-});
+export const downloadSchema = z
+  .object({
+    digest: z.string(),
+    source: z.string().describe("the repository for which it was started, with the upstream"),
+    size: z.number().optional().describe("in bytes; absent until it is known"),
+    received: z.number().describe("in bytes"),
+    resumedBytes: z.number().describe("of these bytes, those that a suspended download left"),
+    since: moment,
+    clients: z.number(),
+    connections: z
+      .number()
+      .describe("to its upstream: large blobs are downloaded over several, where that is faster"),
+  })
+  .meta({ id: "Download" });
+
+export const downloadsSchema = z
+  .object({ items: z.array(downloadSchema) })
+  .meta({ id: "Downloads" });
+
+export const upstreamsSchema = z
+  .object({ items: z.array(upstreamSchema) })
+  .meta({ id: "Upstreams" });
 
 /** The status of a running cache, as `GET /api/v1/status` returns it. */
 export const statusSchema = z
@@ -157,10 +169,10 @@ export const statusSchema = z
         .array(z.object({ kind: z.string(), text: z.string() }))
         .describe("what is wrong with it: also in the other `problems`"),
     }),
-    fills: z.array(fill),
+    fills: z.array(downloadSchema),
     /** Of all upstreams together. */
     rate,
-    upstreams: z.array(upstream),
+    upstreams: z.array(upstreamSchema),
     cluster: clusterStatusSchema.optional().describe("absent where `cluster` is not configured"),
     problems: z.array(z.string()).describe("each says what is wrong and what to do"),
   })

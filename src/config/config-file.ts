@@ -5,6 +5,7 @@ import type { ImportedConfig } from "./foreign/imported-config.ts";
 import { unsupportedLines } from "./foreign/write-config.ts";
 import { ForeignFile } from "./foreign/foreign-file.ts";
 import type { YamlDocuments } from "./foreign/yaml-documents.ts";
+import { type WrittenKey, writtenKeys } from "./effective/written-keys.ts";
 import { importAdvice } from "./import-formats.ts";
 import { isGardenerManifest, readManifest } from "./gardener/manifest.ts";
 import type { Path, YamlSource } from "./parsing/yaml-source.ts";
@@ -23,6 +24,8 @@ const MAX_TOKENS = 20_000;
 /** A configuration file that matches the schema, with the position of each value. */
 export class ConfigFile {
   readonly settings: FileSettings;
+  /** What is written, without secrets, and where. */
+  readonly keys: readonly WrittenKey[];
   /** The directory that relative paths in the file refer to. */
   readonly folder: string;
   readonly #source: YamlSource;
@@ -57,6 +60,7 @@ export class ConfigFile {
       );
     }
     this.settings = parsed.data;
+    this.keys = writtenKeys(this.written, (at) => this.location(at));
   }
 
   /** The keys and values as they were written, before defaults and conversion. */

@@ -8,6 +8,7 @@ import type { Path } from "./parsing/yaml-source.ts";
 import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readKubernetes } from "./kubeconfig/read-kubernetes.ts";
+import type { WrittenKey } from "./effective/written-keys.ts";
 import { readAdminToken } from "./admin-token.ts";
 import { type Address, addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
 import { type AddressUse, isLoopbackHost } from "./parsing/host-overlap.ts";
@@ -56,6 +57,8 @@ export interface LoadOptions {
 export type LoadedSettings = Settings & {
   /** Absent without a configuration file. */
   readonly file?: string;
+  /** What is written in it, and where. */
+  readonly written?: readonly WrittenKey[];
   /** The settings of a Gardener manifest that have no equivalent, one line each. */
   readonly unsupported?: readonly string[];
 };
@@ -80,7 +83,6 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const override = (key: Overridable) => overrideValue(flags, env, key);
 
   const defaults = { ...DEFAULTS, data: flags.defaultData ?? DEFAULTS.data };
-
   const config = override("config");
   const file = config && readConfigFile(config, readFile, problems);
   const isFileInvalid = problems.length > 0;
@@ -140,6 +142,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   }
   return {
     ...(config ? { file: config.value } : {}),
+    ...(file && file.keys.length > 0 ? { written: file.keys } : {}),
     ...(file && file.unsupported.length > 0 ? { unsupported: file.unsupported } : {}),
     listen: listenAddress,
     admin: adminAddress,

@@ -16,7 +16,15 @@ const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken
 /** Keys whose changes apply immediately. */
 const IMMEDIATE_KEYS = new Set(["maxRate", "pulledWithin", "kubernetes"]);
 /** Keys that are compared separately, or do not affect the running cache. */
-const EXCLUDED_KEYS = new Set(["upstreams", "file", "unsupported", "tls", "cluster", "warm"]);
+const EXCLUDED_KEYS = new Set([
+  "upstreams",
+  "file",
+  "written",
+  "unsupported",
+  "tls",
+  "cluster",
+  "warm",
+]);
 /** Keys in the file, where they differ from the property names. */
 const FILE_KEYS: Readonly<Record<string, string>> = {
   credentials: "auth",

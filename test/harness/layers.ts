@@ -42,6 +42,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       containers: ["containerd"],
       "kubernetes-api": ["parsing"],
       ".": ["parsing", "warm", "kubernetes-api"],
+      // What is in effect, and where it comes from.
+      effective: [".", "parsing"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
       cluster: [".", "parsing", "upstreams"],
@@ -143,6 +145,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       retention: ["."],
       // What a cluster runs, and ran lately.
       keeping: [".", "retention"],
+      // What operators look at.
+      inspection: [".", "lookup", "retention"],
       adoption: [".", "retention"],
       // For which machines images are pulled.
       platforms: [".", "retention"],
@@ -249,10 +253,12 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Several replicas on one machine: each is a process that serves.
       "local-cluster": ["."],
       serve: [".", "ports", "local-cluster"],
-      store: ["."],
+      // The admin API, as the commands call it.
+      api: ["."],
+      store: [".", "api"],
       setup: [".", "node"],
       // Completion asks the running cache for values.
-      help: [".", "store"],
+      help: [".", "api", "store"],
     },
     above: ["commands.ts"],
   },

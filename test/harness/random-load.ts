@@ -1,3 +1,4 @@
+import { orderJob } from "./admin-jobs.ts";
 import type { CacheModel, ModelImage } from "./cache-model.ts";
 import type { Entrepot } from "./entrepot.ts";
 import { exchange } from "./http-exchange.ts";
@@ -83,36 +84,39 @@ export class RandomLoad {
     const one = purgeable[Math.floor(random() * purgeable.length)];
     if (!one) return;
     this.purged.add(one);
-    await this.#post(address, "purge", { pattern: `${one.registry}/${one.repository}:*` });
+    await this.#order(address, "purge", { pattern: `${one.registry}/${one.repository}:*` });
   }
 
   /** Reads every blob: none is corrupt, whatever cannot be read. */
   async #verify(address: string): Promise<void> {
-    const text = await this.#post(address, "fsck", {});
-    if (text.includes('"result"') && !text.includes('"corrupt":[]')) {
-      count(this.violations, `fsck: ${text.slice(-300)}`);
-    }
+    const result = await this.#order(address, "fsck", {});
+    if (!result) return;
+    const text = JSON.stringify(result);
+    if (!text.includes('"corrupt":[]')) count(this.violations, `fsck: ${text.slice(-300)}`);
   }
 
-  /** The response to a command, which says in words what fails. */
-  async #post(address: string, command: string, body: object): Promise<string> {
+  /** The result of an order. What fails has to say why. */
+  async #order(address: string, order: string, body: object): Promise<object | undefined> {
     const { isCut } = this.#options;
     try {
-      const response = await fetch(`http://${address}/api/v1/${command}`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(PATIENCE),
-      });
-      const text = await response.text();
-      count(this.counts, `${command} ${response.status}`);
-      if (![200, 404, 500, 503].includes(response.status) || text === "") {
-        count(this.violations, `${command}: ${response.status} ${text.slice(0, 200)}`);
+      const ordered = await orderJob(address, order, body, AbortSignal.timeout(PATIENCE));
+      if (!("job" in ordered)) {
+        const { status, text } = ordered;
+        count(this.counts, `${order} ${status}`);
+        if (![500, 503].includes(status) || text === "") {
+          count(this.violations, `${order}: ${status} ${text.slice(0, 200)}`);
+        }
+        return undefined;
       }
-      return text;
+      const { state, problem, result } = ordered.job;
+      count(this.counts, `${order} ${problem?.status ?? state}`);
+      if (state !== "done" && ![404, 500, 503].includes(problem?.status ?? 0)) {
+        count(this.violations, `${order}: ${state} ${problem?.detail}`);
+      }
+      return result;
     } catch (error) {
-      if (!isCut()) count(this.violations, `${command}: ${String(error)}`);
-      return "";
+      if (!isCut()) count(this.violations, `${order}: ${String(error)}`);
+      return undefined;
     }
   }
 }

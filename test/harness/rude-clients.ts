@@ -1,4 +1,5 @@
-import { z } from "zod";
+import { verifiedSchema } from "../../src/api/upkeep.ts";
+import { jobOf, orderJob } from "./admin-jobs.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { bytesOf, type Content } from "./content.ts";
 import type { Entrepot } from "./entrepot.ts";
@@ -7,8 +8,6 @@ import { zipf } from "./random-images.ts";
 
 const MIB = 1024 * 1024;
 const ADMIN_PATHS = ["/metrics", "/api/v1/status", "/api/v1/images", "/api/v1/pins"];
-
-const scrubbed = z.object({ result: z.object({ corrupt: z.array(z.unknown()) }) });
 
 /** What there is to pull. */
 export interface RudeContent {
@@ -80,13 +79,8 @@ export class RudeClients {
 
   /** Has every stored byte verified. Returns how many blobs are corrupt. */
   async scrub(): Promise<number> {
-    const response = await this.#cache.getAdmin("/api/v1/fsck", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ rate: 50 * MIB }),
-    });
-    const last = (await response.text()).trim().split("\n").at(-1) ?? "";
-    const { result } = scrubbed.parse(JSON.parse(last));
+    const ordered = await orderJob(this.#cache.adminAddress, "fsck", { rate: 50 * MIB });
+    const result = verifiedSchema.parse(jobOf(ordered).result);
     return result.corrupt.length;
   }
 

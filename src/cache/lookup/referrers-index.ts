@@ -1,9 +1,15 @@
 import { setImmediate } from "node:timers/promises";
+import type { Digest } from "../../oci/digest.ts";
 import { eachElement } from "../../oci/json-elements.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
 
 /** A descriptor exactly as the registry sent it, annotations included: only the client interprets it. */
 export type Descriptor = Readonly<Record<string, unknown>>;
+
+/** Under which the list of referrers is kept in the metadata store. */
+export function referrersKey(digest: Digest): string {
+  return `referrers ${digest}`;
+}
 
 const HEAD = `{"schemaVersion":2,"mediaType":${JSON.stringify(OCI_INDEX)},"manifests":[`;
 const TAIL = "]}\n";

@@ -10,6 +10,7 @@ import type { PullMetadata } from "./pull-metadata.ts";
 import {
   type Descriptor,
   readDescriptors,
+  referrersKey,
   type ReferrersIndex,
   writeIndex,
 } from "./referrers-index.ts";
@@ -35,7 +36,7 @@ export class Referrers {
     return this.#lists.get<ReferrersIndex>({
       upstream,
       repo,
-      key: `referrers ${digest}`,
+      key: referrersKey(digest),
       fetch: async () =>
         writeIndex(
           (await upstream.registry.referrers(repo.repository, digest)) ??

@@ -3,10 +3,16 @@ import type { TagRef, TagRecord, Tags } from "../../store/metadata-store.ts";
 
 const PAGE_SIZE = 512;
 
-/** Iterates over every recorded tag, with one page in memory, and yields to the event loop regularly. */
-export async function* allTags(tags: Pick<Tags, "all">): AsyncGenerator<TagRef & TagRecord> {
+/**
+ * Iterates over every recorded tag, or those after one of them, with one page in memory, and yields to the event
+ * loop regularly.
+ */
+export async function* allTags(
+  tags: Pick<Tags, "all">,
+  after?: TagRef,
+): AsyncGenerator<TagRef & TagRecord> {
   const yielder = new EventLoopYielder();
-  let last: TagRef | undefined;
+  let last = after;
   for (;;) {
     const page = await tags.all(PAGE_SIZE, last);
     for (const tag of page) {

@@ -98,32 +98,45 @@ export class Images {
   /** The images that match a pattern, or all, one by one: there may be tens of thousands. */
   async *list(pattern?: ImagePattern, signal?: AbortSignal): AsyncGenerator<CachedImage> {
     const survey = await this.survey(signal);
-    const pins = (await this.#metadata.pins.list()).map((pin) => ({
-      text: pin.pattern,
-      pattern: parseImagePattern(pin.pattern),
-    }));
+    const pins = await this.pins();
     for await (const name of this.names(survey)) {
       if (pattern && !pattern.matches(name)) continue;
-      const tree = (await this.#trees.read(name.digest)) ?? (await this.#unreadTree(name.digest));
-      if (!tree) continue;
-      const stored = await this.#storedParts(tree);
-      const records = [...stored.values()];
-      const platform = tree.isIndex ? undefined : await this.#trees.platformOf(name.digest);
-      const pin = pins.find((candidate) => candidate.pattern?.matches(name));
-      yield {
-        image: `${name.upstream}/${name.repository}`,
-        ...(name.tag === undefined ? {} : { tag: name.tag }),
-        digest: name.digest,
-        ...platformsOf(tree, stored, platform),
-        size: records.reduce((sum, { size }) => sum + size, 0),
-        shared: records.reduce(
-          (sum, { digest, size }) => sum + (survey.isShared(digest) ? size : 0),
-          0,
-        ),
-        lastUsed: Math.max(0, ...records.map(({ usedAt }) => usedAt)),
-        ...(pin ? { pin: pin.text } : {}),
-      };
+      const image = await this.describe(name, survey, pins);
+      if (image) yield image;
     }
+  }
+
+  /** The patterns of the pins. */
+  async pins(): Promise<ImagePattern[]> {
+    const pins = await this.#metadata.pins.list();
+    return pins.flatMap((pin) => parseImagePattern(pin.pattern) ?? []);
+  }
+
+  /** What is stored of an image; undefined if nothing is. */
+  async describe(
+    name: ImageName,
+    survey: Survey,
+    pins: readonly ImagePattern[],
+  ): Promise<CachedImage | undefined> {
+    const tree = (await this.#trees.read(name.digest)) ?? (await this.#unreadTree(name.digest));
+    if (!tree) return undefined;
+    const stored = await this.#storedParts(tree);
+    const records = [...stored.values()];
+    const platform = tree.isIndex ? undefined : await this.#trees.platformOf(name.digest);
+    const pin = pins.find((pattern) => pattern.matches(name));
+    return {
+      image: `${name.upstream}/${name.repository}`,
+      ...(name.tag === undefined ? {} : { tag: name.tag }),
+      digest: name.digest,
+      ...platformsOf(tree, stored, platform),
+      size: records.reduce((sum, { size }) => sum + size, 0),
+      shared: records.reduce(
+        (sum, { digest, size }) => sum + (survey.isShared(digest) ? size : 0),
+        0,
+      ),
+      lastUsed: Math.max(0, ...records.map(({ usedAt }) => usedAt)),
+      ...(pin ? { pin: pin.text } : {}),
+    };
   }
 
   /** Reads every image, unless the signal aborts. */
@@ -152,21 +165,41 @@ export class Images {
     return survey;
   }
 
-  /** Every tag, and then the manifests to which no tag and no index leads. */
-  async *names(survey: Survey): AsyncGenerator<ImageName> {
-    for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
-      yield { upstream: repo.upstream, repository: repo.repository, tag, digest };
+  /**
+   * Every tag, and then the manifests to which no tag and no index leads: always in the same order.
+   *
+   * @param after where to go on
+   */
+  async *names(survey: Survey, after?: ImageName): AsyncGenerator<ImageName> {
+    if (after?.tag !== undefined || !after) {
+      const tag = after?.tag === undefined ? undefined : { repo: after, tag: after.tag };
+      for await (const { repo, tag: name, digest } of allTags(this.#metadata.tags, tag)) {
+        yield { upstream: repo.upstream, repository: repo.repository, tag: name, digest };
+      }
     }
-    for await (const digest of this.#untagged(survey)) {
-      const repositories = await this.#metadata.links.repositoriesOf(digest, MAX_REPOSITORIES);
-      for (const { upstream, repository } of repositories) yield { upstream, repository, digest };
+    const last = after?.tag === undefined ? after : undefined;
+    if (last) yield* this.#placesOf(last.digest, last);
+    for await (const digest of this.#untagged(survey, last?.digest)) {
+      yield* this.#placesOf(digest);
+    }
+  }
+
+  /** The repositories of an image without a tag, or those after one of them. */
+  async *#placesOf(digest: Digest, after?: RepositoryRef): AsyncGenerator<ImageName> {
+    const all = await this.#metadata.links.repositoriesOf(digest, MAX_REPOSITORIES);
+    const isLast = ({ upstream, repository }: RepositoryRef): boolean =>
+      upstream === after?.upstream && repository === after.repository;
+    const first = all.findIndex(isLast) + 1;
+    if (after && first === 0) return;
+    for (const { upstream, repository } of all.slice(first)) {
+      yield { upstream, repository, digest };
     }
   }
 
   /** The manifests that are not reached. What is reached meanwhile counts. */
-  async *#untagged(survey: Survey): AsyncGenerator<Digest> {
+  async *#untagged(survey: Survey, after?: Digest): AsyncGenerator<Digest> {
     const yielder = new EventLoopYielder();
-    let last: Digest | undefined;
+    let last = after;
     for (;;) {
       const page = await this.#metadata.blobs.page(BATCH_SIZE, last);
       last = page.at(-1)?.digest;

@@ -21,6 +21,8 @@ export interface Part {
   readonly digest: Digest;
   /** In bytes, as the descriptor says. */
   readonly size: number;
+  /** As the descriptor says; empty or absent if it does not. */
+  readonly mediaType?: string;
 }
 
 export interface PlatformTree {
@@ -70,7 +72,7 @@ export class ManifestTrees {
       const child = await this.#manifest(entry.digest);
       platforms.push({
         manifest: entry.digest,
-        parts: [{ digest: entry.digest, size: entry.size }, ...(child?.blobs ?? [])],
+        parts: [entry, ...(child?.blobs ?? [])],
         isCached: child !== undefined,
         ...(entry.platform ? { platform: entry.platform } : {}),
       });

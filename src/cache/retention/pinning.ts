@@ -61,7 +61,8 @@ export class Pinning {
       const shown = JSON.stringify(invalid.slice(0, 100));
       throw new RefusedError(
         "invalid-argument",
-        `${shown} is not a valid platform: write os/architecture, such as linux/amd64`,
+        `${shown} is not a valid platform`,
+        "write os/architecture, such as linux/amd64",
       );
     }
     const pin = { pattern: pattern.text, platforms, since };
@@ -74,7 +75,8 @@ export class Pinning {
       const sizes = `${exactSize(resolved.bytes)}, but storage.maxSize is ${exactSize(maxSize)}`;
       throw new RefusedError(
         "over-max-size",
-        `with ${pin.pattern}, all pins together would take ${sizes}: pin fewer images, limit the pin to some platforms, or raise storage.maxSize`,
+        `with ${pin.pattern}, all pins together would take ${sizes}`,
+        "pin fewer images, limit the pin to some platforms, or raise storage.maxSize",
       );
     }
     await metadata.pins.put(pin);
@@ -90,8 +92,8 @@ export class Pinning {
     const pattern = requestedPattern(text).text;
     if (!(await metadata.pins.remove(pattern))) {
       const pins = (await metadata.pins.list()).map((pin) => pin.pattern);
-      const existing = pins.length === 0 ? "nothing is pinned" : `pinned are: ${shortList(pins)}`;
-      throw new RefusedError("no-match", `there is no pin ${pattern}; ${existing}`);
+      const next = pins.length === 0 ? "nothing is pinned" : `name one of ${shortList(pins)}`;
+      throw new RefusedError("no-match", `there is no pin ${pattern}`, next);
     }
     pinned.invalidate();
     await sidecars.savePins(await metadata.pins.list());

@@ -154,14 +154,14 @@ export class Purge {
       const pin = patterns.find((pattern) => pattern.matches(image));
       if (pin) {
         const hint = `run entrepot unpin '${pin.text}' first`;
-        throw new RefusedError("pinned", `${nameOf(image)} is pinned by ${pin.text}: ${hint}`);
+        throw new RefusedError("pinned", `${nameOf(image)} is pinned by ${pin.text}`, hint);
       }
       this.#marks.add(image.digest, PURGED);
       count += 1;
     }
     if (count > 0) return;
-    const message = `no cached image matches ${this.#pattern.text}: run entrepot ls to list the cached images`;
-    throw new RefusedError("no-match", message);
+    const reason = `no cached image matches ${this.#pattern.text}`;
+    throw new RefusedError("no-match", reason, "run entrepot ls to list the cached images");
   }
 
   /** The images that match, without those that were stored since. */

@@ -1,11 +1,14 @@
-/** An operator's request that cannot be carried out as it is. The message says what to do instead. */
+/** An operator's request that cannot be carried out as it is. */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";
 
   constructor(
     readonly kind: "invalid-argument" | "no-match" | "over-max-size" | "pinned",
-    message: string,
+    /** What is wrong with it. */
+    readonly reason: string,
+    /** What to do instead. */
+    readonly next: string,
   ) {
-    super(message);
+    super(`${reason}: ${next}`);
   }
 }

@@ -6,6 +6,9 @@ export function requestedPattern(text: string): ImagePattern {
   const pattern = parseImagePattern(text);
   if (pattern) return pattern;
   const shown = JSON.stringify(text.slice(0, 100));
-  const message = `${shown} is not a valid pattern: write the name of an image, such as docker.io/library/nginx:1.29 or ghcr.io/org/*`;
-  throw new RefusedError("invalid-argument", message);
+  throw new RefusedError(
+    "invalid-argument",
+    `${shown} is not a valid pattern`,
+    "write the name of an image, such as docker.io/library/nginx:1.29 or ghcr.io/org/*",
+  );
 }

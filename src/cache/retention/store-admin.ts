@@ -56,7 +56,8 @@ export interface Verified extends ScrubProgress, Reconciled {
 export class StoreAdmin {
   readonly #options: StoreAdminOptions;
   readonly pinning: Pinning;
-  readonly #images: Images;
+  readonly images: Images;
+  readonly trees: ManifestTrees;
   #total: BlobTotal;
   #pinnedBytes = 0;
   #databaseBytes = 0;
@@ -64,7 +65,8 @@ export class StoreAdmin {
   constructor(options: StoreAdminOptions) {
     this.#options = options;
     this.#total = options.total;
-    this.#images = new Images(options.metadata, options.trees);
+    this.trees = options.trees;
+    this.images = new Images(options.metadata, options.trees);
     this.pinning = new Pinning(options);
   }
 
@@ -105,7 +107,7 @@ export class StoreAdmin {
   async list(pattern?: string, signal?: AbortSignal): Promise<AsyncIterableIterator<CachedImage>> {
     const parsed = pattern === undefined ? undefined : requestedPattern(pattern);
     await this.#options.flushAccessTimes().catch(() => {});
-    return this.#images.list(parsed, signal);
+    return this.images.list(parsed, signal);
   }
 
   /** Enforces all limits now: `maxSize`, `minFree`, quotas and ages. */
@@ -125,7 +127,7 @@ export class StoreAdmin {
     const { dryRun = false, ...selection } = options;
     if (!dryRun) await this.#options.mustBeWritable();
     const pattern = requestedPattern(text);
-    return Purge.prepare({ ...this.#options, images: this.#images }, { pattern, ...selection });
+    return Purge.prepare({ ...this.#options, images: this.images }, { pattern, ...selection });
   }
 
   /**

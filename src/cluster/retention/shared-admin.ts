@@ -50,8 +50,7 @@ export interface SharedAdminOptions {
   readonly links: Pick<Links, "repositoriesOf">;
 }
 
-const NO_LEDGER =
-  "the replicas have no database that knows what is in the shared store: set cluster.database";
+const NO_LEDGER = "the replicas have no database that knows what is in the shared store";
 
 /** The operations of an operator on the shared store. */
 export class SharedAdmin {
@@ -100,7 +99,8 @@ export class SharedAdmin {
     if (maxSize === undefined) {
       throw new RefusedError(
         "invalid-argument",
-        "the shared store has no limit: set cluster.store.maxSize",
+        "the shared store has no limit",
+        "set cluster.store.maxSize",
       );
     }
     const marked = await this.#asked(evictor.collect(maxSize, dryRun, signal));
@@ -131,7 +131,7 @@ export class SharedAdmin {
 
   #upkeep(): NonNullable<SharedAdminOptions["upkeep"]> {
     const { upkeep } = this.#options;
-    if (!upkeep) throw new RefusedError("invalid-argument", NO_LEDGER);
+    if (!upkeep) throw new RefusedError("invalid-argument", NO_LEDGER, "set cluster.database");
     return upkeep;
   }
 }

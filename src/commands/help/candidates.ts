@@ -1,9 +1,10 @@
 import { homedir } from "node:os";
 import { Command } from "commander";
 import { z } from "zod";
+import { MAX_PAGE } from "../../api/page.ts";
 import { loadSettings } from "../../config/load.ts";
 import { DEFAULT_UPSTREAMS } from "../../config/settings.ts";
-import { AdminClient } from "../store/admin-client.ts";
+import { AdminClient } from "../api/admin-client.ts";
 
 /** After this time, in milliseconds, a shell waits no longer for values. */
 const DEADLINE = 3000;
@@ -11,13 +12,6 @@ const DEADLINE = 3000;
 const MOST = 500;
 
 const namespaces = z.object({ namespaces: z.array(z.string()) });
-const pins = z.object({ pins: z.array(z.object({ pattern: z.string() })) });
-const image = z.object({
-  image: z.string(),
-  tag: z.string().optional(),
-  digest: z.string(),
-});
-
 /**
  * What completion scripts call for values that only the cache or its configuration knows: a line each.
  * It prints no error and ends in time, whatever is wrong, since somebody is typing.
@@ -52,20 +46,17 @@ function isPrintable(text: string): boolean {
 async function candidates(source: string, prefix: string, flags: Flags): Promise<string[]> {
   if (source === "upstreams") return upstreams(flags);
   const client = new AdminClient(loadSettings({ flags, env: process.env }));
-  if (source === "pins") return (await client.get("pins", pins)).pins.map((pin) => pin.pattern);
+  if (source === "pins") {
+    return (await client.ask(client.api.GET("/pins"))).items.map(({ pattern }) => pattern);
+  }
   if (source !== "images") return [];
-  const found: string[] = [];
   // The path of the image is asked for, and the tag is looked for here.
-  const pattern = encodeURIComponent(`${prefix.replace(/:[^/]*$/, "")}*:*`);
-  await client.list(
-    `images?pattern=${pattern}`,
-    "images",
-    image,
-    ({ image: name, tag, digest }) => {
-      found.push(tag === undefined ? `${name}@${digest}` : `${name}:${tag}`);
-    },
+  const pattern = `${prefix.replace(/:[^/]*$/, "")}*:*`;
+  const query = { pattern, limit: MAX_PAGE };
+  const { items } = await client.ask(client.api.GET("/images", { params: { query } }));
+  return items.map(({ image, tag, digest }) =>
+    tag === undefined ? `${image}@${digest}` : `${image}:${tag}`,
   );
-  return found;
 }
 
 /** Of the cache that is named, or else those of the configuration. */

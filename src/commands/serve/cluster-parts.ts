@@ -9,7 +9,7 @@ import type { OpenSharedStore } from "../../cluster/open-shared-store.ts";
 import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
-import type { TellReplicas } from "../../server/admin/orders.ts";
+import type { TellReplicas } from "../../server/api/operations/orders.ts";
 import { isAllowed } from "../../cache/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";

@@ -1,5 +1,5 @@
 import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
-import type { Reload } from "./live-settings.ts";
+import type { EffectiveConfiguration, Reload } from "./live-settings.ts";
 
 /** How the settings of a running cache change. */
 export interface LiveConfiguration {
@@ -7,9 +7,12 @@ export interface LiveConfiguration {
   readonly reread?: RegistryTransportOptions["reread"];
   /** Reads all files again, and says what came of it. */
   readonly reload: () => Reload;
+  /** What is in effect, and where it comes from. */
+  readonly configuration: () => EffectiveConfiguration;
 }
 
 /** Settings that never change. */
 export const FIXED: LiveConfiguration = {
   reload: () => ({ changes: [], needsRestart: [], problems: [] }),
+  configuration: () => ({ keys: [], upstreamDefaults: [], needsRestart: [], problems: [] }),
 };

@@ -5,6 +5,11 @@ import {
   type OwnAddresses,
   runningCluster,
 } from "../../config/settings-diff.ts";
+import {
+  type EffectiveKey,
+  effectiveKeys,
+  upstreamDefaults,
+} from "../../config/effective/effective-keys.ts";
 import { type LoadedSettings, type LoadOptions, loadSettings } from "../../config/load.ts";
 import { type ReadText, readText } from "../../config/parsing/read-text.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
@@ -29,6 +34,14 @@ export interface Reload {
   readonly problems: readonly string[];
 }
 
+export interface EffectiveConfiguration extends Pick<Reload, "needsRestart" | "problems"> {
+  /** Absent without a configuration file. */
+  readonly file?: string;
+  readonly keys: readonly EffectiveKey[];
+  /** What holds for each upstream where nothing else is written. */
+  readonly upstreamDefaults: readonly EffectiveKey[];
+}
+
 /**
  * The settings of a running cache, which are reloaded when the configuration file changes, or any
  * file that it names. A reload is all or nothing: if a file is not valid, the previous settings stay.
@@ -46,6 +59,8 @@ export class LiveSettings {
   /** The last error, so that it is logged once. */
   #lastError = "";
   #isChanged = false;
+  /** What came of the last time that all files were read. */
+  #last: Reload = { changes: [], needsRestart: [], problems: [] };
   /** Whether the last valid configuration has settings that need a restart. */
   #awaitsRestart = false;
 
@@ -73,9 +88,24 @@ export class LiveSettings {
     this.#reloaded = reloaded;
   }
 
+  /** What is in effect, and where it comes from: without secrets. */
+  get configuration(): EffectiveConfiguration {
+    const { file, written = [] } = this.#settings;
+    const { flags = {}, env = {} } = this.#options.load;
+    const { needsRestart, problems } = this.#last;
+    return {
+      ...(file !== undefined && { file }),
+      keys: effectiveKeys({ written, flags: { ...flags }, env }),
+      upstreamDefaults: upstreamDefaults(),
+      needsRestart,
+      problems,
+    };
+  }
+
   /** Reads all files now, as on SIGHUP. */
   reload(): Reload {
     const reload = this.#reload();
+    this.#last = reload;
     this.#reloaded(reload);
     return reload;
   }

@@ -13,6 +13,7 @@ import { memoryLimit } from "../../process/memory-limit.ts";
 import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { spareThreads, threadLimit } from "../../process/thread-limit.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
+import type { Operation } from "../../server/api/operation.ts";
 import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
@@ -60,6 +61,8 @@ export interface RunningCache {
   readonly memory: MemoryPlan;
   /** Every metric that a running cache exports, for the reference. */
   readonly metrics: readonly MetricDescription[];
+  /** Every operation of its admin API, for the reference. */
+  readonly operations: readonly Operation[];
   /** Applies the settings that need no restart: upstreams, certificate. Downloads continue. */
   reconfigure(settings: Settings): void;
   /**
@@ -122,7 +125,7 @@ async function start(
   });
   const writing = { budget: received, syncBytes: memory.unsynced, times };
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
-  const { admin, budget } = storage;
+  const { budget } = storage;
   storeReporter.measure(storage);
   const threads = ServingThreads.plan(settings.workers, { memory, descriptors, log });
   const repair = new BlobRepair(storage, storeReporter, log);
@@ -198,14 +201,14 @@ async function start(
   });
   const jobs = closing.use(new Jobs());
   const adminApi = new AdminApi({
-    admin,
+    storage,
     jobs,
     pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
     tellReplicas: cluster?.tellReplicas,
     reload: live.reload,
+    configuration: live.configuration,
     shared: cluster?.shared,
-    dataDirectory: storage.path,
     version,
     status: async () => {
       await workers?.collect();
@@ -265,6 +268,7 @@ async function start(
     listening,
     memory,
     metrics: metrics.descriptions,
+    operations: adminApi.operations,
     reconfigure(changed) {
       rates.configure(changed);
       upstreams.configure(changed.upstreams);

@@ -121,6 +121,7 @@ async function serve(options: ServeOptions): Promise<number> {
     const starting = runCache(settings, log, {
       reread: (name) => liveSettings.credentials(name),
       reload: () => liveSettings.reload(),
+      configuration: () => liveSettings.configuration,
     });
     const running = await Promise.race([starting, stopSignal]);
     if (typeof running === "string") {

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
+import { adoptedSchema } from "../../api/adoption.ts";
 import type { Adopted } from "../../cache/adoption/adopted.ts";
 import { adopt } from "../../cache/adoption/adoption.ts";
 import type { AdoptRequest } from "../../cache/adoption/adopted-folders.ts";
@@ -13,10 +14,10 @@ import type { LoadedSettings } from "../../config/load.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import { printable } from "../../printable.ts";
 import { type Progress, ProgressLine } from "../progress.ts";
-import { AdminError } from "./admin-client.ts";
-import { adoptedSchema, adoptedText } from "./adopted-text.ts";
+import { AdminError } from "../api/admin-client.ts";
+import { adoptedText } from "./adopted-text.ts";
 import { type AdoptSource, isForbidden, planSources, readSources } from "./adopt-sources.ts";
-import { followProgress } from "./follow-progress.ts";
+import { filesOf, runJob } from "../api/run-job.ts";
 import {
   CommandError,
   onStore,
@@ -77,7 +78,10 @@ function parseUpstream(text: string): UpstreamName {
 }
 
 /** Only what is set: an older cache knows none of them. */
-function flagsOf({ shared, link }: AdoptOptions): Pick<AdoptRequest, "shared" | "link"> {
+function flagsOf({ shared, link }: Pick<AdoptRequest, "shared" | "link">): {
+  readonly shared?: true;
+  readonly link?: true;
+} {
   return { ...(shared ? { shared } : {}), ...(link ? { link } : {}) };
 }
 
@@ -108,8 +112,13 @@ async function adoptOne(
     if (connection.kind === "stopped") {
       return await adopt(connection.storage, upstreams, { ...request, onProgress, signal });
     }
-    const response = await connection.client.send("adopt", request);
-    return await followProgress(response, adoptedSchema, onProgress);
+    const { client } = connection;
+    const { folder, upstream } = request;
+    const body = { folder, upstream, ...flagsOf(request) };
+    const started = client.api.POST("/adopt", { body });
+    return await runJob(client, started, adoptedSchema, (progress) =>
+      onProgress(filesOf(progress)),
+    );
   } catch (error) {
     if (connection.kind === "stopped" || !isExpected(error) || !isForbidden(error.message))
       throw error;

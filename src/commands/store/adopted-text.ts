@@ -1,25 +1,8 @@
-import { z } from "zod";
 import type { AdoptRequest } from "../../cache/adoption/adopted-folders.ts";
 import type { Adopted } from "../../cache/adoption/adopted.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { printable } from "../../printable.ts";
 import { counted } from "../table.ts";
-
-/** What a running cache sends as the result. */
-export const adoptedSchema = z.object({
-  blobs: z.number(),
-  bytes: z.number(),
-  linked: z.number(),
-  known: z.number(),
-  corrupt: z.number(),
-  failed: z.number(),
-  failures: z.array(z.object({ path: z.string(), reason: z.string() })),
-  repositories: z.number(),
-  tags: z.number(),
-  manifests: z.number(),
-  omitted: z.number(),
-  outside: z.number(),
-});
 
 /**
  * What was adopted, in sentences.

@@ -1,24 +1,13 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { z } from "zod";
+import { type Verified, verifiedSchema } from "../../api/upkeep.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import { formatSize, parseSize } from "../../config/parsing/units.ts";
 import { type Progress, ProgressLine } from "../progress.ts";
 import { counted } from "../table.ts";
-import type { AdminClient } from "./admin-client.ts";
-import { followProgress } from "./follow-progress.ts";
+import type { AdminClient } from "../api/admin-client.ts";
+import { filesOf, runJob } from "../api/run-job.ts";
 import { runSharedFsck } from "./shared-store.ts";
 import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
-
-const verifiedSchema = z.object({
-  files: z.number(),
-  bytes: z.number(),
-  corrupt: z.array(z.string()),
-  unreadable: z.array(z.object({ digest: z.string(), reason: z.string() })),
-  found: z.number(),
-  lost: z.number(),
-  repaired: z.boolean(),
-});
-type Verified = z.infer<typeof verifiedSchema>;
 
 interface FsckOptions extends StoreOptions {
   readonly repair?: boolean;
@@ -82,7 +71,9 @@ async function verifyRunning(
   onProgress: (progress: Progress) => void,
 ): Promise<Verified> {
   const body = { repair, ...(rate === undefined ? {} : { rate }) };
-  return followProgress(await client.send("fsck", body), verifiedSchema, onProgress);
+  return runJob(client, client.api.POST("/fsck", { body }), verifiedSchema, (progress) =>
+    onProgress(filesOf(progress)),
+  );
 }
 
 function verifiedText(verified: Verified, isRunning: boolean): string {

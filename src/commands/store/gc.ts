@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { z } from "zod";
+import { type Evicted, evictedSchema } from "../../api/upkeep.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { counted } from "../table.ts";
+import type { AdminClient } from "../api/admin-client.ts";
+import { runJob } from "../api/run-job.ts";
 import { runSharedGc } from "./shared-store.ts";
 import { onStore, print, printJson, storeCommand, type StoreOptions } from "./store-connection.ts";
-
-const evictedSchema = z.object({ blobs: z.number(), bytes: z.number() });
 
 interface GcOptions extends StoreOptions {
   readonly dryRun?: boolean;
@@ -26,7 +26,7 @@ function runGc(options: GcOptions): Promise<number> {
   return onStore(options, async (connection) => {
     const evicted =
       connection.kind === "running"
-        ? await connection.client.post("gc", { dryRun }, evictedSchema)
+        ? await collectRunning(connection.client, dryRun)
         : await connection.storage.admin.collect(dryRun);
     if (json) printJson({ ...evicted, dryRun });
     else if (evicted.bytes === 0) print("Nothing to evict: the store is within its limits.");
@@ -36,4 +36,9 @@ function runGc(options: GcOptions): Promise<number> {
     }
     return 0;
   });
+}
+
+function collectRunning(client: AdminClient, dryRun: boolean): Promise<Evicted> {
+  if (dryRun) return client.ask(client.api.GET("/gc"));
+  return runJob(client, client.api.POST("/gc"), evictedSchema);
 }

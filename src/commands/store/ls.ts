@@ -1,25 +1,13 @@
 import { printableJson } from "../../printable.ts";
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import { type Image, imageSchema } from "../../api/images.ts";
+import { MAX_PAGE } from "../../api/page.ts";
+import { type AdminClient, eachPage } from "../api/admin-client.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
-import { STORING_HEADER } from "../../server/admin/admin-api.ts";
 import { ago, tableLines } from "../table.ts";
 import { runSharedLs } from "./shared-store.ts";
 import { onStore, print, printLines, storeCommand, type StoreOptions } from "./store-connection.ts";
-
-const imageSchema = z.object({
-  image: z.string(),
-  tag: z.string().optional(),
-  digest: z.string(),
-  platforms: z.array(z.string()),
-  partial: z.array(z.string()),
-  size: z.number(),
-  shared: z.number(),
-  lastUsed: z.number(),
-  pin: z.string().optional(),
-});
-type Image = z.infer<typeof imageSchema>;
 
 /** What is kept of an image until all are known, and can be sorted: tens of thousands take memory. */
 interface Line extends Pick<Image, "size" | "lastUsed"> {
@@ -71,9 +59,7 @@ function runLs(pattern: string | undefined, options: LsOptions): Promise<number>
       lines.push({ name: nameOf(image), size, lastUsed, cells, isPartial });
     };
     if (connection.kind === "running") {
-      const query = pattern === undefined ? "" : `?pattern=${encodeURIComponent(pattern)}`;
-      const headers = await connection.client.list(`images${query}`, "images", imageSchema, take);
-      noteStoring(Number(headers.get(STORING_HEADER) ?? 0));
+      noteStoring(await readImages(connection.client, pattern, take));
     } else {
       const images = await connection.storage.admin.list(pattern);
       for await (const image of images) take(imageSchema.parse(image));
@@ -85,6 +71,23 @@ function runLs(pattern: string | undefined, options: LsOptions): Promise<number>
     else await printLines(imageTable(lines));
     return 0;
   });
+}
+
+/** @returns how many manifests and blobs are still being written, and not listed yet */
+async function readImages(
+  client: AdminClient,
+  pattern: string | undefined,
+  take: (image: Image) => void,
+): Promise<number> {
+  let storing = 0;
+  const page = async (cursor: string | undefined) => {
+    const query = { limit: MAX_PAGE, ...(pattern && { pattern }), ...(cursor && { cursor }) };
+    const answer = await client.ask(client.api.GET("/images", { params: { query } }));
+    storing = answer.storing;
+    return answer;
+  };
+  for await (const images of eachPage(page)) for (const image of images) take(image);
+  return storing;
 }
 
 /** Says what is not listed yet, beside the list. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { z } from "zod";
 import { counted, table } from "../table.ts";
-import { reachText, replicasSchema } from "./replica-reach.ts";
+import type { Pin } from "../../api/pins.ts";
+import { reachText } from "./replica-reach.ts";
 import {
   onRunning,
   print,
@@ -9,19 +9,6 @@ import {
   storeCommand,
   type StoreOptions,
 } from "./store-connection.ts";
-
-const pinSchema = z.object({
-  pattern: z.string(),
-  platforms: z.array(z.string()),
-  since: z.number(),
-  images: z.number(),
-});
-const pinsSchema = z.object({ pins: z.array(pinSchema) });
-type Pin = z.infer<typeof pinSchema>;
-const pinnedSchema = pinSchema.extend({ replicas: replicasSchema });
-const unpinnedSchema = z.object({ replicas: replicasSchema });
-
-const upstreamsSchema = z.object({ upstreams: z.array(z.object({ name: z.string() })) });
 
 interface PinOptions extends StoreOptions {
   readonly platform?: string[];
@@ -56,7 +43,7 @@ export function unpinCommand(): Command {
 
 function runListPins(options: StoreOptions): Promise<number> {
   return onRunning(options, async (client) => {
-    const { pins } = await client.get("pins", pinsSchema);
+    const { items: pins } = await client.ask(client.api.GET("/pins"));
     if (options.json) printJson({ pins });
     else print(pinTable(pins));
     return 0;
@@ -66,14 +53,15 @@ function runListPins(options: StoreOptions): Promise<number> {
 function runPin(pattern: string, options: PinOptions): Promise<number> {
   return onRunning(options, async (client) => {
     const platforms = options.platform ?? [];
-    const pin = await client.post("pin", { pattern, platforms }, pinnedSchema);
+    const body = { pattern, platforms };
+    const pin = await client.order(client.api.POST("/pins", { body }));
     if (options.json) {
       printJson(pin);
       return 0;
     }
     if (pin.images > 0) print(`Pinned ${pin.pattern}: ${counted(pin.images, "image")}.`);
     else {
-      const { upstreams } = await client.get("status", upstreamsSchema);
+      const { upstreams } = await client.ask(client.api.GET("/status"));
       const names = upstreams.map(({ name }) => name);
       print(`Pinned ${pin.pattern}: ${noMatchReason(pin.pattern, names)}.`);
     }
@@ -84,7 +72,8 @@ function runPin(pattern: string, options: PinOptions): Promise<number> {
 
 function runUnpin(pattern: string, options: StoreOptions): Promise<number> {
   return onRunning(options, async (client) => {
-    const unpinned = await client.post("unpin", { pattern }, unpinnedSchema);
+    const params = { path: { pattern } };
+    const unpinned = await client.order(client.api.DELETE("/pins/{pattern}", { params }));
     if (options.json) printJson({ pattern, ...unpinned });
     else
       print(

@@ -1,28 +1,17 @@
 import type { Command } from "commander";
-import { z } from "zod";
+import { type Purged, purgedSchema } from "../../api/purge.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { counted } from "../table.ts";
-import { reachText, replicasSchema } from "./replica-reach.ts";
+import type { AdminClient } from "../api/admin-client.ts";
+import { runJob } from "../api/run-job.ts";
+import { reachText } from "./replica-reach.ts";
 import {
-  CommandError,
   onRunning,
   print,
   printJson,
   storeCommand,
   type StoreOptions,
 } from "./store-connection.ts";
-
-const purgedSchema = z.object({
-  images: z.array(z.string()),
-  blobs: z.number(),
-  bytes: z.number(),
-  shared: z.number(),
-  busy: z.number(),
-  replicas: replicasSchema,
-});
-type Purged = z.infer<typeof purgedSchema>;
-/** The images are sent before they are removed, so an error comes after them. */
-const responseSchema = z.union([purgedSchema, z.object({ error: z.string() })]);
 
 interface PurgeOptions extends StoreOptions {
   readonly dryRun?: boolean;
@@ -40,21 +29,31 @@ export function purgeCommand(): Command {
 function runPurge(pattern: string, options: PurgeOptions): Promise<number> {
   const { dryRun = false, json } = options;
   return onRunning(options, async (client) => {
-    const purged = await client.post("purge", { pattern, dryRun }, responseSchema);
-    if ("error" in purged) throw new CommandError(`the purge is not complete: ${purged.error}`);
+    const purged = await (dryRun ? preview(client, pattern) : purge(client, pattern));
     if (json) printJson({ ...purged, dryRun });
     else print(purgeText(purged, dryRun));
     return 0;
   });
 }
 
+function preview(client: AdminClient, pattern: string): Promise<Purged> {
+  return client.ask(client.api.GET("/purge", { params: { query: { pattern } } }));
+}
+
+function purge(client: AdminClient, pattern: string): Promise<Purged> {
+  return runJob(client, client.api.POST("/purge", { body: { pattern } }), purgedSchema);
+}
+
 function purgeText(
-  { images, blobs, bytes, shared, busy, replicas }: Purged,
+  { images, count, blobs, bytes, shared, busy, replicas }: Purged,
   dryRun: boolean,
 ): string {
   const removed = dryRun ? "Would remove" : "Removed";
   const lines = [
     ...images.map((image) => `${removed} ${image}`),
+    ...(count > images.length
+      ? [`${removed} ${counted(count - images.length, "more image")}.`]
+      : []),
     `${removed} ${counted(blobs, "blob")}, ${formatSize(bytes)}.`,
   ];
   if (shared > 0) {

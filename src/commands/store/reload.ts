@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { z } from "zod";
 import { loadSettings } from "../../config/load.ts";
 import { ConfigError, formatProblem } from "../../config/parsing/problems.ts";
 import { printableLines } from "../../printable.ts";
@@ -10,12 +9,6 @@ import {
   storeCommand,
   type StoreOptions,
 } from "./store-connection.ts";
-
-const reloadSchema = z.object({
-  changes: z.array(z.string()),
-  needsRestart: z.array(z.string()),
-  problems: z.array(z.string()),
-});
 
 export function reloadCommand(): Command {
   return storeCommand(
@@ -38,7 +31,7 @@ async function runReload(options: StoreOptions): Promise<number> {
     return 1;
   }
   const work: Parameters<typeof onRunning>[1] = async (client) => {
-    const reload = await client.post("reload", {}, reloadSchema);
+    const reload = await client.order(client.api.POST("/reload"));
     const { changes, needsRestart, problems } = reload;
     if (options.json) printJson(reload);
     else if (problems.length > 0) {

@@ -1,16 +1,5 @@
-import { z } from "zod";
+import type { ReplicaReach } from "../../api/replicas.ts";
 import { counted } from "../table.ts";
-
-/** Which replicas have done what was asked of one; absent if it is the only one. */
-export const replicasSchema = z
-  .object({
-    reached: z.number(),
-    of: z.number(),
-    ledger: z.enum(["up", "away", "none"]),
-    images: z.number(),
-    refused: z.number(),
-  })
-  .optional();
 
 /** What becomes of the others. */
 const AFTERWARDS = {
@@ -19,8 +8,11 @@ const AFTERWARDS = {
   none: "without cluster.database, replicas do not hear of it. Run the command at each of them",
 } as const;
 
-/** @param done such as `Purged` */
-export function reachText(done: string, reach: z.infer<typeof replicasSchema>): string[] {
+/**
+ * @param done such as `Purged`
+ * @param reach absent where there is only one replica
+ */
+export function reachText(done: string, reach: ReplicaReach | undefined): string[] {
   if (!reach) return [];
   const { reached, of, ledger, images, refused } = reach;
   const elsewhere = images > 0 ? `, ${counted(images, "image")} at the others` : "";

@@ -13,6 +13,7 @@ import { AdminApi } from "../../server/admin/admin-api.ts";
 import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { listenForAdmin } from "../../server/admin/admin-listener.ts";
 import { fsckCommand } from "./fsck.ts";
+import { FIXED } from "../serve/live-configuration.ts";
 import { gcCommand } from "./gc.ts";
 import { lsCommand } from "./ls.ts";
 
@@ -44,11 +45,10 @@ beforeAll(async () => {
   if (!upstream || !repository) throw new Error("a name is not valid");
   await storage.metadata.links.add({ upstream, repository }, [{ digest: blobOf(0).digest }]);
   const api = new AdminApi({
-    admin: storage.admin,
+    storage,
     adopt: () => Promise.reject(new Error("not here")),
-    reload: () => ({}),
+    ...FIXED,
     pulled: { settled: async () => {}, storing: 0 },
-    dataDirectory: storage.path,
     version: "1",
     jobs: closing.use(new Jobs()),
     status: () => Promise.reject(new Error("not here")),

@@ -1,29 +1,18 @@
-import { z } from "zod";
+import { MAX_PAGE } from "../../api/page.ts";
+import type { SharedCollected, SharedObject } from "../../api/shared-store.ts";
+import { type Verified, verifiedSchema } from "../../api/upkeep.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import { printableJson } from "../../printable.ts";
-import { type Progress, ProgressLine } from "../progress.ts";
+import { ProgressLine } from "../progress.ts";
 import { ago, type Column, counted, tableLines } from "../table.ts";
-import type { AdminClient } from "./admin-client.ts";
-import { followProgress } from "./follow-progress.ts";
+import { type AdminClient, eachPage } from "../api/admin-client.ts";
+import { filesOf, runJob } from "../api/run-job.ts";
 import { onRunning, print, printJson, printLines, type StoreOptions } from "./store-connection.ts";
 
 /*
  * What ls, gc and fsck do with --shared: the same for the store that replicas share. Only a running cache has
  * it: its credentials and the ledger are those of the cache.
  */
-
-const PAGE = 1000;
-
-const objectSchema = z.object({
-  digest: z.string(),
-  size: z.number(),
-  stored: z.number(),
-  used: z.number(),
-  state: z.enum(["here", "going", "deleting"]),
-  pinned: z.boolean(),
-  repositories: z.array(z.string()),
-});
-type SharedObject = z.infer<typeof objectSchema>;
 
 export const SORTED_BY = ["name", "size", "used"] as const;
 
@@ -55,32 +44,27 @@ export function runSharedLs(options: ListOptions): Promise<number> {
   });
 }
 
-async function* pagesOf(client: AdminClient): AsyncGenerator<SharedObject[]> {
-  let last: SharedObject | undefined;
-  for (;;) {
-    const page: SharedObject[] = [];
-    const after = last ? `&after=${encodeURIComponent(last.digest)}` : "";
-    const path = `shared-objects?limit=${PAGE}${after}`;
-    await client.list(path, "objects", objectSchema, (object) => page.push(object));
-    last = page.at(-1);
-    if (page.length > 0) yield page;
-    if (page.length < PAGE) return;
-  }
+function pagesOf(client: AdminClient): AsyncGenerator<readonly SharedObject[]> {
+  return eachPage((cursor) => {
+    const query = { limit: MAX_PAGE, ...(cursor && { cursor }) };
+    return client.ask(client.api.GET("/shared-store/objects", { params: { query } }));
+  });
 }
 
 async function* sorted(
-  pages: AsyncIterable<SharedObject[]>,
+  pages: AsyncIterable<readonly SharedObject[]>,
   order: ((one: SharedObject, other: SharedObject) => number) | undefined,
   isReversed: boolean,
-): AsyncGenerator<SharedObject[]> {
+): AsyncGenerator<readonly SharedObject[]> {
   const all: SharedObject[] = [];
   for await (const page of pages) all.push(...page);
   if (order) all.sort(order);
   if (isReversed) all.reverse();
-  for (let first = 0; first < all.length; first += PAGE) yield all.slice(first, first + PAGE);
+  for (let first = 0; first < all.length; first += MAX_PAGE)
+    yield all.slice(first, first + MAX_PAGE);
 }
 
-async function printObjects(pages: AsyncIterable<SharedObject[]>): Promise<void> {
+async function printObjects(pages: AsyncIterable<readonly SharedObject[]>): Promise<void> {
   // The line before is printed once it is known whether it is the last.
   let line = '{\n  "objects": [';
   let isFirst = true;
@@ -107,7 +91,7 @@ const COLUMNS: readonly Column[] = [
   { title: "REPOSITORIES" },
 ];
 
-async function printTable(pages: AsyncIterable<SharedObject[]>): Promise<void> {
+async function printTable(pages: AsyncIterable<readonly SharedObject[]>): Promise<void> {
   let isFirst = true;
   for await (const page of pages) {
     const [titles = "", ...lines] = tableLines(COLUMNS, page.map(cellsOf));
@@ -122,20 +106,14 @@ function cellsOf({ digest, size, stored, used, state, pinned, repositories }: Sh
   return [digest, formatSize(size), ago(stored), ago(used), state, pinned ? "yes" : "-", names];
 }
 
-const collectedSchema = z.object({
-  objects: z.number(),
-  bytes: z.number(),
-  here: z.number(),
-  maxSize: z.number(),
-  leader: z.string().optional(),
-});
-
 export function runSharedGc(
   options: StoreOptions & { readonly dryRun?: boolean },
 ): Promise<number> {
   return onRunning(options, async (client) => {
     const { dryRun = false, json } = options;
-    const collected = await client.post("shared-gc", { dryRun }, collectedSchema);
+    const collected = await (dryRun
+      ? client.ask(client.api.GET("/shared-store/gc"))
+      : client.order(client.api.POST("/shared-store/gc")));
     if (json) printJson({ ...collected, dryRun });
     else print(collectedText(collected, dryRun));
     return 0;
@@ -143,7 +121,7 @@ export function runSharedGc(
 }
 
 function collectedText(
-  { objects, bytes, here, maxSize, leader }: z.infer<typeof collectedSchema>,
+  { objects, bytes, here, maxSize, leader }: SharedCollected,
   dryRun: boolean,
 ): string {
   if (objects === 0) {
@@ -155,16 +133,6 @@ function collectedText(
   return `Marked ${amount}: ${who} deletes what is not used within 15 minutes.`;
 }
 
-const verifiedSchema = z.object({
-  files: z.number(),
-  bytes: z.number(),
-  corrupt: z.array(z.string()),
-  unreadable: z.array(z.object({ digest: z.string(), reason: z.string() })),
-  found: z.number(),
-  lost: z.number(),
-  repaired: z.boolean(),
-});
-
 export function runSharedFsck(
   options: StoreOptions & { readonly repair?: boolean; readonly rate?: number },
 ): Promise<number> {
@@ -172,9 +140,10 @@ export function runSharedFsck(
     const { repair = false, rate, json } = options;
     const line = new ProgressLine();
     const body = { repair, ...(rate === undefined ? {} : { rate }) };
-    const response = await client.send("shared-fsck", body);
-    const onProgress = (progress: Progress): void => line.show(progress);
-    const verified = await followProgress(response, verifiedSchema, onProgress);
+    const started = client.api.POST("/shared-store/fsck", { body });
+    const verified = await runJob(client, started, verifiedSchema, (progress) =>
+      line.show(filesOf(progress)),
+    );
     line.end();
     if (json) printJson(verified);
     else print(verifiedText(verified));
@@ -182,7 +151,7 @@ export function runSharedFsck(
   });
 }
 
-function verifiedText(verified: z.infer<typeof verifiedSchema>): string {
+function verifiedText(verified: Verified): string {
   const { files, bytes, corrupt, unreadable, found, lost, repaired } = verified;
   const lines = [`Verified ${counted(files, "object")} of the shared store, ${formatSize(bytes)}.`];
   for (const digest of corrupt) lines.push(`corrupt: ${digest}`);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
-import { type Status, statusSchema } from "../../api/status.ts";
+import type { Status } from "../../api/status.ts";
 import { ago, counted, duration, table } from "../table.ts";
 import { clusterText } from "./cluster-text.ts";
 import {
@@ -30,7 +30,7 @@ export function statusCommand(): Command {
 
 function runStatus(options: StoreOptions): Promise<number> {
   return onRunning(options, async (client) => {
-    const status = await client.get("status", statusSchema);
+    const status = await client.ask(client.api.GET("/status"));
     if (options.json) printJson(status);
     else print(statusText(status, Date.now()));
     return status.problems.length === 0 ? 0 : 1;

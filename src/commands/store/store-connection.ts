@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { z } from "zod";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import { AdoptionError } from "../../cache/adoption/registry-v2-layout.ts";
 import { openStorage, type Storage } from "../../cache/retention/storage.ts";
@@ -14,7 +13,7 @@ import { LockedError } from "../../store/directory/lock.ts";
 import { rebuildMetadata } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
-import { AdminClient, AdminError } from "./admin-client.ts";
+import { AdminClient, AdminError } from "../api/admin-client.ts";
 
 /** The options that find a cache, as `serve` has them. */
 export interface StoreOptions {
@@ -100,12 +99,10 @@ export async function onStore(
   }
 }
 
-const storageResponse = z.object({ dataDirectory: z.string() });
-
 /** The data directory of the cache that responds. Undefined if none does. */
 async function runningDirectory(client: AdminClient): Promise<string | undefined> {
   try {
-    return (await client.get("storage", storageResponse)).dataDirectory;
+    return (await client.ask(client.api.GET("/storage"))).dataDirectory;
   } catch (error) {
     if (error instanceof AdminError && error.status !== 404) throw error;
     return undefined;

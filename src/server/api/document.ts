@@ -10,6 +10,18 @@ import { isStreamed, type Operation } from "./operation.ts";
 import { type ProblemStatus, TITLES } from "./problem-details.ts";
 import { API_PREFIX } from "./router.ts";
 
+/** A response for each kind of problem, which operations share. */
+const PROBLEMS: Readonly<Record<string, ZodOpenApiResponseObject>> = Object.fromEntries(
+  Object.entries(TITLES).map(([code, description]) => [
+    code,
+    {
+      id: `Problem${code}`,
+      description,
+      content: { [PROBLEM_TYPE]: { schema: problemSchema } },
+    },
+  ]),
+);
+
 /** Describes operations as OpenAPI 3.1. */
 export function describeApi(
   operations: readonly Operation[],
@@ -84,10 +96,7 @@ function responsesOf(
         : { "application/json": { schema: answer } },
     }),
   };
-  const problems = problemsOf(operation).map((code) => [
-    code,
-    { description: TITLES[code], content: { [PROBLEM_TYPE]: { schema: problemSchema } } },
-  ]);
+  const problems = problemsOf(operation).map((code) => [code, PROBLEMS[code]]);
   return { [status]: success, ...Object.fromEntries(problems) };
 }
 

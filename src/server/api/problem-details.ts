@@ -1,3 +1,4 @@
+import { AdoptionError } from "../../cache/adoption/registry-v2-layout.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import { type Problem, PROBLEM_TYPE } from "../../api/problem.ts";
 import { z } from "zod";
@@ -14,6 +15,7 @@ export const TITLES = {
   413: "The body is too large",
   415: "The body is not JSON",
   421: "The host name is not known",
+  422: "What was named cannot be used",
   429: "There are too many requests",
   500: "The cache failed",
   503: "The cache cannot do this now",
@@ -75,12 +77,18 @@ const SEE_DOCUMENT = "GET /api/v1/openapi.json describes the request";
 export function problemOf(error: unknown): ProblemOptions {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof RefusedError) {
-    const { kind, message } = error;
-    return { status: REFUSED[kind], detail: message, next: SEE_DOCUMENT };
+    const { kind, reason, next } = error;
+    return { status: REFUSED[kind], detail: reason, next };
   }
   if (error instanceof z.ZodError) {
-    return { status: 400, detail: z.prettifyError(error), next: SEE_DOCUMENT };
+    const issues = error.issues.map(({ path, message }) =>
+      [path.join("."), message].filter((part) => part !== "").join(": "),
+    );
+    return { status: 400, detail: issues.join("; "), next: SEE_DOCUMENT };
   }
   const detail = error instanceof Error ? error.message : String(error);
+  if (error instanceof AdoptionError) {
+    return { status: 422, detail, next: "mend that, and adopt the folder again" };
+  }
   return { status: 500, detail, next: "look at the log of the cache, and try again" };
 }

@@ -30,7 +30,8 @@ const router = new Router([
     answer: echo,
     refusals: [404],
     handle({ params }) {
-      if (params.name === "none") throw new RefusedError("no-match", "there is none");
+      if (params.name === "none")
+        throw new RefusedError("no-match", "there is none", "ask for another");
       if (params.name === "broken") throw new Error("the disk fails");
       return params;
     },
@@ -124,7 +125,7 @@ const cases: Case[] = [
   ["GET", "/things/", {}, 404, "there is no endpoint /api/v1/things/ → GET /api/v1/openapi.json"],
   ["GET", "/things/a/b", {}, 404, "there is no endpoint"],
   ["GET", "/nothing", {}, 404, "there is no endpoint /api/v1/nothing"],
-  ["GET", "/things/none", {}, 404, "there is none"],
+  ["GET", "/things/none", {}, 404, "there is none → ask for another"],
   ["GET", "/things/broken", {}, 500, "the disk fails → look at the log"],
   ["GET", "/things/a-name-that-is-too-long", {}, 400, "<=20"],
   ["PUT", "/things", {}, 405, "PUT is not a method of /api/v1/things → use GET or POST"],

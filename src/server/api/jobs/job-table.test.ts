@@ -56,11 +56,12 @@ test("a job tells its progress and its result", async () => {
 
 test("a job that fails says what to do", async () => {
   await using jobs = new Jobs();
-  const run = () => Promise.reject(new RefusedError("no-match", "there is no image"));
+  const run = () =>
+    Promise.reject(new RefusedError("no-match", "there is no image", "name another"));
   const { id } = jobs.start({ kind: "purge", title: "Purge", run });
   expect(await lastOf(jobs.watch(id))).toMatchObject({
     state: "failed",
-    problem: { status: 404, detail: expect.stringContaining("there is no image") },
+    problem: { status: 404, detail: "there is no image", next: "name another" },
   });
 });
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Job, Progress } from "../../../api/jobs.ts";
+import { withTimeout } from "../../../cache/with-timeout.ts";
 import { ProblemError, problemDetails, problemOf } from "../problem-details.ts";
 
 /** How many jobs run at once: each reads or writes much of the store. */
@@ -86,10 +87,11 @@ export class Jobs implements AsyncDisposable {
    * A job as it is now, and after each change, until it has ended. Changes that the reader is too slow for
    * are left out.
    *
+   * @param interval the least time between two changes that are told, in milliseconds; the end is told at once
    * @throws ProblemError if there is no such job
    */
-  watch(id: string): AsyncGenerator<Job> {
-    return changesOf(this.#entry(id));
+  watch(id: string, interval = 0): AsyncGenerator<Job> {
+    return changesOf(this.#entry(id), interval);
   }
 
   /** Cancels all jobs, and waits for them for a while. */
@@ -97,10 +99,7 @@ export class Jobs implements AsyncDisposable {
     this.#isClosed = true;
     const running = [...this.#entries.values()].filter(({ job }) => isActive(job));
     for (const { cancellation } of running) cancellation.abort();
-    const timeout = Promise.withResolvers<void>();
-    const timer = setTimeout(timeout.resolve, CLOSE_MS);
-    await Promise.race([Promise.all(running.map(({ ended }) => ended)), timeout.promise]);
-    clearTimeout(timer);
+    await withTimeout(CLOSE_MS, Promise.all(running.map(({ ended }) => ended)));
   }
 
   #entry(id: string): Entry {
@@ -158,12 +157,13 @@ export class Jobs implements AsyncDisposable {
   }
 }
 
-async function* changesOf(entry: Entry): AsyncGenerator<Job> {
+async function* changesOf(entry: Entry, interval: number): AsyncGenerator<Job> {
   for (;;) {
     const { job, changed } = entry;
     yield job;
     if (!isActive(job)) return;
     if (entry.job === job) await changed.promise;
+    if (interval > 0) await withTimeout(interval, entry.ended);
   }
 }
 

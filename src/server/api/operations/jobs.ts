@@ -1,4 +1,3 @@
-import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { type Job, jobSchema, jobsSchema } from "../../../api/jobs.ts";
 import { eventStream, type ServerEvent } from "../event-stream.ts";
@@ -65,10 +64,13 @@ export function jobOperations(jobs: Jobs): Operation[] {
           "Events `job`, whose data is a `Job` as JSON: as it is now, after each change, and as it ended, which ends the stream",
       },
       refusals: [404],
-      handle: ({ params: { id } }) => eventStream(inTime(jobs.watch(id))),
+      handle: ({ params: { id } }) => eventStream(eventsOf(jobs.watch(id, REPORT_INTERVAL))),
     }),
   ];
 }
+
+/** The headers of `accepted`. */
+export const LOCATION = { location: "where the job is" };
 
 /** The answer to a request that has started a job. */
 export function accepted(job: Job): Response {
@@ -76,9 +78,6 @@ export function accepted(job: Job): Response {
   return Response.json(job, { status: 202, headers });
 }
 
-async function* inTime(changes: AsyncIterable<Job>): AsyncGenerator<ServerEvent> {
-  for await (const data of changes) {
-    yield { event: "job", data };
-    if (data.endedAt === undefined) await setTimeout(REPORT_INTERVAL);
-  }
+async function* eventsOf(changes: AsyncIterable<Job>): AsyncGenerator<ServerEvent> {
+  for await (const data of changes) yield { event: "job", data };
 }

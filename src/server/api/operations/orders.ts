@@ -1,6 +1,9 @@
-import { RefusedError } from "../../cache/retention/refused-error.ts";
-import { requestedPattern } from "../../cache/retention/requested-pattern.ts";
-import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import type { PinnedPattern } from "../../../cache/retention/pinning.ts";
+import type { Purged } from "../../../cache/retention/purge-images.ts";
+import type { ReplicaReach } from "../../../api/replicas.ts";
+import { RefusedError } from "../../../cache/retention/refused-error.ts";
+import { requestedPattern } from "../../../cache/retention/requested-pattern.ts";
+import type { StoreAdmin } from "../../../cache/retention/store-admin.ts";
 
 export interface ReplicaOrder {
   readonly kind: "pin" | "unpin" | "purge";
@@ -10,20 +13,17 @@ export interface ReplicaOrder {
   readonly platforms: readonly string[];
 }
 
-/** Which replicas have done what an operator asked of one. */
-export interface ReplicaReach {
-  /** How many have, this one included. */
-  readonly reached: number;
-  readonly of: number;
-  /** `up`: the others will hear of it. `away`: they will once this one can tell. `none`: they will not. */
-  readonly ledger: "up" | "away" | "none";
-  /** How many images it concerned at the others. */
-  readonly images: number;
-  /** How many of the others cannot do it as it is: their logs say why. */
-  readonly refused: number;
+export type TellReplicas = (order: ReplicaOrder) => Promise<ReplicaReach>;
+
+interface Reached {
+  /** Absent where there are no other replicas. */
+  readonly replicas?: ReplicaReach;
 }
 
-export type TellReplicas = (order: ReplicaOrder) => Promise<ReplicaReach>;
+export interface PreparedPurge {
+  readonly names: AsyncGenerator<string>;
+  readonly run: () => Promise<Purged & Reached>;
+}
 
 export interface OrdersOptions {
   readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
@@ -41,13 +41,13 @@ export class Orders {
   }
 
   /** @throws RefusedError */
-  async pin(text: string, platforms: readonly string[]): Promise<object> {
+  async pin(text: string, platforms: readonly string[]): Promise<PinnedPattern & Reached> {
     const pin = await this.#admin.pinning.pin(text, platforms);
     return { ...pin, ...(await this.#tell("pin", pin.pattern, platforms)) };
   }
 
   /** @throws RefusedError */
-  async unpin(text: string): Promise<object> {
+  async unpin(text: string): Promise<Reached> {
     await this.#admin.pinning.unpin(text);
     return this.#tell("unpin", requestedPattern(text).text);
   }
@@ -56,15 +56,11 @@ export class Orders {
    * @returns the images that match here, until `run` removes them and says what came of it
    * @throws RefusedError
    */
-  async purge(
-    text: string,
-    isDryRun: boolean,
-    signal: AbortSignal,
-  ): Promise<{ readonly names: AsyncGenerator<string>; readonly run: () => Promise<object> }> {
+  async purge(text: string, isDryRun: boolean, signal: AbortSignal): Promise<PreparedPurge> {
     const pattern = requestedPattern(text).text;
     try {
       const purge = await this.#admin.purge(pattern, { signal, dryRun: isDryRun });
-      const run = async (): Promise<object> => {
+      const run = async (): Promise<Purged & Reached> => {
         const purged = await purge.run(isDryRun);
         return isDryRun ? purged : { ...purged, ...(await this.#tell("purge", pattern)) };
       };
@@ -77,12 +73,12 @@ export class Orders {
   }
 
   /** What no image matches here may be at another replica, or at one that hears of it later. */
-  async #purgeElsewhere(pattern: string, unmatched: RefusedError) {
+  async #purgeElsewhere(pattern: string, unmatched: RefusedError): Promise<PreparedPurge> {
     const { replicas } = await this.#tell("purge", pattern);
     const isNowhere = replicas?.images === 0 && replicas.reached === replicas.of;
     if (isNowhere || replicas?.ledger === "none") throw unmatched;
-    const run = async (): Promise<object> => {
-      return { blobs: 0, bytes: 0, shared: 0, busy: 0, replicas };
+    const run = async (): Promise<Purged & Reached> => {
+      return { blobs: 0, bytes: 0, shared: 0, busy: 0, ...(replicas && { replicas }) };
     };
     return { names: none(), run };
   }
@@ -91,7 +87,7 @@ export class Orders {
     kind: ReplicaOrder["kind"],
     pattern: string,
     platforms: readonly string[] = [],
-  ): Promise<{ readonly replicas?: ReplicaReach }> {
+  ): Promise<Reached> {
     const replicas = await this.#tellReplicas?.({ kind, pattern, platforms });
     return replicas ? { replicas } : {};
   }

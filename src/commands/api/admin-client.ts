@@ -1,0 +1,117 @@
+import type { paths } from "#admin-api";
+import createClient, { type Client } from "openapi-fetch";
+import { problemSchema } from "../../api/problem.ts";
+import { formatAddress } from "../../config/parsing/address.ts";
+import type { Settings } from "../../config/settings.ts";
+import { API_PREFIX } from "../../server/api/router.ts";
+
+/** A running cache refused a request. The message is its reason. */
+export class AdminError extends Error {
+  override readonly name = "AdminError";
+
+  constructor(
+    readonly status: number,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** What a call of the API resolves with. */
+export interface ApiAnswer<Data> {
+  readonly data?: Data;
+  readonly error?: unknown;
+  readonly response: Response;
+}
+
+/** A client of the admin API of a running cache. */
+export class AdminClient {
+  /** The operations, by the types of the API's description. What a call gives is for `ask`. */
+  readonly api: Client<paths>;
+  readonly #base: string;
+
+  constructor({ admin, adminToken }: Pick<Settings, "admin" | "adminToken">) {
+    // A cache that listens at all addresses is reached by loopback from here.
+    const host = admin.host === "0.0.0.0" ? "127.0.0.1" : admin.host === "::" ? "::1" : admin.host;
+    this.#base = `http://${formatAddress({ host, port: admin.port })}${API_PREFIX}/`;
+    this.api = createClient<paths>({
+      baseUrl: this.#base.replace(/\/$/, ""),
+      headers: {
+        "content-type": "application/json",
+        ...(adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` }),
+      },
+      // A job is followed for as long as it runs.
+      fetch: (request) => fetch(request, { timeout: false }),
+    });
+  }
+
+  get url(): string {
+    return this.#base;
+  }
+
+  /**
+   * What a read gives.
+   *
+   * @throws AdminError if the cache refuses, another error if no cache responds
+   */
+  async ask<Data>(answer: Promise<ApiAnswer<Data>>): Promise<Data> {
+    const { data, error, response } = await answer;
+    if (response.ok && data !== undefined) return data;
+    throw errorOf(response, error);
+  }
+
+  /**
+   * What an order gives. It may have been carried out even if the connection breaks.
+   *
+   * @throws AdminError if the cache refuses or does not respond
+   */
+  order<Data>(answer: Promise<ApiAnswer<Data>>): Promise<Data> {
+    return this.ask(
+      answer.catch((cause: unknown) => {
+        const message = `the cache at ${this.#base} stopped before it responded`;
+        throw new AdminError(503, message, { cause });
+      }),
+    );
+  }
+}
+
+/** The items of a list, page by page. */
+export async function* eachPage<Item>(
+  page: (
+    cursor: string | undefined,
+  ) => Promise<{ readonly items: readonly Item[]; readonly next?: string | undefined }>,
+): AsyncGenerator<readonly Item[]> {
+  let cursor: string | undefined;
+  do {
+    const { items, next } = await page(cursor);
+    if (items.length > 0) yield items;
+    cursor = next;
+  } while (cursor !== undefined);
+}
+
+function errorOf({ status }: Response, body: unknown): AdminError {
+  const problem = problemSchema.safeParse(body).data;
+  const hint =
+    status === 401
+      ? ". Set ENTREPOT_ADMIN_TOKEN, or give the --config that contains the token"
+      : "";
+  const message = problem ? problemText(problem) : `the cache responded with status ${status}`;
+  return new AdminError(status, message + hint);
+}
+
+/** Problems whose details say what to do already, as far as that is known. */
+const COMPLETE: ReadonlySet<number> = new Set([401, 422, 500]);
+
+/** In words for a person. */
+export function problemText({
+  status,
+  detail,
+  next,
+}: {
+  readonly status: number;
+  readonly detail: string;
+  readonly next: string;
+}): string {
+  return COMPLETE.has(status) ? detail : `${detail}: ${next}`;
+}

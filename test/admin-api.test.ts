@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { stringify } from "yaml";
+import { imagesSchema } from "../src/api/images.ts";
+import { type RunningCache, runCache } from "../src/commands/serve/running-cache.ts";
+import { loadSettings } from "../src/config/load.ts";
+import { createLog } from "../src/telemetry/log.ts";
+import { type Call, DescribedApi } from "./harness/described-api.ts";
+import { localUpstream } from "./harness/entrepot.ts";
+import { artifact, type Image, layersImage, multiPlatformImage } from "./harness/images.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { tempDir } from "./harness/temp-dir.ts";
+
+/** What each operation is called with. Reads without parameters are called as they are. */
+const CALLS: Readonly<Record<string, readonly Call[]>> = {
+  listImages: [
+    {},
+    { query: { sort: "size", limit: "2", search: "APP" } },
+    { query: { cursor: "x" } },
+  ],
+  getImage: [
+    { params: { name: "reg.test/app:1" } },
+    { params: { name: "reg.test/many:latest" } },
+    { params: { name: "reg.test/none:1" } },
+    { params: { name: "::" } },
+  ],
+  getUpstream: [{ params: { name: "reg.test" } }, { params: { name: "other.test" } }],
+  pin: [{ body: { pattern: "reg.test/app:2" } }, { body: { pattern: "-" } }, { body: {} }],
+  unpin: [{ params: { pattern: "reg.test/app:2" } }, { params: { pattern: "reg.test/app:2" } }],
+  previewPurge: [
+    { query: { pattern: "reg.test/app:1" } },
+    { query: { pattern: "reg.test/none:1" } },
+    {},
+  ],
+  purge: [{ body: { pattern: "reg.test/app:1" } }, { body: { pattern: "" } }],
+  gc: [{}],
+  fsck: [{ body: {} }, { body: { rate: 0 } }],
+  adopt: [
+    { body: { folder: "/nowhere", upstream: "reg.test" } },
+    { body: { folder: "/nowhere", upstream: "/" } },
+  ],
+  sharedGc: [{}],
+  sharedFsck: [{ body: {} }],
+  listSharedObjects: [{}, { query: { limit: "0" } }],
+  reload: [{}],
+  getJob: [{ params: { id: "none" } }],
+  watchJob: [{ params: { id: "none" } }],
+  cancelJob: [{ params: { id: "none" } }],
+};
+
+const closing = new AsyncDisposableStack();
+let cache: RunningCache;
+let api: DescribedApi;
+let document: object;
+const [one, two] = [imageOf("base", "one"), imageOf("base", "two")];
+const untagged = imageOf("base", "untagged");
+const signature = artifact(one);
+
+function imageOf(...layers: readonly string[]): Image {
+  return layersImage(
+    layers.map((text) => [{ path: text, content: new TextEncoder().encode(text) }]),
+  );
+}
+
+async function pull(image: Image, repository: string, tag: string): Promise<void> {
+  const { listen } = cache.listening;
+  const get = async (path: string): Promise<void> => {
+    const response = await fetch(`http://${listen}/v2/${repository}/${path}?ns=reg.test`);
+    expect(response.status).toBe(200);
+    await response.bytes();
+  };
+  await get(`manifests/${tag}`);
+  for (const child of image.children ?? []) await get(`manifests/${child.manifest.digest}`);
+  for (const blob of image.blobs) await get(`blobs/${blob.digest}`);
+}
+
+beforeAll(async () => {
+  const upstream = closing.use(await startScriptedUpstream());
+  const many = await multiPlatformImage();
+  upstream.add("app", one, "1");
+  upstream.add("app", one, "stable");
+  upstream.add("app", two, "2");
+  upstream.add("app", untagged, "untagged");
+  upstream.add("app", signature);
+  upstream.add("many", many, "latest");
+  const dir = closing.use(await tempDir("admin-api"));
+  const config = dir.file("entrepot.yaml");
+  await Bun.write(
+    config,
+    stringify({
+      listen: "127.0.0.1:0",
+      admin: "127.0.0.1:0",
+      storage: { dir: "data", scrub: 0 },
+      upstreams: { "reg.test": localUpstream(upstream.url) },
+    }),
+  );
+  const log = createLog({ format: "json", level: "silent" });
+  cache = await runCache(loadSettings({ flags: { config }, env: {} }), log);
+  closing.defer(() => cache.close());
+  api = new DescribedApi(cache.operations, cache.listening.admin);
+  document = await api.open();
+  await pull(one, "app", "1");
+  await pull(one, "app", "stable");
+  await pull(two, "app", "2");
+  await pull(untagged, "app", untagged.manifest.digest);
+  await pull(many, "many", "latest");
+  const referrers = `v2/app/referrers/${one.manifest.digest}?ns=reg.test`;
+  await (await fetch(`http://${cache.listening.listen}/${referrers}`)).bytes();
+});
+afterAll(() => closing.disposeAsync());
+
+test("the description is valid OpenAPI 3.1, and has every operation", async () => {
+  expect(await new Validator().validate({ ...document })).toEqual({ valid: true });
+  const described = JSON.stringify(document);
+  for (const { id } of cache.operations) expect(described).toContain(`"operationId":"${id}"`);
+});
+
+test("one image is told with its layers, its other names and what refers to it", async () => {
+  const { body } = await api.call("getImage", { params: { name: "reg.test/app:1" } });
+  const [config, base, own] = one.blobs;
+  expect(body).toMatchObject({
+    image: "reg.test/app",
+    tag: "1",
+    digest: one.manifest.digest,
+    tags: ["reg.test/app:1", "reg.test/app:stable"],
+    repositories: ["reg.test/app"],
+    referrers: [
+      { digest: signature.manifest.digest, artifactType: "application/vnd.entrepot.test" },
+    ],
+    manifests: [
+      {
+        platform: "linux/amd64",
+        isComplete: true,
+        parts: [
+          { digest: one.manifest.digest, isStored: true, isShared: false },
+          { digest: config?.digest, isShared: false },
+          { digest: base?.digest, size: base?.size, isStored: true, isShared: true },
+          { digest: own?.digest, isShared: false },
+        ],
+      },
+    ],
+  });
+  const byDigest = { name: `reg.test/app:2@${one.manifest.digest}` };
+  const other = (await api.call("getImage", { params: byDigest })).body;
+  expect(other).toMatchObject({
+    digest: one.manifest.digest,
+    tags: ["reg.test/app:1", "reg.test/app:stable"],
+  });
+  expect(other).not.toHaveProperty("tag");
+});
+
+test.each(["name", "size", "used"])(
+  "the pages of images by %s have each image once",
+  async (sort) => {
+    const names: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = { sort, limit: "1", ...(cursor && { cursor }) };
+      const page = imagesSchema.parse((await api.call("listImages", { query })).body);
+      expect(page.items).toHaveLength(1);
+      names.push(...page.items.map(({ image, tag, digest }) => `${image}:${tag ?? digest}`));
+      cursor = page.next;
+    } while (cursor !== undefined);
+    const whole = imagesSchema.parse((await api.call("listImages", { query: { sort } })).body);
+    expect(names).toEqual(whole.items.map(({ image, tag, digest }) => `${image}:${tag ?? digest}`));
+    expect(names.toSorted()).toEqual([
+      "reg.test/app:1",
+      "reg.test/app:2",
+      `reg.test/app:${untagged.manifest.digest}`,
+      "reg.test/app:stable",
+      "reg.test/many:latest",
+    ]);
+  },
+);
+
+test("every answer of a running cache is as it is described", async () => {
+  for (const { id, method, path, params } of cache.operations) {
+    if (method === "GET" && !params && !CALLS[id]) await api.call(id);
+    for (const call of CALLS[id] ?? []) await api.call(id, call);
+    expect(api.called.keys().toArray(), `${method} ${path}: give it a call in CALLS`).toContain(id);
+  }
+});
