@@ -87,7 +87,7 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
           url: `${upstream.url}/`,
           isMirror: false,
           circuit: "closed",
-          budget: { remaining: 76, limit: 100, window: 21_600 },
+          budget: { remaining: 76, limit: 100, window: 21_600, resetAt: expect.any(Number) },
         },
       ],
       rate: { used: expect.any(Number) },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { healthSchema } from "./health.ts";
 import { clusterStatusSchema } from "./cluster-status.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
@@ -20,7 +21,12 @@ const address = z.object({
     ),
   lastError: z.object({ message: z.string(), at: moment }).optional(),
   budget: z
-    .object({ remaining: z.number(), limit: z.number().optional(), window: z.number() })
+    .object({
+      remaining: z.number(),
+      limit: z.number().optional(),
+      window: z.number().describe("in seconds"),
+      resetAt: moment.optional().describe("when all of it is there again, at the latest"),
+    })
     .optional(),
   rateLimitedUntil: moment.optional(),
 });
@@ -105,6 +111,7 @@ export const statusSchema = z
   .object({
     version: z.string(),
     startedAt: moment,
+    health: healthSchema,
     listening: z.object({
       listen: z.string(),
       admin: z.string(),

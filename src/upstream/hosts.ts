@@ -54,6 +54,8 @@ export interface HostStatus {
   /** The last failure ever, even if there were responses after it. */
   readonly lastFailure?: Failure;
   readonly budget?: Budget;
+  /** Milliseconds until all of the budget is there again. */
+  readonly budgetResetsIn?: number;
   /** Seconds until it gets requests again after a 429. */
   readonly retryAfter?: number;
 }
@@ -152,6 +154,7 @@ export class Hosts {
       const lastFailure = latest(circuits.map((one) => one.lastFailure));
       const unanswered = latest(circuits.map((one) => one.unanswered));
       const budget = limits.budget(account);
+      const budgetResetsIn = limits.budgetResetsIn(account);
       return {
         url: settings.url.href,
         isMirror,
@@ -161,6 +164,7 @@ export class Hosts {
         ...(unanswered ? { unanswered } : {}),
         ...(lastFailure ? { lastFailure } : {}),
         ...(budget ? { budget } : {}),
+        ...(budgetResetsIn === undefined ? {} : { budgetResetsIn }),
         ...(rateLimited?.detail.kind === "upstream-rate-limited"
           ? { retryAfter: rateLimited.detail.retryAfter }
           : {}),

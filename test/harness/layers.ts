@@ -13,6 +13,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   warm: 5,
   readiness: 5,
   cache: 4,
+  history: 4,
   upstream: 3,
   store: 3,
   kubernetes: 3,
@@ -161,6 +162,16 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       segments: ["."],
     },
     above: ["division.ts", "fetch-loop.ts"],
+  },
+  history: {
+    folders: {
+      ".": [],
+      // Who pulls.
+      nodes: ["."],
+      // What they pull.
+      pulls: [".", "nodes"],
+    },
+    above: ["recorder.ts", "history-report.ts"],
   },
   cluster: {
     folders: {

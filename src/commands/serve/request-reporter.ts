@@ -13,6 +13,7 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
 import { noticeExhaustedLimit, noticeFailingWrite, noticeUnstored } from "./machine-limits.ts";
+import type { Insight } from "./operator/insight.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {
@@ -25,6 +26,8 @@ export interface RequestReporterOptions {
   readonly metadataNotWritten: Emitter<Fault>;
   readonly metadataHealth: MetadataHealth;
   readonly localProblems: LocalProblems;
+  /** Are told what single pulls and upstreams do. */
+  readonly insight: Pick<Insight, "served" | "activity">;
 }
 
 /** Reports requests, downloads and upstreams: to the log, to the metrics and to the recent pulls. */
@@ -36,6 +39,7 @@ export class RequestReporter implements CacheObserver {
   readonly #metadataNotWritten: Emitter<Fault>;
   readonly #metadataHealth: MetadataHealth;
   readonly #localProblems: LocalProblems;
+  readonly #insight: RequestReporterOptions["insight"];
   readonly #lines = new RequestLines();
 
   constructor(options: RequestReporterOptions) {
@@ -43,6 +47,7 @@ export class RequestReporter implements CacheObserver {
     this.#metadataNotWritten = options.metadataNotWritten;
     this.#metadataHealth = options.metadataHealth;
     this.#localProblems = options.localProblems;
+    this.#insight = options.insight;
     this.#log = options.log;
     this.#metrics = options.metrics;
     this.#recentPulls = options.recentPulls;
@@ -66,6 +71,7 @@ export class RequestReporter implements CacheObserver {
       seconds: record.milliseconds / 1000,
     });
     this.#remember(record, at);
+    this.#insight.served(record, at);
     const line = {
       method,
       path: cutForLog(record.path),
@@ -86,8 +92,11 @@ export class RequestReporter implements CacheObserver {
     }
   }
 
-  fillEnded({ digest, source, size, fault }: FillEvent): void {
+  fillEnded({ digest, source, size, downloaded, fault }: FillEvent): void {
     const upstream = source.slice(0, source.indexOf("/"));
+    if (downloaded) {
+      this.#insight.activity.downloaded(upstream, downloaded.bytes, downloaded.milliseconds);
+    }
     this.#metrics.fill(upstream, fault ? fault.detail.kind : "stored");
     if (!fault) {
       this.#log.debug({ digest, source, size }, "blob stored");
@@ -167,6 +176,9 @@ export class RequestReporter implements CacheObserver {
     switch (event.type) {
       case "responded":
         this.#metrics.upstreamRequest({ upstream, kind, status: event.status });
+        if (kind !== "token") {
+          this.#insight.activity.responded(upstream, event.status, event.milliseconds);
+        }
         break;
       case "failed":
         this.#metrics.upstreamRequest({
@@ -174,6 +186,7 @@ export class RequestReporter implements CacheObserver {
           kind,
           status: statusOf(event.fault),
         });
+        if (event.fault.startsWith("upstream-")) this.#insight.activity.failed(upstream);
         break;
       case "received":
         this.#metrics.upstreamBytes(upstream, kind, event.bytes);

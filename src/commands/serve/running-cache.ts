@@ -4,6 +4,7 @@ import { SecondLooks } from "../../cache/repair/second-looks.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
 import { openStorage } from "../../cache/retention/storage.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
+import type { Status } from "../../api/status.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
@@ -35,6 +36,7 @@ import { connectUpstreams, createCache, openDownloadThread } from "./cache-parts
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { openCluster } from "./cluster-parts.ts";
 import { Emitter } from "./emitter.ts";
+import { Insight } from "./operator/insight.ts";
 import { LimitsWatch } from "./limits-watch.ts";
 import { FIXED, type LiveConfiguration } from "./live-configuration.ts";
 import { Listeners, type Listening } from "../ports/listeners.ts";
@@ -136,7 +138,9 @@ async function start(
   // The pull-through cache.
   const recentPulls = new RecentPulls();
   const metadataHealth = new MetadataHealth(log);
+  const insight = closing.use(new Insight({ storage, metrics, log }));
   const reporter = new RequestReporter({
+    insight,
     log,
     metrics,
     recentPulls,
@@ -199,7 +203,11 @@ async function start(
     rates,
     cluster: cluster?.status,
   });
-  const jobs = closing.use(new Jobs());
+  const jobs = closing.use(new Jobs((job) => insight.feed.publish("job", job)));
+  const status = async (): Promise<Status> => {
+    await workers?.collect();
+    return report.read(listening);
+  };
   const adminApi = new AdminApi({
     storage,
     jobs,
@@ -210,10 +218,8 @@ async function start(
     configuration: live.configuration,
     shared: cluster?.shared,
     version,
-    status: async () => {
-      await workers?.collect();
-      return report.read(listening);
-    },
+    status,
+    operations: insight.operations(status),
   });
 
   // The pull API, and the ports.
@@ -241,6 +247,7 @@ async function start(
   const isScarce = (): boolean => gate.isScarce;
   const offered = new OfferedImages(storage.smallImages, namespaces);
   const workers = threads?.workers({ storage, responses, cache, record, unreadable });
+  if (workers) insight.collectFrom(() => workers.collect());
   const collected = workers && { collected: () => workers.collect() };
   const common = { api, namespaces, recentPulls, offered, unreadable, isScarce, ...collected };
   const nodePorts = new NodePorts({ common, tls: settings.tls, ports, log, metrics, workers });
@@ -281,6 +288,7 @@ async function start(
     },
     async close() {
       cluster?.stop();
+      insight.stop();
       const stopped = listeners.stop();
       await Promise.all([cache.fills.drain(GRACE_MS), withTimeout(GRACE_MS, stopped)]);
       await withTimeout(WRITE_GRACE_MS, cache.written());

@@ -109,7 +109,7 @@ function recordHits(all: readonly Hits[], cache: Cache, record: WorkersOptions["
     for (const hit of requests) {
       const { milliseconds: millisecondsToFirstByte } = hit;
       const sent = { status: 200, bytes: size, millisecondsToFirstByte, result: "hit" } as const;
-      record({ method: "GET", path, route, ...sent, ...hit });
+      record({ method: "GET", path, route, digest, ...sent, ...hit });
     }
   }
 }

@@ -20,6 +20,7 @@ import type { Registry } from "../../upstream/registry.ts";
 import { version } from "../../version.ts";
 import type { Status } from "../../api/status.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
+import { healthOf } from "./operator/health.ts";
 import { upstreamProblems } from "./upstream-problems.ts";
 import type { Upstreams } from "./upstreams.ts";
 
@@ -62,23 +63,27 @@ export class StatusReport {
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
       upstreamOf(registry, siblings.usefulness(registry.name), metrics),
     );
+    const machine = this.#machine();
+    const problems = [
+      ...(problem === undefined ? [] : [problem]),
+      ...localProblems.current.map(({ text }) => text),
+      ...storageProblems(storage),
+      ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
+      ...(cluster?.degraded ?? []).map(({ text }) => text),
+    ];
+    const parts = { upstreams: upstreamStatuses, storage, machine, problems };
     return {
       version,
       startedAt: this.#startedAt,
+      health: healthOf({ ...parts, metadataProblem: problem }),
       listening,
       storage,
-      machine: this.#machine(),
+      machine,
       fills: [...fills.all].map(fillOf),
       rate: rateOf(this.#options.rates.status()),
       upstreams: upstreamStatuses,
       ...(cluster && { cluster: statusOf(cluster) }),
-      problems: [
-        ...(problem === undefined ? [] : [problem]),
-        ...localProblems.current.map(({ text }) => text),
-        ...storageProblems(storage),
-        ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
-        ...(cluster?.degraded ?? []).map(({ text }) => text),
-      ],
+      problems,
     };
   }
 
@@ -128,14 +133,18 @@ function fillOf(fill: Fill): Status["fills"][number] {
 
 function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics): UpstreamStatus {
   const now = Date.now();
-  const addresses = registry.status.map(({ unanswered, lastFailure, retryAfter, ...host }) => ({
-    ...host,
-    ...(unanswered && unanswered.at > now - MAX_FAILURE_AGE
-      ? { failure: errorOf(unanswered) }
-      : {}),
-    ...(lastFailure ? { lastError: errorOf(lastFailure) } : {}),
-    ...(retryAfter === undefined ? {} : { rateLimitedUntil: now + retryAfter * 1000 }),
-  }));
+  const addresses = registry.status.map((address) => {
+    const { unanswered, lastFailure, retryAfter, budget, budgetResetsIn, ...host } = address;
+    return {
+      ...host,
+      ...(budget ? { budget: { ...budget, ...resetOf(now, budgetResetsIn) } } : {}),
+      ...(unanswered && unanswered.at > now - MAX_FAILURE_AGE
+        ? { failure: errorOf(unanswered) }
+        : {}),
+      ...(lastFailure ? { lastError: errorOf(lastFailure) } : {}),
+      ...(retryAfter === undefined ? {} : { rateLimitedUntil: now + retryAfter * 1000 }),
+    };
+  });
   const { responses, sentBytes, fetchedBytes, savedBytes } = metrics.traffic(registry.name);
   const count = (...results: CacheResult[]): number =>
     results.reduce((sum, result) => sum + (responses.get(result) ?? 0), 0);
@@ -157,6 +166,11 @@ function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics
       savedBytes,
     },
   };
+}
+
+/** In whole seconds. */
+function resetOf(now: number, resetsIn: number | undefined): { readonly resetAt?: number } {
+  return resetsIn === undefined ? {} : { resetAt: 1000 * Math.round((now + resetsIn) / 1000) };
 }
 
 function prefetchOf(

@@ -10,6 +10,7 @@ const traffic = { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, sav
 
 const status: Status = {
   version: "0.1.0",
+  health: { state: "ok", sentence: "All is well.", problems: [] },
   startedAt: ago(4 * 86_400 + 7200),
   listening: { listen: "0.0.0.0:5000", admin: "127.0.0.1:5001", ports: {} },
   storage: {
@@ -127,6 +128,8 @@ test("the status is one screen of tables, with the problems at the end", () => {
   const problems = ["the mirror is unavailable", "ghcr.io is rate limiting this cache"];
   expect(statusText({ ...status, problems }, NOW).split("\n")).toEqual([
     "Entrepot 0.1.0 at 0.0.0.0:5000, admin at 127.0.0.1:5001, up 4 d 2 h",
+    "",
+    "All is well.",
     "",
     "Store      /var/lib/entrepot",
     "           42 GiB of 100 GiB used (42 %): 1234 blobs, 1 GiB downloading, 2 GiB pinned",

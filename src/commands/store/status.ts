@@ -39,10 +39,11 @@ function runStatus(options: StoreOptions): Promise<number> {
 
 /** One screen, with the problems at its end, where they are seen first. */
 export function statusText(status: Status, now: number): string {
-  const { version, startedAt, listening, problems } = status;
+  const { version, startedAt, listening, health, problems } = status;
   const uptime = duration((now - startedAt) / 1000);
   const parts = [
     `Entrepot ${version} at ${listening.listen}, admin at ${listening.admin}, up ${uptime}`,
+    health.advice === undefined ? health.sentence : `${health.sentence}\n${health.advice}`,
     [storageText(status.storage), machineText(status.machine), ...rateLines(status)].join("\n"),
     fillsText(status.fills, now),
     upstreamTable(status.upstreams, now),

@@ -9,13 +9,23 @@ export interface ServerEvent {
   readonly data: unknown;
 }
 
+/** One whose data is JSON already. */
+export interface EncodedEvent extends Omit<ServerEvent, "data"> {
+  readonly json: string;
+}
+
+/** An event as it is sent: for many readers, it is made once. */
+export function encodeEvent({ event, id, json }: EncodedEvent): Uint8Array {
+  return new TextEncoder().encode(linesOf(event, id, json));
+}
+
 /**
  * A response of server-sent events. The next event is asked for only once the client has read the one before,
  * so a slow client takes no memory. The events end when the client goes away.
  */
-export function eventStream(events: AsyncIterator<ServerEvent>): Response {
+export function eventStream(events: AsyncIterator<ServerEvent | Uint8Array>): Response {
   const encoder = new TextEncoder();
-  let pending: Promise<IteratorResult<ServerEvent>> | undefined;
+  let pending: Promise<IteratorResult<ServerEvent | Uint8Array>> | undefined;
   let hasEnded = false;
   const end = async (): Promise<void> => {
     hasEnded = true;
@@ -34,6 +44,7 @@ export function eventStream(events: AsyncIterator<ServerEvent>): Response {
         }
         pending = undefined;
         if (next.done) controller.close();
+        else if (next.value instanceof Uint8Array) controller.enqueue(next.value);
         else controller.enqueue(encoder.encode(textOf(next.value)));
       },
       cancel: end,
@@ -63,12 +74,16 @@ async function orSilence<Value>(
   }
 }
 
-/** JSON has no line breaks, so one line of `data` is enough. */
 function textOf({ event, id, data }: ServerEvent): string {
+  return linesOf(event, id, JSON.stringify(data));
+}
+
+/** JSON has no line breaks, so one line of `data` is enough. */
+function linesOf(event: string | undefined, id: string | undefined, json: string): string {
   const lines = [
     ...(event === undefined ? [] : [`event: ${event}`]),
     ...(id === undefined ? [] : [`id: ${id}`]),
-    `data: ${JSON.stringify(data)}`,
+    `data: ${json}`,
   ];
   return `${lines.join("\n")}\n\n`;
 }

@@ -16,6 +16,7 @@ export async function handleManifest(
   if (context.isHead) {
     const head = await manifests.head(upstream, repo, reference, accept);
     context.cacheStatus = head.cacheStatus;
+    context.manifestDigest = head.digest;
     const headers = contentHeaders(upstream.settings.name, head.digest, head.cacheStatus);
     headers["content-type"] = head.mediaType;
     headers["content-length"] = String(head.size);
@@ -25,6 +26,7 @@ export async function handleManifest(
   const { manifest, cacheStatus, fresh } = await manifests.get(upstream, repo, reference, accept);
   context.cacheStatus = cacheStatus;
   const { digest, bytes } = manifest;
+  context.manifestDigest = digest;
   const headers = contentHeaders(upstream.settings.name, digest, cacheStatus);
   if (isNotModified(context.request, digest)) return notModified(headers);
   headers["content-type"] = manifest.mediaType;

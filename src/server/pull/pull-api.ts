@@ -117,6 +117,7 @@ export class PullApi {
       millisecondsToFirstByte: milliseconds,
       milliseconds,
       route: cached.route,
+      digest: cached.digest,
       result: "hit",
     });
     return new Response(cached.body, { headers: cached.headers });

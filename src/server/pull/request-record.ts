@@ -1,4 +1,5 @@
-import type { CacheStatus } from "../../cache/cache-status.ts";
+import { type CacheStatus, HIT } from "../../cache/cache-status.ts";
+import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import { type Refusal, refusalOf } from "./errors.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -24,6 +25,10 @@ export interface RequestRecord {
   readonly route?: RecordedRoute;
   /** How the cache came by the response. */
   readonly result?: CacheStatus["result"] | "collapsed";
+  /** Why it was no hit, for operators. */
+  readonly reason?: string;
+  /** Of the manifest that was sent, or whose headers were. */
+  readonly digest?: Digest;
   /** Why the request failed, for operators. */
   readonly error?: string;
   /** A defect of the cache: an error that is no `Fault`, with its stack. */
@@ -34,7 +39,7 @@ export interface RequestRecord {
 
 /** @param status the status code that was sent */
 export function recordOf(context: RequestContext, status: number): RequestRecord {
-  const { request, path, address, route, cacheStatus, fault, defect } = context;
+  const { request, path, address, route, cacheStatus, manifestDigest, fault, defect } = context;
   const result = cacheStatus?.collapsed ? "collapsed" : cacheStatus?.result;
   return {
     method: request.method,
@@ -47,6 +52,8 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     milliseconds: performance.now() - context.startedAt,
     ...(route ? { route } : {}),
     ...(result ? { result } : {}),
+    ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
+    ...(manifestDigest ? { digest: manifestDigest } : {}),
     ...(fault ? { error: fault.message } : {}),
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),
@@ -67,4 +74,22 @@ function refusedOf(
   if (fault.detail.kind !== "not-allowed") return {};
   const { upstream, name } = fault.detail;
   return { refused: { ...refusal, namespace: upstream, repository: name } };
+}
+
+function reasonOf(status: CacheStatus): Pick<RequestRecord, "reason"> {
+  if (status.collapsed) return { reason: "another client had asked for the same just before" };
+  switch (status.result) {
+    case "hit":
+      return {};
+    case "revalidated":
+      return { reason: "the registry confirmed what is stored" };
+    case "bypass":
+      return { reason: "the configuration has it bypass the cache" };
+    case "stale":
+      return { reason: status.reason ?? "the registry could not confirm it" };
+    case "miss":
+      if (status.replaced) return { reason: "the registry has another one by now" };
+      if (status.unstored) return { reason: "it was not stored, and could not be" };
+      return { reason: "it was not stored" };
+  }
 }

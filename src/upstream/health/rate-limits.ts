@@ -163,6 +163,14 @@ export class RateLimits {
     return pooled.remaining < own.remaining ? { ...own, remaining: pooled.remaining } : own;
   }
 
+  /** When the window of the budget is over, in milliseconds from now; of one that others were told, at the latest. */
+  budgetResetsIn(account: string): number | undefined {
+    const budget = this.budget(account);
+    if (!budget) return undefined;
+    const left = (this.#accounts.get(account)?.budgetExpiresAt ?? 0) - this.#now();
+    return left > 0 ? left : budget.window * 1000;
+  }
+
   /** Whether the rest of the budget should be reserved for content that is not cached yet. */
   isBudgetLow(account: string): boolean {
     const budget = this.budget(account);

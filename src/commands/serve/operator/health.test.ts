@@ -1,0 +1,92 @@
+import { expect, test } from "bun:test";
+import type { Status } from "../../../api/status.ts";
+import { healthOf, type HealthParts } from "./health.ts";
+
+type UpstreamStatus = Status["upstreams"][number];
+
+function upstream(
+  name: string,
+  state: UpstreamStatus["state"] = "ok",
+  until?: number,
+): UpstreamStatus {
+  return {
+    name,
+    state,
+    addresses: [
+      {
+        url: `https://${name}`,
+        isMirror: false,
+        circuit: "closed",
+        ...(until === undefined ? {} : { rateLimitedUntil: until }),
+      },
+    ],
+    rate: { used: 0 },
+    credentials: { state: "none" },
+    prefetch: { state: "on", downloaded: 0, asked: 0 },
+    traffic: { responses: 3, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },
+  };
+}
+
+/** Of what health reads, what is set. */
+function parts(
+  some: Partial<Pick<HealthParts, "upstreams" | "problems" | "metadataProblem">> & {
+    readonly isFull?: boolean;
+    readonly machine?: readonly { readonly kind: string; readonly text: string }[];
+  },
+): HealthParts {
+  const { upstreams = [upstream("docker.io"), upstream("ghcr.io")], isFull = false } = some;
+  // Health reads no other figures of the storage and the machine.
+  return {
+    upstreams,
+    problems: some.problems ?? [],
+    metadataProblem: some.metadataProblem,
+    storage: { isFull, ...(isFull ? { fullReason: "raise storage.maxSize" } : {}) },
+    machine: { problems: [...(some.machine ?? [])] },
+  } as HealthParts;
+}
+
+const NOON = Date.UTC(2026, 10, 28, 12, 5);
+
+test.each<[HealthParts, string, string]>([
+  [parts({}), "ok", "All is well: no registry fails, and there is room on the disk."],
+  [parts({ upstreams: [] }), "ok", "All is well, and no registry is configured."],
+  [
+    parts({ upstreams: [upstream("docker.io", "unavailable"), upstream("ghcr.io")] }),
+    "degraded",
+    "docker.io does not answer: its images that are stored here are served, and others fail.",
+  ],
+  [
+    parts({ upstreams: ["a.test", "b.test"].map((name) => upstream(name, "unavailable")) }),
+    "failing",
+    "No registry answers: images that are stored here are served, and all others fail.",
+  ],
+  [
+    parts({ upstreams: [upstream("docker.io", "rate-limited", NOON), upstream("ghcr.io")] }),
+    "degraded",
+    "docker.io limits this cache until 12:05 UTC: images that are stored here are served, and others wait.",
+  ],
+  [
+    parts({ isFull: true }),
+    "degraded",
+    "Nothing can be stored: what is not here yet is passed on from the registries.",
+  ],
+  [
+    parts({ machine: [{ kind: "slow-disk", text: "the disk is slow" }] }),
+    "degraded",
+    "This machine slows pulls down: the disk is slow",
+  ],
+  [
+    parts({ metadataProblem: "disk I/O error", isFull: true }),
+    "failing",
+    "The metadata database does not answer: registries are asked for everything, and what they do not give fails.",
+  ],
+  [
+    parts({
+      problems: ["the mirror https://m.test of docker.io is unavailable: it fails", "another"],
+    }),
+    "degraded",
+    "The mirror https://m.test of docker.io is unavailable: it fails (and 1 more problem)",
+  ],
+])("of several problems, the worst is told (%#)", (some, state, sentence) => {
+  expect(healthOf(some)).toMatchObject({ state, sentence, problems: some.problems });
+});

@@ -1,0 +1,156 @@
+import { LRUCache } from "lru-cache";
+import { type Node, type WiringReport, wiringReportSchema } from "../../api/nodes.ts";
+import type { History, NodeRecord } from "../../store/history-store.ts";
+import type { ServedRequest } from "../served-request.ts";
+import { parseUserAgent } from "./user-agent.ts";
+
+/** The least recently seen ones are forgotten. */
+const MAX_NODES = 5000;
+const MAX_USER_AGENT = 400;
+
+interface Entry {
+  readonly address: string;
+  userAgent: string;
+  pulledAt: number;
+  requests: number;
+  name: string | undefined;
+  report: WiringReport | undefined;
+  isChanged: boolean;
+}
+
+/** Who pulls, by address: with what, and since when it is wired, as it told itself. */
+export class KnownNodes {
+  readonly #nodes = new LRUCache<string, Entry>({ max: MAX_NODES });
+
+  /** Remembers those of earlier processes, as far as none of them has been seen since. */
+  async load(history: Pick<History, "nodes">): Promise<void> {
+    const records = await history.nodes(MAX_NODES);
+    for (const { address, userAgent, pulledAt, report } of records.toReversed()) {
+      const known = this.#nodes.get(address);
+      const told = report === undefined ? undefined : parseReport(report);
+      if (known) {
+        known.name ??= told?.name;
+        known.report ??= told?.wired;
+        continue;
+      }
+      this.#nodes.set(address, {
+        address,
+        userAgent,
+        pulledAt,
+        requests: 0,
+        name: told?.name,
+        report: told?.wired,
+        isChanged: false,
+      });
+    }
+  }
+
+  add(requests: readonly ServedRequest[]): void {
+    for (const { client, userAgent, at } of requests) {
+      const node = this.#of(client);
+      node.requests += 1;
+      node.pulledAt = Math.max(node.pulledAt, at);
+      node.userAgent = userAgent.length > MAX_USER_AGENT ? "" : userAgent;
+      node.isChanged = true;
+    }
+  }
+
+  /** A node told of its wiring. */
+  reported(address: string, name: string | undefined, wired: WiringReport): Node {
+    const node = this.#of(address);
+    node.name = name ?? node.name;
+    const provedAt =
+      wired.provedAt ?? (wired.state === "unwired" ? undefined : node.report?.provedAt);
+    node.report = { ...wired, ...(provedAt === undefined ? {} : { provedAt }) };
+    node.isChanged = true;
+    return nodeOf(node);
+  }
+
+  /** Those that pulled last first. */
+  get all(): readonly Node[] {
+    return [...this.#nodes.values()]
+      .toSorted((one, other) => lastSeen(other) - lastSeen(one))
+      .map(nodeOf);
+  }
+
+  get count(): number {
+    return this.#nodes.size;
+  }
+
+  /** What is to be written, and what is to be called once it is. */
+  changed(): { readonly records: readonly NodeRecord[]; readonly written: () => void } {
+    const changed = [...this.#nodes.values()].filter(({ isChanged }) => isChanged);
+    const records = changed.map(recordOf);
+    return {
+      records,
+      written: () => {
+        for (const [index, node] of changed.entries()) {
+          const record = records[index];
+          if (record?.pulledAt === node.pulledAt && record.report === reportText(node)) {
+            node.isChanged = false;
+          }
+        }
+      },
+    };
+  }
+
+  #of(address: string): Entry {
+    const known = this.#nodes.get(address);
+    if (known) return known;
+    const node: Entry = {
+      address,
+      userAgent: "",
+      pulledAt: 0,
+      requests: 0,
+      name: undefined,
+      report: undefined,
+      isChanged: true,
+    };
+    this.#nodes.set(address, node);
+    return node;
+  }
+}
+
+function lastSeen({ pulledAt, report }: Entry): number {
+  return Math.max(pulledAt, report?.reportedAt ?? 0);
+}
+
+function nodeOf({ address, name, pulledAt, requests, userAgent, report }: Entry): Node {
+  const runtime = parseUserAgent(userAgent);
+  return {
+    address,
+    ...(name === undefined ? {} : { name }),
+    ...(pulledAt === 0 ? {} : { lastPullAt: pulledAt }),
+    requests,
+    ...(runtime ? { runtime: runtime.name } : {}),
+    ...(runtime?.version === undefined ? {} : { version: runtime.version }),
+    ...(report ? { wired: report } : {}),
+  };
+}
+
+function recordOf(node: Entry): NodeRecord {
+  const { address, userAgent, pulledAt } = node;
+  const report = reportText(node);
+  return { address, userAgent, pulledAt, ...(report === undefined ? {} : { report }) };
+}
+
+function reportText({ name, report }: Entry): string | undefined {
+  if (!report && name === undefined) return undefined;
+  return JSON.stringify({ name, wired: report });
+}
+
+/** What this program or an earlier version wrote. */
+function parseReport(
+  text: string,
+): { readonly name?: string | undefined; readonly wired?: WiringReport | undefined } | undefined {
+  try {
+    const { name, wired }: { readonly name?: unknown; readonly wired?: unknown } = JSON.parse(text);
+    const parsed = wiringReportSchema.safeParse(wired);
+    return {
+      ...(typeof name === "string" ? { name } : {}),
+      ...(parsed.success ? { wired: parsed.data } : {}),
+    };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,147 @@
+import type { Overview } from "../../api/overview.ts";
+import { encodeEvent, eventStream } from "./event-stream.ts";
+import { ProblemError } from "./problem-details.ts";
+
+/** How often the overview is made while somebody reads it, in milliseconds. */
+const OVERVIEW_MS = 2000;
+/** Each has a connection. */
+const MAX_READERS = 100;
+/** How many events wait for a slow reader: of more, the oldest are left out. An overview tells all that is lost. */
+const MAX_WAITING = 32;
+/** When a page asks again after the cache was restarted, in milliseconds. */
+const RETRY_MS = 2000;
+
+type EventName = "overview" | "pull" | "job";
+
+/** What a reader has not read yet. */
+class Reader implements AsyncIterator<Uint8Array> {
+  readonly #waiting: Uint8Array[] = [];
+  readonly #onEnd: (reader: Reader) => void;
+  /** The newest one that was not read: an older one says nothing any more. */
+  #overview: Uint8Array | undefined;
+  #wake: PromiseWithResolvers<void> | undefined;
+  #hasEnded = false;
+
+  constructor(onEnd: (reader: Reader) => void) {
+    this.#onEnd = onEnd;
+  }
+
+  add(event: Uint8Array): void {
+    this.#waiting.push(event);
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
+    this.#wake?.resolve();
+  }
+
+  setOverview(event: Uint8Array): void {
+    this.#overview = event;
+    this.#wake?.resolve();
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    for (;;) {
+      if (this.#hasEnded) return { done: true, value: undefined };
+      const event = this.#overview ?? this.#waiting.shift();
+      if (event) {
+        if (event === this.#overview) this.#overview = undefined;
+        return { done: false, value: event };
+      }
+      this.#wake = Promise.withResolvers();
+      await this.#wake.promise;
+    }
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#hasEnded = true;
+    this.#wake?.resolve();
+    this.#onEnd(this);
+    return { done: true, value: undefined };
+  }
+}
+
+/**
+ * Server-sent events for pages. While nobody reads, nothing is made. Each event becomes text once, however many
+ * read it, and the overview is sent only if it says anything new.
+ */
+export class EventFeed {
+  readonly #readers = new Set<Reader>();
+  #readOverview: () => Promise<Overview> = () => Promise.reject(new Error("there is none yet"));
+  #timer: Timer | undefined;
+  #making: Promise<void> | undefined;
+  /** The last one, for those that come later. */
+  #overview: { readonly said: string; readonly event: Uint8Array } | undefined;
+  #lastId = 0;
+  #isClosed = false;
+
+  /** @param read makes what is sent as `overview` */
+  tellsOverview(read: () => Promise<Overview>): void {
+    this.#readOverview = read;
+  }
+
+  /** How many read it. */
+  get readers(): number {
+    return this.#readers.size;
+  }
+
+  /** @throws ProblemError if too many read it, or the cache stops */
+  open(): Response {
+    if (this.#isClosed) {
+      const next = "ask again when it has started";
+      throw new ProblemError({ status: 503, detail: "the cache is stopping", next });
+    }
+    if (this.#readers.size >= MAX_READERS) {
+      const detail = `${MAX_READERS} pages and programs read the events already`;
+      throw new ProblemError({ status: 503, detail, next: "close one, or GET /api/v1/overview" });
+    }
+    const reader = new Reader((ended) => this.#leave(ended));
+    this.#readers.add(reader);
+    reader.add(new TextEncoder().encode(`retry: ${RETRY_MS}\n\n`));
+    if (this.#overview && this.#timer) reader.setOverview(this.#overview.event);
+    else void this.#tellOverview();
+    this.#timer ??= setInterval(() => void this.#tellOverview(), OVERVIEW_MS).unref();
+    return eventStream(reader);
+  }
+
+  publish(event: EventName, data: unknown): void {
+    if (this.#readers.size === 0) return;
+    const text = this.#encode(event, JSON.stringify(data));
+    for (const reader of this.#readers) reader.add(text);
+  }
+
+  /** Ends all streams. */
+  close(): void {
+    this.#isClosed = true;
+    for (const reader of this.#readers) void reader.return();
+  }
+
+  #leave(reader: Reader): void {
+    this.#readers.delete(reader);
+    if (this.#readers.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#overview = undefined;
+  }
+
+  #tellOverview(): Promise<void> {
+    this.#making ??= this.#makeOverview()
+      // The next one is tried in two seconds; what is wrong is told where it is.
+      .catch(() => {})
+      .finally(() => {
+        this.#making = undefined;
+      });
+    return this.#making;
+  }
+
+  async #makeOverview(): Promise<void> {
+    const { at, ...rest } = await this.#readOverview();
+    const said = JSON.stringify(rest);
+    if (said === this.#overview?.said || this.#readers.size === 0) return;
+    const event = this.#encode("overview", `{"at":${at},${said.slice(1)}`);
+    this.#overview = { said, event };
+    for (const reader of this.#readers) reader.setOverview(event);
+  }
+
+  #encode(event: EventName, json: string): Uint8Array {
+    this.#lastId += 1;
+    return encodeEvent({ event, id: String(this.#lastId), json });
+  }
+}
