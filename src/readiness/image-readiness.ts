@@ -21,7 +21,9 @@ export interface ImageReadinessParts {
 }
 
 /** What is known of one image: `image` and `wantedBy` are the caller's. */
-export type Found = Omit<WantedImageState, "image" | "wantedBy">;
+export type Found = Omit<WantedImageState, "image" | "wantedBy" | "digest"> & {
+  readonly digest?: Digest;
+};
 
 /** The parts of the platforms that are wanted. */
 interface Wanted {

@@ -1,3 +1,4 @@
+import type { Digest } from "../oci/digest.ts";
 import { EventLoopYielder } from "../event-loop/event-loop-yielder.ts";
 import { SingleFlight } from "../cache/single-flight.ts";
 import { type ImageReference, imageName } from "../oci/image-reference.ts";
@@ -13,7 +14,7 @@ export interface ReadinessParts extends ImageReadinessParts {
   /** Where it is known from what is wanted. */
   readonly sources: readonly WantedImages[];
   readonly platformsInUse: () => Promise<readonly string[]>;
-  readonly isPinned: () => Promise<(image: ImageReference) => boolean>;
+  readonly isPinned: () => Promise<(image: ImageReference, digest: Digest) => boolean>;
   /** In milliseconds of the epoch. */
   readonly now?: () => number;
 }
@@ -86,8 +87,10 @@ export class Readiness {
       signal.throwIfAborted();
       const wanted = platforms.length > 0 ? platforms : inUse;
       const found = await imageReadiness(image, wanted, this.#parts, this.#now());
-      const pinned = isPinned(image) ? { pinned: true } : {};
-      items.push({ image: imageName(image), wantedBy: by, ...found, ...pinned });
+      const { digest, ...rest } = found;
+      const pinned = digest && isPinned(image, digest) ? { pinned: true } : {};
+      const known = digest ? { digest } : {};
+      items.push({ image: imageName(image), wantedBy: by, ...known, ...rest, ...pinned });
       await turns.pause();
     }
     return items;

@@ -8,6 +8,15 @@ import type { Patience } from "./patience.ts";
 /** Tags that are looked at of one repository. */
 const MAX_TAGS = 200_000;
 
+/** An image that is wanted, or those of a range, and for which platforms if that is known. */
+export type WarmItem = ImageSelector & { readonly platforms?: readonly string[] };
+
+/** One image of an order. */
+export interface ChosenImage {
+  readonly image: ImageReference;
+  readonly platforms?: readonly string[];
+}
+
 export interface SelectOptions {
   /** How many images a range of versions may select. */
   readonly max: number;
@@ -23,14 +32,17 @@ export interface SelectOptions {
 
 /** The images that selectors stand for, each once. */
 export async function selectImages(
-  selectors: readonly ImageSelector[],
+  selectors: readonly WarmItem[],
   { max, cache, patience, upstream: find, failed, cut }: SelectOptions,
-): Promise<ImageReference[]> {
-  const images = new Map<string, ImageReference>();
-  const add = (image: ImageReference): void => void images.set(imageName(image), image);
+): Promise<ChosenImage[]> {
+  const images = new Map<string, ChosenImage>();
+  const add = (image: ImageReference, { platforms }: WarmItem): void => {
+    const key = [imageName(image), ...(platforms ?? [])].join(" ");
+    images.set(key, { image, ...(platforms ? { platforms } : {}) });
+  };
   for (const selector of selectors) {
     if (selector.kind === "image") {
-      add(selector.image);
+      add(selector.image, selector);
       continue;
     }
     const { upstream: name, repository } = selector;
@@ -40,7 +52,7 @@ export async function selectImages(
       const selected = await selector.select(tags, max);
       if (selected.matching === 0) throw new NoTagError(repository, tags.length);
       if (selected.matching > max) cut(selector.text, selected.matching);
-      for (const tag of selected.tags) add({ upstream: name, repository, tag });
+      for (const tag of selected.tags) add({ upstream: name, repository, tag }, selector);
     } catch (error) {
       failed(selector.text, error);
     }

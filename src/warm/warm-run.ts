@@ -2,7 +2,6 @@ import { isBypassed, type Upstream } from "../cache/upstream.ts";
 import { isAllowed } from "../cache/policy.ts";
 import { RefusedError } from "../cache/retention/refused-error.ts";
 import { formatSize } from "../config/parsing/units.ts";
-import type { ImageSelector } from "../config/warm/image-selector.ts";
 import { Fault } from "../oci/fault.ts";
 import { type ImageReference, imageName } from "../oci/image-reference.ts";
 import { type Descriptor, ManifestError } from "../oci/manifest.ts";
@@ -13,7 +12,7 @@ import type { WarmedImage, WarmResult } from "../api/warm.ts";
 import { inParallel } from "./in-parallel.ts";
 import { ManifestWalk, type WantedParts, type WarmCache } from "./manifest-walk.ts";
 import { Patience, type PatienceOptions } from "./patience.ts";
-import { NoTagError, selectImages } from "./select-images.ts";
+import { type ChosenImage, NoTagError, selectImages, type WarmItem } from "./select-images.ts";
 import { Tally } from "./tally.ts";
 import { WarmError } from "./warm-error.ts";
 
@@ -40,7 +39,7 @@ export interface WarmParts {
 
 /** What is to be warmed. */
 export interface WarmOrder {
-  readonly images: readonly ImageSelector[];
+  readonly images: readonly WarmItem[];
   /** Empty for the platforms in use; `all` for every one. */
   readonly platforms: readonly string[];
   readonly referrers: boolean;
@@ -112,8 +111,11 @@ export class WarmRun {
     throw new WarmError(`${name} is not cached here. Cached registries: ${known}`);
   }
 
-  async #warm(image: ImageReference, wanted: WantedParts): Promise<void> {
+  async #warm({ image, platforms }: ChosenImage, common: WantedParts): Promise<void> {
     this.#signal.throwIfAborted();
+    // Where it runs is known better than what is in use here; what was asked for holds for all.
+    const own = this.#order.platforms.length === 0 ? platforms : undefined;
+    const wanted = own ? { ...common, platforms: own } : common;
     const { upstream: name, repository } = image;
     const repo = { upstream: name, repository };
     try {
