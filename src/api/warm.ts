@@ -71,3 +71,26 @@ export const warmOrderSchema = z
 export type WarmOrderRequest = z.infer<typeof warmOrderSchema>;
 
 export const warmJobSchema = jobOf("WarmJob", warmResultSchema);
+
+export const warmListsSchema = z
+  .object({
+    items: z.array(
+      z
+        .object({
+          name: z.string(),
+          images: z.array(z.string()).describe("as they are configured"),
+          from: z.array(z.string()),
+          platforms: z.array(z.string()).describe("empty for those in use"),
+          referrers: z.boolean(),
+          pin: z.boolean(),
+          schedule: z.string(),
+          timezone: z.string().optional(),
+          nextAt: z.number().describe("milliseconds since the epoch"),
+          job: z.string().optional().describe("the last job that warmed it"),
+        })
+        .meta({ id: "WarmList" }),
+    ),
+  })
+  .meta({ id: "WarmLists" });
+
+export type WarmListState = z.infer<typeof warmListsSchema>["items"][number];

@@ -17,6 +17,8 @@ export interface PatienceOptions {
   /** Called with what is waited for, and without anything once that is over. */
   readonly tell: (waitsFor?: string) => void;
   readonly signal: AbortSignal;
+  /** Whether anything is waited for; by default, it is. */
+  readonly isPatient?: boolean;
   /** By default, timers. */
   readonly sleep?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
@@ -44,7 +46,8 @@ export class Patience {
     asked: Asked,
     question: () => Promise<Value>,
   ): Promise<Value> {
-    const { signal, tell } = this.#options;
+    const { signal, tell, isPatient = true } = this.#options;
+    if (!isPatient) return question();
     for (let tries = 1; ; tries += 1) {
       await this.rest(upstream, asked);
       try {

@@ -4,10 +4,10 @@ import type { WarmList } from "../config/warm/warm-schema.ts";
 import { WarmSchedule } from "./warm-schedule.ts";
 
 function list(name: string, text: string, max = 20): WarmList {
-  const schedule = parseSchedule(text, "UTC");
-  if (typeof schedule === "string") throw new Error(schedule);
+  const parsed = parseSchedule(text, "UTC");
+  if (typeof parsed === "string") throw new Error(parsed);
   const empty = { images: [], from: [], platforms: [], referrers: false, pin: false };
-  return { name, ...empty, max, schedule };
+  return { name, ...empty, max, schedule: parsed };
 }
 
 const NOON = Date.UTC(2026, 10, 28, 12);
@@ -61,7 +61,7 @@ test("a changed list is warmed soon, one that is gone not any more, and the othe
 });
 
 test("one that takes long is not begun again meanwhile, and one that could not be begun is, soon", async () => {
-  let end = (_: boolean): void => {};
+  let end: (hasBegun: boolean) => void = () => {};
   using it = schedule(() => new Promise((resolve) => (end = resolve)));
   it.subject.configure([list("long", "* * * * *")]);
   const first = it.at(1);

@@ -48,6 +48,7 @@ import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
+import { Wanted } from "./operator/wanted-parts.ts";
 import { ServingThreads } from "./serving-threads.ts";
 
 /** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
@@ -208,7 +209,9 @@ async function start(
     await workers?.collect();
     return report.read(listening);
   };
+  const wanted = closing.use(new Wanted({ settings, storage, cache, upstreams, jobs, metrics }));
   const adminApi = new AdminApi({
+    operations: wanted.operations,
     storage,
     jobs,
     pulled: cache,
@@ -280,6 +283,7 @@ async function start(
       rates.configure(changed);
       upstreams.configure(changed.upstreams);
       storage.configure(changed.upstreams);
+      wanted.configure(changed);
       cluster?.configure(changed);
       cache.reconfigured();
       responses.clear();

@@ -1,0 +1,210 @@
+import type { Cache } from "../../../cache/cache.ts";
+import { PlatformsInUse } from "../../../cache/platforms/platforms-in-use.ts";
+import type { Storage } from "../../../cache/retention/storage.ts";
+import type { Settings } from "../../../config/settings.ts";
+import type { Digest } from "../../../oci/digest.ts";
+import { type ImagePattern, parseImagePattern } from "../../../oci/image-pattern.ts";
+import {
+  type ImageReference,
+  imageName,
+  parseImageReference,
+} from "../../../oci/image-reference.ts";
+import type { ReadinessReport } from "../../../api/readiness.ts";
+import { PulledImages } from "../../../readiness/pulled-images.ts";
+import { Readiness } from "../../../readiness/readiness.ts";
+import type { WantedImages } from "../../../readiness/wanted.ts";
+import type { Jobs } from "../../../server/api/jobs/job-table.ts";
+import type { Operation } from "../../../server/api/operation.ts";
+import { readinessOperations } from "../../../server/api/operations/readiness.ts";
+import { warmOperations } from "../../../server/api/operations/warm.ts";
+import { ProblemError } from "../../../server/api/problem-details.ts";
+import type { Metrics } from "../../../telemetry/metrics.ts";
+import type { WarmItem } from "../../../warm/select-images.ts";
+import type { Upstreams } from "../upstreams.ts";
+import { invalid, mustBePlatforms } from "./requested-platforms.ts";
+import { Warming } from "./warming.ts";
+import { ListedImages } from "./wanted-sources.ts";
+
+/** How long after the start it is looked at first what is ready, and how often then, in milliseconds. */
+const FIRST_LOOK_MS = 60_000;
+const LOOK_MS = 600_000;
+
+export interface WantedOptions {
+  readonly settings: Pick<Settings, "warm" | "pulledWithin">;
+  readonly storage: Pick<Storage, "admin" | "blobs" | "budget" | "metadata" | "trees">;
+  readonly cache: Cache;
+  readonly upstreams: Upstreams;
+  readonly jobs: Jobs;
+  readonly metrics: Metrics;
+  /** What knows further images: a cluster. */
+  readonly sources?: readonly WantedImages[];
+}
+
+/** What is wanted of this cache before anybody pulls it: warms it, and tells whether it is all here. */
+export class Wanted implements Disposable {
+  readonly readiness: Readiness;
+  readonly operations: readonly Operation[];
+  readonly #options: WantedOptions;
+  readonly #platforms: PlatformsInUse;
+  readonly #sources: readonly WantedImages[];
+  readonly #warming: Warming;
+  readonly #closing = new AbortController();
+  #settings: WantedOptions["settings"];
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(options: WantedOptions) {
+    const { storage, cache, upstreams, settings, jobs, metrics, sources = [] } = options;
+    this.#options = options;
+    this.#settings = settings;
+    this.#platforms = new PlatformsInUse(storage.metadata, storage.trees);
+    const { metadata, trees } = storage;
+    this.#sources = [
+      ...sources,
+      new ListedImages(() => this.#settings.warm ?? [], cache, upstreams.all),
+      new PulledImages({ metadata, trees, within: () => this.#settings.pulledWithin }),
+    ];
+    this.readiness = new Readiness({
+      metadata,
+      trees,
+      upstreams: upstreams.all,
+      sources: this.#sources,
+      platformsInUse: () => this.#platforms.list(),
+      isPinned: () => this.#isPinned(),
+    });
+    this.#warming = new Warming({
+      jobs,
+      parts: {
+        cache,
+        upstreams: upstreams.all,
+        platformsInUse: () => this.#platforms.list(),
+        maxSize: () => storage.budget.limits.maxSize,
+        pin: (image, platforms) => storage.admin.pinning.pin(imageName(image), platforms),
+      },
+      mustKnow: (source) => void this.#source(source),
+      imagesOf: (source, signal) => this.#imagesOf(source, signal),
+      onWarmed: () => this.#lookSoon(),
+    });
+    this.#warming.configure(settings.warm ?? []);
+    this.#timer = this.#lookIn(FIRST_LOOK_MS);
+    this.operations = [
+      ...warmOperations({ warm: this.#warming.forApi }),
+      ...readinessOperations({
+        readiness: {
+          report: (isFresh, signal) => this.#report(isFresh, signal),
+          ask: (question, signal) => this.#ask(question, signal),
+        },
+      }),
+    ];
+    this.#measure(metrics);
+  }
+
+  /** Applies a changed configuration. */
+  configure(settings: WantedOptions["settings"]): void {
+    this.#settings = settings;
+    this.#warming.configure(settings.warm ?? []);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#warming[Symbol.dispose]();
+    this.#closing.abort(new Error("the cache is stopping"));
+  }
+
+  /** @throws ProblemError if nothing is known of it */
+  #source(name: string): WantedImages {
+    const source = this.#sources.find((one) => one.name === name);
+    if (source) return source;
+    const detail = `nothing is known of a ${name} here`;
+    throw new ProblemError({ status: 409, detail, next: NEXT_STEPS[name] ?? "name images" });
+  }
+
+  /** What is wanted of a source, now. */
+  async #imagesOf(name: string, signal: AbortSignal): Promise<WarmItem[]> {
+    const source = this.#source(name);
+    const items: WarmItem[] = [];
+    for await (const { image, platforms } of source.list(signal)) {
+      const item = { kind: "image", text: imageName(image), image } as const;
+      items.push(platforms ? Object.assign({ platforms }, item) : item);
+    }
+    return items;
+  }
+
+  async #report(isFresh: boolean, signal: AbortSignal): Promise<ReadinessReport> {
+    const { latest } = this.readiness;
+    if (latest && !isFresh) return latest;
+    // Who asks may go away, and others wait for the same look.
+    const looking = this.readiness.check(this.#closing.signal);
+    signal.throwIfAborted();
+    return looking;
+  }
+
+  async #ask(
+    {
+      images: texts,
+      platforms,
+    }: { readonly images: readonly string[]; readonly platforms: readonly string[] },
+    signal: AbortSignal,
+  ): Promise<ReadinessReport> {
+    mustBePlatforms(platforms);
+    const images = texts.map((text) => {
+      const image = parseImageReference(text);
+      if (image) return image;
+      throw invalid(
+        `${JSON.stringify(text)} is not an image: write one such as docker.io/library/nginx:1.27`,
+      );
+    });
+    // An empty list stands for those in use here.
+    const wanted = platforms.includes("all") ? [] : platforms;
+    return this.readiness.checkImages(images, wanted, signal);
+  }
+
+  async #isPinned(): Promise<(image: ImageReference, digest: Digest) => boolean> {
+    const pins = await this.#options.storage.admin.pinning.saved();
+    const patterns = pins.flatMap(({ pattern }): readonly ImagePattern[] => {
+      const parsed = parseImagePattern(pattern);
+      return parsed ? [parsed] : [];
+    });
+    return (image, digest) => patterns.some((pattern) => pattern.matches({ ...image, digest }));
+  }
+
+  /** A look that is due soon anyway is made earlier: what was warmed is ready. */
+  #lookSoon(): void {
+    clearTimeout(this.#timer);
+    if (!this.#closing.signal.aborted) this.#timer = this.#lookIn(0);
+  }
+
+  #lookIn(milliseconds: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => void this.#look(), milliseconds).unref();
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#closing;
+    // What fails is tried again; a store that cannot be read is told elsewhere.
+    await this.readiness.check(signal).catch(() => {});
+    if (!signal.aborted) this.#timer = this.#lookIn(LOOK_MS);
+  }
+
+  #measure(metrics: Metrics): void {
+    const each = (read: (upstream: ReadinessReport["upstreams"][number]) => number) => () =>
+      (this.readiness.latest?.upstreams ?? []).map((upstream) => {
+        return { labels: [upstream.name], value: read(upstream) };
+      });
+    metrics.gauges(
+      "entrepot_readiness_ratio",
+      "The part of the wanted images of the upstream that could be pulled whole if it did not answer.",
+      ["upstream"],
+      each(({ ratio }) => ratio),
+    );
+    metrics.gauges(
+      "entrepot_wanted_images",
+      "Images of the upstream that are wanted: they run, are listed, or were pulled of late.",
+      ["upstream"],
+      each(({ wanted }) => wanted),
+    );
+  }
+}
+
+const NEXT_STEPS: Readonly<Record<string, string>> = {
+  cluster: "add kubernetes to the configuration of the cache, or name images",
+  lists: "add lists under warm to the configuration of the cache, or name images",
+};

@@ -1,0 +1,139 @@
+import { parseImageSelector } from "../../../config/warm/image-selector.ts";
+import type { WarmList } from "../../../config/warm/warm-schema.ts";
+import type { Job } from "../../../api/jobs.ts";
+import type { WarmListState, WarmOrderRequest } from "../../../api/warm.ts";
+import type { Jobs } from "../../../server/api/jobs/job-table.ts";
+import type { WarmOperationParts } from "../../../server/api/operations/warm.ts";
+import { ProblemError } from "../../../server/api/problem-details.ts";
+import type { WarmItem } from "../../../warm/select-images.ts";
+import { type WarmOrder, type WarmParts, WarmRun } from "../../../warm/warm-run.ts";
+import { WarmSchedule } from "../../../warm/warm-schedule.ts";
+import { invalid, mustBePlatforms } from "./requested-platforms.ts";
+
+export interface WarmingOptions {
+  readonly jobs: Jobs;
+  readonly parts: WarmParts;
+  /** @throws ProblemError if nothing is known of a source */
+  readonly mustKnow: (source: string) => void;
+  /** What is wanted of a source, now. */
+  readonly imagesOf: (source: string, signal: AbortSignal) => Promise<readonly WarmItem[]>;
+  /** Called when an order is done. */
+  readonly onWarmed: () => void;
+}
+
+/** Warms images as jobs: those that somebody orders, and the configured lists when they are due. */
+export class Warming implements Disposable {
+  /** What the API needs of it. */
+  readonly forApi: WarmOperationParts["warm"] = {
+    start: (order) => this.#start(order),
+    startList: (name) => this.#startNamed(name),
+    lists: () => this.#states(),
+  };
+  readonly #options: WarmingOptions;
+  readonly #schedule = new WarmSchedule({ run: (list) => this.#runDue(list) });
+  /** By list, the last job that warmed it. */
+  readonly #jobs = new Map<string, string>();
+  #lists: readonly WarmList[] = [];
+
+  constructor(options: WarmingOptions) {
+    this.#options = options;
+  }
+
+  configure(lists: readonly WarmList[]): void {
+    this.#lists = lists;
+    this.#schedule.configure(lists);
+  }
+
+  [Symbol.dispose](): void {
+    this.#schedule[Symbol.dispose]();
+  }
+
+  /** @throws ProblemError */
+  #start(request: WarmOrderRequest): Job {
+    const images = request.images.map((text) => {
+      const selector = parseImageSelector(text);
+      if (typeof selector !== "string") return selector;
+      throw invalid(`${JSON.stringify(text)} ${selector}`);
+    });
+    mustBePlatforms(request.platforms);
+    if (images.length + request.from.length === 0) throw invalid("no image is named");
+    for (const source of request.from) this.#options.mustKnow(source);
+    const { from, platforms, referrers, pin, max } = request;
+    const [first] = request.images;
+    const title =
+      first === undefined
+        ? `Warm ${from.map((source) => WHAT[source]).join(" and ")}`
+        : `Warm ${first}${images.length > 1 ? ` and ${images.length - 1} more` : ""}`;
+    return this.#job(title, from, { images, platforms, referrers, pin, max });
+  }
+
+  /** @throws ProblemError */
+  #startNamed(name: string): Job {
+    const list = this.#lists.find((one) => one.name === name);
+    if (list) return this.#startList(list);
+    const detail = `there is no list ${JSON.stringify(name)} under warm`;
+    throw new ProblemError({ status: 404, detail, next: "GET /api/v1/warm lists them" });
+  }
+
+  #startList({ name, from, ...order }: WarmList): Job {
+    const job = this.#job(`Warm the list ${name}`, from, order);
+    this.#jobs.set(name, job.id);
+    return job;
+  }
+
+  #job(title: string, from: readonly string[], order: WarmOrder): Job {
+    const { jobs, parts, imagesOf, onWarmed } = this.#options;
+    return jobs.start({
+      kind: "warm",
+      title,
+      run: async (report, signal) => {
+        const items = [...order.images];
+        for (const source of from) items.push(...(await imagesOf(source, signal)));
+        const run = new WarmRun(parts, { ...order, images: items }, report, signal);
+        const result = await run.run();
+        onWarmed();
+        return result;
+      },
+    });
+  }
+
+  /** Of the schedule: resolves once the list is warmed, with whether that could be begun. */
+  async #runDue(list: WarmList): Promise<boolean> {
+    const { jobs } = this.#options;
+    try {
+      const { id } = this.#startList(list);
+      for await (const _ of jobs.watch(id)) continue;
+      return true;
+    } catch (error) {
+      // Too many jobs run, or the cache stops.
+      if (error instanceof ProblemError) return false;
+      throw error;
+    }
+  }
+
+  #states(): WarmListState[] {
+    return this.#schedule.planned.map(({ list, dueAt }) => {
+      const { name, images, from, platforms, referrers, pin, schedule } = list;
+      const job = this.#jobs.get(name);
+      return {
+        name,
+        images: images.map(({ text }) => text),
+        from: [...from],
+        platforms: [...platforms],
+        referrers,
+        pin,
+        schedule: schedule.text,
+        ...(schedule.timezone === undefined ? {} : { timezone: schedule.timezone }),
+        nextAt: dueAt,
+        ...(job === undefined ? {} : { job }),
+      };
+    });
+  }
+}
+
+/** What the sources of an order are, for people. */
+const WHAT: Readonly<Record<WarmOrderRequest["from"][number], string>> = {
+  cluster: "what the cluster runs",
+  pulls: "what was pulled of late",
+  lists: "the lists of the configuration",
+};
