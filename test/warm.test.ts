@@ -1,0 +1,129 @@
+import { afterAll, expect, test } from "bun:test";
+import { type Job, jobSchema } from "../src/api/jobs.ts";
+import { readinessSchema } from "../src/api/readiness.ts";
+import { warmResultSchema } from "../src/api/warm.ts";
+import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import * as faults from "./harness/faults.ts";
+import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
+import { arm, multi, single } from "./harness/wanted-images.ts";
+
+async function setUp(warm: object = {}) {
+  const upstream = await startScriptedUpstream();
+  upstream.add("multi", multi, "1");
+  upstream.add("single", single, "1");
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) }, warm };
+  const cache = await startEntrepot({ config });
+  const post = (path: string, body: object = {}): Promise<Response> =>
+    cache.getAdmin(`/api/v1${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const job = async (id: string): Promise<Job> =>
+    jobSchema.parse(await (await cache.getAdmin(`/api/v1/jobs/${id}`)).json());
+  return {
+    upstream,
+    cache,
+    post,
+    job,
+    /** The job of an order, once it has ended. */
+    async warm(order: object, path = "/warm"): Promise<Job> {
+      const { id } = jobSchema.parse(await (await post(path, order)).json());
+      let last = await job(id);
+      await until(
+        async () => {
+          last = await job(id);
+          return last.endedAt !== undefined;
+        },
+        { what: "the job has ended" },
+      );
+      return last;
+    },
+    async [Symbol.asyncDispose]() {
+      await cache[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("what is warmed is pulled, and is ready, while its registry is down; what is not, says so", async () => {
+  await using at = await setUp({
+    base: { images: ["reg.test/multi:1"], platforms: ["linux/arm64"] },
+  });
+  const job = await at.warm({}, "/warm/base");
+  expect(job).toMatchObject({ state: "done", title: "Warm the list base" });
+  expect(warmResultSchema.parse(job.result)).toMatchObject({ ready: 1, failed: 0 });
+  await at.upstream.stop();
+  const get = async (path: string): Promise<number> => {
+    const response = await at.cache.get(`/v2/${path}?ns=reg.test`);
+    await response.bytes();
+    return response.status;
+  };
+  const paths = [
+    "multi/manifests/1",
+    `multi/manifests/${arm?.manifest.digest}`,
+    ...(arm?.blobs ?? []).map(({ digest }) => `multi/blobs/${digest}`),
+  ];
+  expect(await Promise.all(paths.map(get))).toEqual(paths.map(() => 200));
+  const readiness = readinessSchema.parse(
+    await (await at.cache.getAdmin("/api/v1/readiness?fresh=true")).json(),
+  );
+  expect(readiness).toMatchObject({ wanted: 1, ready: 1, ratio: 1 });
+  const asked = readinessSchema.parse(
+    await (
+      await at.post("/readiness", { images: ["reg.test/multi:1", "reg.test/single:1"] })
+    ).json(),
+  );
+  expect(asked.sentence).toBe("If reg.test died now, 1 of its 2 images would not start.");
+  const metrics = await (await at.cache.getAdmin("/metrics")).text();
+  expect(metrics).toContain('entrepot_readiness_ratio{upstream="reg.test"} 1\n');
+});
+
+test("an order that is cancelled in the middle is gone on with", async () => {
+  await using at = await setUp();
+  const [, layer] = single.blobs;
+  at.upstream.respond(({ reference }) =>
+    reference === layer?.digest ? faults.stallAfter(10) : undefined,
+  );
+  const started = await at.post("/warm", { images: ["reg.test/single:1"] });
+  expect(started.status).toBe(202);
+  const { id } = jobSchema.parse(await started.json());
+  const isRequested = (): boolean =>
+    at.upstream.requests({ reference: layer?.digest ?? "" }).length > 0;
+  await until(isRequested, { what: "the layer is requested" });
+  const cancelled = await at.cache.getAdmin(`/api/v1/jobs/${id}`, {
+    method: "DELETE",
+    headers: { "content-type": "application/json" },
+  });
+  expect(cancelled.status).toBe(202);
+  await until(async () => (await at.job(id)).state === "cancelled", { what: "it is cancelled" });
+  at.upstream.respond();
+  at.upstream.forget();
+  expect(await at.warm({ images: ["reg.test/single:1"] })).toMatchObject({ state: "done" });
+  expect(at.upstream.requests({ kind: "manifest", method: "GET" })).toHaveLength(0);
+});
+
+const shared = setUp();
+
+afterAll(async () => (await shared)[Symbol.asyncDispose]());
+
+test.each([
+  [{ images: ["node:>=x.y"] }, 400, "neither a tag nor a range of versions"],
+  [{ images: ["a\nb"] }, 400, "is not an image"],
+  [{ images: [""] }, 400, "images"],
+  [{ images: [] }, 400, "no image is named"],
+  [{ images: ["nginx"], platforms: ["arm"] }, 400, "is not a platform"],
+  [{ images: ["nginx"], max: 0 }, 400, "max"],
+  [{ image: ["nginx"] }, 400, "image"],
+  [{ from: ["cluster"] }, 409, "nothing is known of a cluster here"],
+])("the order %j is refused with %d: %s", async (order, status, message) => {
+  const refused = await (await shared).post("/warm", order);
+  expect(refused.status).toBe(status);
+  expect(await refused.text()).toContain(message);
+});
+
+test("a list that there is not is none", async () => {
+  const at = await shared;
+  expect((await at.post("/warm/none")).status).toBe(404);
+});
