@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { type Job, jobSchema } from "../src/api/jobs.ts";
 import { readinessSchema } from "../src/api/readiness.ts";
 import { warmResultSchema } from "../src/api/warm.ts";
+import { command } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
@@ -122,6 +123,33 @@ test.each([
   expect(refused.status).toBe(status);
   expect(await refused.text()).toContain(message);
 });
+
+test("the commands say what is missing, fetch it, and name the place of what is wrong", async () => {
+  const at = await shared;
+  const list = at.cache.data + "/images.txt";
+  const lacking = await command(at.cache, "ready", "reg.test/single:1");
+  expect(lacking).toMatchObject({ code: 1, stderr: "" });
+  expect(lacking.stdout).toContain(
+    "If reg.test died now, the one image that is wanted would not start.",
+  );
+  await Bun.write(list, "# ours\nreg.test/single:1\n  $(id)\n");
+  expect(await command(at.cache, "warm", "--file", list)).toMatchObject({
+    code: 2,
+    stderr: `entrepot: ${list}:3:3: "$(id)" is not an image: write docker.io/library/nginx:1.27, or docker.io/library/node:>=22 <25\n`,
+  });
+  await Bun.write(list, "# ours\r\nreg.test/single:1 # pinned\r\n");
+  const warmed = await command(at.cache, "warm", "reg.test/none:\u001b[2J1", "--file", list);
+  expect(warmed).toMatchObject({ code: 2 });
+  const fixed = await command(at.cache, "warm", "reg.test/none", "--file", list);
+  expect(fixed).toMatchObject({
+    code: 1,
+    stdout:
+      "1 image is here: downloaded 2 blobs, 371 B.\n1 image failed:\n  reg.test/none:latest: reg.test has no manifest none:latest\n",
+  });
+  const ready = await command(at.cache, "ready", "--fix", "--json");
+  expect(ready).toMatchObject({ code: 0 });
+  expect(readinessSchema.parse(JSON.parse(ready.stdout))).toMatchObject({ wanted: 1, ready: 1 });
+}, 60_000);
 
 test("a list that there is not is none", async () => {
   const at = await shared;

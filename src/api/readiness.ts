@@ -3,6 +3,9 @@ import { pageOf } from "./page.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
 
+const images = z.array(z.string().min(1).max(700)).max(1000);
+const platforms = z.array(z.string().max(100)).max(32).default([]);
+
 export const wantedImageSchema = z
   .object({
     image: z.string(),
@@ -59,15 +62,24 @@ export const readinessSchema = z
   })
   .meta({ id: "Readiness" });
 
-export type ReadinessReport = Omit<z.infer<typeof readinessSchema>, "next">;
+export type ReadinessPage = z.infer<typeof readinessSchema>;
+/** All pages as one. */
+export type ReadinessReport = Omit<ReadinessPage, "next">;
 
 export const readinessQuestionSchema = z
   .strictObject({
-    images: z.array(z.string().min(1).max(700)).min(1).max(1000),
-    platforms: z
-      .array(z.string().max(100))
-      .max(32)
-      .default([])
-      .describe("Such as `linux/arm64`. Default: those in use here"),
+    images: images.min(1),
+    platforms: platforms.describe("Such as `linux/arm64`. Default: those in use here"),
   })
   .meta({ id: "ReadinessQuestion" });
+
+export const readinessFixSchema = z
+  .strictObject({
+    images: images
+      .default([])
+      .describe("Which ones; all that are wanted and not ready, if it is empty"),
+    platforms: platforms.describe(
+      "Such as `linux/arm64`. Default: for which each is wanted, or those in use here",
+    ),
+  })
+  .meta({ id: "ReadinessFix" });

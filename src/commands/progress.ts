@@ -27,12 +27,19 @@ export class ProgressLine {
   }
 
   show(progress: Progress): void {
+    this.tell((seconds) => progressText(progress, seconds));
+  }
+
+  /** @param text made only if it is shown, from the seconds since the start */
+  tell(text: (seconds: number) => string): void {
     const now = performance.now();
     const interval = this.#isTerminal ? INTERVAL.terminal : INTERVAL.file;
     if (now - this.#startedAt < DELAY || now - this.#shownAt < interval) return;
     this.#shownAt = now;
-    const text = this.#label + progressText(progress, (now - this.#startedAt) / 1000);
-    process.stderr.write(this.#isTerminal ? `\r\u001B[K${text}` : `${text}\n`);
+    const line = this.#label + text((now - this.#startedAt) / 1000);
+    // One that is wider than the terminal would leave its rest there.
+    const width = process.stderr.columns || Infinity;
+    process.stderr.write(this.#isTerminal ? `\r\u001B[K${line.slice(0, width - 1)}` : `${line}\n`);
   }
 
   end(): void {

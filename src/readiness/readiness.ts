@@ -19,6 +19,12 @@ export interface ReadinessParts extends ImageReadinessParts {
   readonly now?: () => number;
 }
 
+/** An image that is not ready, and for which platforms it is wanted, if its sources know. */
+export interface Lacking {
+  readonly image: ImageReference;
+  readonly platforms: readonly string[];
+}
+
 /** Fewer of the wanted images of an upstream are ready than before. */
 export interface ReadinessFell {
   readonly upstream: string;
@@ -36,6 +42,7 @@ export class Readiness {
   readonly #flights = new SingleFlight<ReadinessReport>();
   readonly #listeners: ((fell: ReadinessFell) => void)[] = [];
   #latest: ReadinessReport | undefined;
+  #lacking: readonly Lacking[] = [];
 
   constructor(parts: ReadinessParts) {
     this.#parts = parts;
@@ -48,6 +55,11 @@ export class Readiness {
     return this.#latest;
   }
 
+  /** What was missing at the last look, and can be had. */
+  get lacking(): readonly Lacking[] {
+    return this.#lacking;
+  }
+
   /** Calls a listener whenever a look finds fewer images ready than the one before. */
   onFell(listener: (fell: ReadinessFell) => void): void {
     this.#listeners.push(listener);
@@ -58,6 +70,7 @@ export class Readiness {
     return this.#flights.run("", async () => {
       const { wishes, sources, cut } = await this.#sources.read(signal);
       const items = await this.#look(wishes, signal);
+      this.#lacking = wishes.filter((_, at) => isLacking(items[at]));
       const report = { ...reportOf(items, this.#now()), sources, ...(cut > 0 ? { cut } : {}) };
       const before = this.#latest;
       this.#latest = report;
@@ -108,6 +121,10 @@ export class Readiness {
       for (const listener of this.#listeners) listener(fell);
     }
   }
+}
+
+function isLacking(item: WantedImageState | undefined): boolean {
+  return item?.state === "partial" || item?.state === "missing";
 }
 
 function reportOf(
@@ -161,6 +178,8 @@ function sentenceOf(
   const more = others
     .map(({ name, lost, wanted: all }) => `${lost} of ${all} of ${name}`)
     .join(", ");
+  if (wanted === 1)
+    return `If ${worst.name} died now, the one image that is wanted would not start.`;
   const first = `If ${worst.name} died now, ${worst.lost} of its ${worst.wanted} images would not start`;
   return more === "" ? `${first}.` : `${first}; the same goes for ${more}.`;
 }

@@ -36,6 +36,7 @@ export class Sources {
     let cut = 0;
     const sources: ReadinessReport["sources"][number][] = [];
     for (const source of this.#sources) {
+      if (source.isConfigured === false) continue;
       const problem = await this.#refresh(source, signal);
       const known = this.#known.get(source) ?? [];
       for (const wanted of known) if (!add(wishes, wanted)) cut += 1;

@@ -13,6 +13,8 @@ export interface WantedImage {
 export interface WantedImages {
   /** One word for people and for JSON: `cluster`, `node`, `lists`, `pulls`. */
   readonly name: string;
+  /** Whether there is such a source here; by default, there is. */
+  readonly isConfigured?: boolean;
   /**
    * Lists all of them as they are now. The same image may occur again, wanted by others. Names that no
    * registry could have are left out.

@@ -267,6 +267,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // The admin API, as the commands call it.
       api: ["."],
       store: [".", "api"],
+      // Images that are wanted before anybody pulls them.
+      wanted: [".", "api", "store"],
       setup: [".", "node"],
       // Completion asks the running cache for values.
       help: [".", "api", "store"],

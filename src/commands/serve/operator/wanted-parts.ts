@@ -4,15 +4,13 @@ import type { Storage } from "../../../cache/retention/storage.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { Digest } from "../../../oci/digest.ts";
 import { type ImagePattern, parseImagePattern } from "../../../oci/image-pattern.ts";
-import {
-  type ImageReference,
-  imageName,
-  parseImageReference,
-} from "../../../oci/image-reference.ts";
-import type { ReadinessReport } from "../../../api/readiness.ts";
+import { type ImageReference, imageName } from "../../../oci/image-reference.ts";
+import type { z } from "zod";
+import type { Job } from "../../../api/jobs.ts";
+import type { readinessFixSchema, ReadinessReport } from "../../../api/readiness.ts";
 import { PulledImages } from "../../../readiness/pulled-images.ts";
-import { Readiness } from "../../../readiness/readiness.ts";
-import type { WantedImages } from "../../../readiness/wanted.ts";
+import { type Lacking, Readiness } from "../../../readiness/readiness.ts";
+import type { WantedImage, WantedImages } from "../../../readiness/wanted.ts";
 import type { Jobs } from "../../../server/api/jobs/job-table.ts";
 import type { Operation } from "../../../server/api/operation.ts";
 import { readinessOperations } from "../../../server/api/operations/readiness.ts";
@@ -21,7 +19,7 @@ import { ProblemError } from "../../../server/api/problem-details.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import type { Upstreams } from "../upstreams.ts";
-import { invalid, mustBePlatforms } from "./requested-platforms.ts";
+import { mustBePlatforms, requestedImage } from "./requested-images.ts";
 import { Warming } from "./warming.ts";
 import { ListedImages } from "./wanted-sources.ts";
 
@@ -92,6 +90,7 @@ export class Wanted implements Disposable {
         readiness: {
           report: (isFresh, signal) => this.#report(isFresh, signal),
           ask: (question, signal) => this.#ask(question, signal),
+          fix: (wanted) => this.#fix(wanted),
         },
       }),
     ];
@@ -112,7 +111,7 @@ export class Wanted implements Disposable {
 
   /** @throws ProblemError if nothing is known of it */
   #source(name: string): WantedImages {
-    const source = this.#sources.find((one) => one.name === name);
+    const source = this.#sources.find((one) => one.name === name && one.isConfigured !== false);
     if (source) return source;
     const detail = `nothing is known of a ${name} here`;
     throw new ProblemError({ status: 409, detail, next: NEXT_STEPS[name] ?? "name images" });
@@ -122,10 +121,7 @@ export class Wanted implements Disposable {
   async #imagesOf(name: string, signal: AbortSignal): Promise<WarmItem[]> {
     const source = this.#source(name);
     const items: WarmItem[] = [];
-    for await (const { image, platforms } of source.list(signal)) {
-      const item = { kind: "image", text: imageName(image), image } as const;
-      items.push(platforms ? Object.assign({ platforms }, item) : item);
-    }
+    for await (const wanted of source.list(signal)) items.push(itemOf(wanted));
     return items;
   }
 
@@ -146,16 +142,23 @@ export class Wanted implements Disposable {
     signal: AbortSignal,
   ): Promise<ReadinessReport> {
     mustBePlatforms(platforms);
-    const images = texts.map((text) => {
-      const image = parseImageReference(text);
-      if (image) return image;
-      throw invalid(
-        `${JSON.stringify(text)} is not an image: write one such as docker.io/library/nginx:1.27`,
-      );
-    });
+    const images = texts.map(requestedImage);
     // An empty list stands for those in use here.
     const wanted = platforms.includes("all") ? [] : platforms;
     return this.readiness.checkImages(images, wanted, signal);
+  }
+
+  /** @throws ProblemError */
+  async #fix({ images: texts, platforms }: z.infer<typeof readinessFixSchema>): Promise<Job> {
+    mustBePlatforms(platforms);
+    if (texts.length === 0) await this.readiness.check(this.#closing.signal);
+    const lacking =
+      texts.length > 0 ? texts.map(requestedImage).map(alone) : this.readiness.lacking;
+    if (lacking.length === 0) {
+      const detail = "all images that are wanted, and can be had, are here";
+      throw new ProblemError({ status: 409, detail, next: "nothing needs to be done" });
+    }
+    return this.#warming.fix(lacking.map(itemOf), platforms);
   }
 
   async #isPinned(): Promise<(image: ImageReference, digest: Digest) => boolean> {
@@ -202,6 +205,15 @@ export class Wanted implements Disposable {
       each(({ wanted }) => wanted),
     );
   }
+}
+
+function alone(image: ImageReference): Lacking {
+  return { image, platforms: [] };
+}
+
+function itemOf({ image, platforms = [] }: WantedImage | Lacking): WarmItem {
+  const item = { kind: "image", text: imageName(image), image } as const;
+  return platforms.length > 0 ? Object.assign({ platforms }, item) : item;
 }
 
 const NEXT_STEPS: Readonly<Record<string, string>> = {

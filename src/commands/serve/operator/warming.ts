@@ -8,7 +8,7 @@ import { ProblemError } from "../../../server/api/problem-details.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import { type WarmOrder, type WarmParts, WarmRun } from "../../../warm/warm-run.ts";
 import { WarmSchedule } from "../../../warm/warm-schedule.ts";
-import { invalid, mustBePlatforms } from "./requested-platforms.ts";
+import { invalid, mustBePlatforms } from "./requested-images.ts";
 
 export interface WarmingOptions {
   readonly jobs: Jobs;
@@ -37,6 +37,17 @@ export class Warming implements Disposable {
 
   constructor(options: WarmingOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Warms these images, for the platforms for which each is wanted.
+   *
+   * @throws ProblemError if too many jobs run
+   */
+  fix(images: readonly WarmItem[], platforms: readonly string[]): Job {
+    const count = `${images.length} ${images.length === 1 ? "image" : "images"}`;
+    const order = { images, platforms, referrers: false, pin: false, max: 1 };
+    return this.#job(`Fetch what is missing of ${count}`, [], order);
   }
 
   configure(lists: readonly WarmList[]): void {

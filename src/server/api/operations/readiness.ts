@@ -1,6 +1,10 @@
 import { z } from "zod";
 import { pageQuery, queryFlag } from "../../../api/page.ts";
+import type { Job } from "../../../api/jobs.ts";
+import { warmJobSchema } from "../../../api/warm.ts";
+import { accepted } from "./jobs.ts";
 import {
+  readinessFixSchema,
   readinessQuestionSchema,
   type ReadinessReport,
   readinessSchema,
@@ -17,6 +21,8 @@ export interface ReadinessOperationParts {
       question: z.infer<typeof readinessQuestionSchema>,
       signal: AbortSignal,
     ): Promise<ReadinessReport>;
+    /** @throws ProblemError if an image or a platform is none, or nothing is to be fixed */
+    fix(wanted: z.infer<typeof readinessFixSchema>): Promise<Job>;
   };
 }
 
@@ -57,6 +63,20 @@ export function readinessOperations({ readiness }: ReadinessOperationParts): Ope
       answer: readinessSchema,
       refusals: [400],
       handle: ({ body, signal }) => readiness.ask(body, signal),
+    }),
+    operation({
+      id: "fixReadiness",
+      method: "POST",
+      path: "/readiness/fix",
+      tag: "readiness",
+      summary: "Downloads what is missing of the images that are wanted",
+      right: "admin",
+      body: readinessFixSchema,
+      status: 202,
+      headers: { location: "Of the job" },
+      answer: warmJobSchema,
+      refusals: [400, 409, 503],
+      handle: async ({ body }) => accepted(await readiness.fix(body)),
     }),
   ];
 }

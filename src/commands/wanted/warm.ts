@@ -1,0 +1,118 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { type WarmResult, warmResultSchema } from "../../api/warm.ts";
+import type { AdminClient } from "../api/admin-client.ts";
+import { runJob } from "../api/run-job.ts";
+import { ProgressLine } from "../progress.ts";
+import {
+  onRunning,
+  print,
+  printJson,
+  storeCommand,
+  type StoreOptions,
+} from "../store/store-connection.ts";
+import { readImageFile } from "./image-file.ts";
+import { warmProgressText, warmText } from "./warm-text.ts";
+
+interface WarmOptions extends StoreOptions {
+  readonly file?: readonly string[];
+  readonly list?: string;
+  readonly fromCluster?: true;
+  readonly platform: readonly string[];
+  readonly referrers?: true;
+  readonly pin?: true;
+  readonly max?: number;
+  readonly detach?: true;
+}
+
+/** Gathers the values of an option that may be given several times. */
+export function each(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+export function warmCommand(): Command {
+  const command = storeCommand(
+    "warm",
+    "download images before anybody pulls them, behind all pulls",
+  )
+    .argument(
+      "[images...]",
+      "such as nginx, docker.io/library/node:>=22 <25 (a range of versions), or quay.io/org/app:release-*",
+    )
+    .option("--file <file>", "further images, one in each line; - for standard input", each)
+    .option("--list <name>", "instead: a list under warm of the cache's configuration")
+    .option("--from-cluster", "further images: what the cluster of the cache runs, or would run")
+    .option(
+      "--platform <platform>",
+      "such as linux/arm64, or all; may be given several times (default: those in use)",
+      each,
+      [],
+    )
+    .option("--referrers", "signatures, SBOMs and attestations, too")
+    .option("--pin", "pin the images, so that they are never evicted")
+    .option(
+      "--max <count>",
+      "how many images a range may select: the highest versions (default: 20)",
+      parseMax,
+    )
+    .option("--detach", "do not wait: print the job, which goes on");
+  return command.action(async (images: readonly string[], options: WarmOptions) => {
+    const { list, file = [], fromCluster = false } = options;
+    const isNamed = images.length + file.length > 0 || fromCluster;
+    if (isNamed === (list !== undefined)) {
+      command.error("error: give images, --file or --from-cluster, or else a --list");
+    }
+    process.exitCode = await onRunning(options, (client) => warm(client, images, options));
+  });
+}
+
+function parseMax(text: string): number {
+  const max = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (max >= 1 && max <= 1000) return max;
+  throw new InvalidArgumentError("Write a number from 1 to 1000.");
+}
+
+async function warm(
+  client: AdminClient,
+  named: readonly string[],
+  options: WarmOptions,
+): Promise<number> {
+  const { list, file = [], fromCluster, platform, referrers, pin, max, json, detach } = options;
+  const images = [...named, ...file.flatMap((name) => readImageFile(name))];
+  const body = {
+    images,
+    from: fromCluster ? (["cluster"] satisfies ["cluster"]) : [],
+    platforms: [...platform],
+    ...(referrers ? { referrers } : {}),
+    ...(pin ? { pin } : {}),
+    ...(max === undefined ? {} : { max }),
+  };
+  const start = () =>
+    list === undefined
+      ? client.api.POST("/warm", { body })
+      : client.api.POST("/warm/{name}", { params: { path: { name: list } } });
+  if (detach) {
+    const job = await client.order(start());
+    if (json) printJson(job);
+    else print(`Started job ${job.id}: ${job.title}.`);
+    return 0;
+  }
+  const result = await runWarm(client, start());
+  if (json) printJson(result);
+  else print(warmText(result));
+  return result.failed > 0 ? 1 : 0;
+}
+
+/** Waits for a job that warms, and shows how far it is. */
+export async function runWarm(
+  client: AdminClient,
+  started: Parameters<typeof runJob<WarmResult>>[1],
+): Promise<WarmResult> {
+  const line = new ProgressLine();
+  try {
+    return await runJob(client, started, warmResultSchema, (progress) =>
+      line.tell(() => warmProgressText(progress)),
+    );
+  } finally {
+    line.end();
+  }
+}
