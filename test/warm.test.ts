@@ -50,11 +50,13 @@ async function setUp(warm: object = {}) {
 
 test("what is warmed is pulled, and is ready, while its registry is down; what is not, says so", async () => {
   await using at = await setUp({
-    base: { images: ["reg.test/multi:1"], platforms: ["linux/arm64"] },
+    base: { images: ["reg.test/multi:1"], platforms: ["linux/arm64"], pin: true },
   });
   const job = await at.warm({}, "/warm/base");
   expect(job).toMatchObject({ state: "done", title: "Warm the list base" });
   expect(warmResultSchema.parse(job.result)).toMatchObject({ ready: 1, failed: 0 });
+  const pins = await (await at.cache.getAdmin("/api/v1/pins")).text();
+  expect(pins).toContain('"pattern":"reg.test/multi:1"');
   await at.upstream.stop();
   const get = async (path: string): Promise<number> => {
     const response = await at.cache.get(`/v2/${path}?ns=reg.test`);

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Cache } from "../../../cache/cache.ts";
 import { PlatformsInUse } from "../../../cache/platforms/platforms-in-use.ts";
 import type { Storage } from "../../../cache/retention/storage.ts";
@@ -17,6 +18,7 @@ import { readinessOperations } from "../../../server/api/operations/readiness.ts
 import { warmOperations } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
+import { ListPins } from "../../../warm/list-pins.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import type { Upstreams } from "../upstreams.ts";
 import { mustBePlatforms, requestedImage } from "./requested-images.ts";
@@ -29,7 +31,7 @@ const LOOK_MS = 600_000;
 
 export interface WantedOptions {
   readonly settings: Pick<Settings, "warm" | "pulledWithin">;
-  readonly storage: Pick<Storage, "admin" | "blobs" | "budget" | "metadata" | "trees">;
+  readonly storage: Pick<Storage, "admin" | "budget" | "metadata" | "path" | "trees">;
   readonly cache: Cache;
   readonly upstreams: Upstreams;
   readonly jobs: Jobs;
@@ -71,6 +73,7 @@ export class Wanted implements Disposable {
     });
     this.#warming = new Warming({
       jobs,
+      pins: new ListPins(join(storage.path, "warm-pins.json"), storage.admin.pinning),
       parts: {
         cache,
         upstreams: upstreams.all,

@@ -1,10 +1,12 @@
 import { parseImageSelector } from "../../../config/warm/image-selector.ts";
 import type { WarmList } from "../../../config/warm/warm-schema.ts";
 import type { Job } from "../../../api/jobs.ts";
-import type { WarmListState, WarmOrderRequest } from "../../../api/warm.ts";
+import type { WarmListState, WarmOrderRequest, WarmResult } from "../../../api/warm.ts";
 import type { Jobs } from "../../../server/api/jobs/job-table.ts";
 import type { WarmOperationParts } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
+import type { ImageReference } from "../../../oci/image-reference.ts";
+import type { ListPins } from "../../../warm/list-pins.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import { type WarmOrder, type WarmParts, WarmRun } from "../../../warm/warm-run.ts";
 import { WarmSchedule } from "../../../warm/warm-schedule.ts";
@@ -13,12 +15,19 @@ import { invalid, mustBePlatforms } from "./requested-images.ts";
 export interface WarmingOptions {
   readonly jobs: Jobs;
   readonly parts: WarmParts;
+  /** The pins of the configured lists. */
+  readonly pins: ListPins;
   /** @throws ProblemError if nothing is known of a source */
   readonly mustKnow: (source: string) => void;
   /** What is wanted of a source, now. */
   readonly imagesOf: (source: string, signal: AbortSignal) => Promise<readonly WarmItem[]>;
   /** Called when an order is done. */
   readonly onWarmed: () => void;
+}
+
+/** What a list does besides. */
+interface OfList extends Partial<Pick<WarmParts, "pin">> {
+  readonly done?: (result: WarmResult) => Promise<void>;
 }
 
 /** Warms images as jobs: those that somebody orders, and the configured lists when they are due. */
@@ -53,6 +62,9 @@ export class Warming implements Disposable {
   configure(lists: readonly WarmList[]): void {
     this.#lists = lists;
     this.#schedule.configure(lists);
+    const pinning = new Set(lists.filter(({ pin }) => pin).map(({ name }) => name));
+    // A store that cannot be written to is told elsewhere; at the next start it is tried again.
+    void this.#options.pins.configure(pinning).catch(() => {});
   }
 
   [Symbol.dispose](): void {
@@ -87,21 +99,39 @@ export class Warming implements Disposable {
   }
 
   #startList({ name, from, ...order }: WarmList): Job {
-    const job = this.#job(`Warm the list ${name}`, from, order);
+    const { pins } = this.#options;
+    const pinned: ImageReference[] = [];
+    const job = this.#job(`Warm the list ${name}`, from, order, {
+      pin: async (image, platforms) => {
+        pinned.push(image);
+        await pins.pin(name, image, platforms);
+      },
+      done: async ({ failed }) => {
+        // What failed may be one of those that are pinned.
+        if (failed === 0) await pins.keepOnly(name, pinned);
+      },
+    });
     this.#jobs.set(name, job.id);
     return job;
   }
 
-  #job(title: string, from: readonly string[], order: WarmOrder): Job {
+  #job(title: string, from: readonly string[], order: WarmOrder, of: OfList = {}): Job {
     const { jobs, parts, imagesOf, onWarmed } = this.#options;
+    const { done, ...pinning } = of;
     return jobs.start({
       kind: "warm",
       title,
       run: async (report, signal) => {
         const items = [...order.images];
         for (const source of from) items.push(...(await imagesOf(source, signal)));
-        const run = new WarmRun(parts, { ...order, images: items }, report, signal);
+        const run = new WarmRun(
+          { ...parts, ...pinning },
+          { ...order, images: items },
+          report,
+          signal,
+        );
         const result = await run.run();
+        await done?.(result);
         onWarmed();
         return result;
       },
