@@ -42,6 +42,22 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   sharedGc: [{}],
   sharedFsck: [{ body: {} }],
   listSharedObjects: [{}, { query: { limit: "0" } }],
+  warm: [
+    { body: { images: ["reg.test/app:1"] } },
+    { body: { images: ["reg.test/app:>=x.y"] } },
+    { body: { from: ["cluster"] } },
+  ],
+  warmList: [{ params: { name: "base" } }, { params: { name: "none" } }],
+  getReadiness: [{ query: { fresh: "true", limit: "1" } }, { query: { cursor: "x" } }],
+  askReadiness: [
+    { body: { images: ["reg.test/app:1", "reg.test/none:1"], platforms: ["all"] } },
+    { body: { images: [] } },
+  ],
+  fixReadiness: [
+    { body: { images: ["reg.test/app:1"] } },
+    { body: { images: ["-"] } },
+    { body: { platforms: ["arm"] } },
+  ],
   reload: [{}],
   getJob: [{ params: { id: "none" } }],
   watchJob: [{ params: { id: "none" } }],
@@ -92,6 +108,7 @@ beforeAll(async () => {
       admin: "127.0.0.1:0",
       storage: { dir: "data", scrub: 0 },
       upstreams: { "reg.test": localUpstream(upstream.url) },
+      warm: { base: { images: ["reg.test/app:1"] } },
     }),
   );
   const log = createLog({ format: "json", level: "silent" });
