@@ -1,11 +1,12 @@
 import { afterAll, expect, test } from "bun:test";
-import { type Job, jobSchema } from "../src/api/jobs.ts";
+import { type Job, jobSchema, jobsSchema } from "../src/api/jobs.ts";
 import { readinessSchema } from "../src/api/readiness.ts";
 import { warmResultSchema } from "../src/api/warm.ts";
 import { command } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 import { arm, multi, single } from "./harness/wanted-images.ts";
 
@@ -83,29 +84,41 @@ test("what is warmed is pulled, and is ready, while its registry is down; what i
   expect(metrics).toContain('entrepot_readiness_ratio{upstream="reg.test"} 1\n');
 });
 
-test("an order that is cancelled in the middle is gone on with", async () => {
-  await using at = await setUp();
-  const [, layer] = single.blobs;
-  at.upstream.respond(({ reference }) =>
-    reference === layer?.digest ? faults.stallAfter(10) : undefined,
-  );
-  const started = await at.post("/warm", { images: ["reg.test/single:1"] });
-  expect(started.status).toBe(202);
-  const { id } = jobSchema.parse(await started.json());
-  const isRequested = (): boolean =>
-    at.upstream.requests({ reference: layer?.digest ?? "" }).length > 0;
-  await until(isRequested, { what: "the layer is requested" });
-  const cancelled = await at.cache.getAdmin(`/api/v1/jobs/${id}`, {
-    method: "DELETE",
-    headers: { "content-type": "application/json" },
-  });
-  expect(cancelled.status).toBe(202);
-  await until(async () => (await at.job(id)).state === "cancelled", { what: "it is cancelled" });
-  at.upstream.respond();
-  at.upstream.forget();
-  expect(await at.warm({ images: ["reg.test/single:1"] })).toMatchObject({ state: "done" });
-  expect(at.upstream.requests({ kind: "manifest", method: "GET" })).toHaveLength(0);
-});
+/** The other signal only in `npm run test:long`: it takes seconds. */
+const SIGNALS: readonly NodeJS.Signals[] =
+  process.env["ENTREPOT_LONG"] === "1" ? ["SIGKILL", "SIGTERM"] : ["SIGKILL"];
+
+test.each(SIGNALS)(
+  "an order that a cache was in when it got %s is gone on with by the next one",
+  async (signal) => {
+    await using dir = await tempDir("warm");
+    await using upstream = await startScriptedUpstream();
+    upstream.add("single", single, "1");
+    const [, layer] = single.blobs;
+    upstream.respond(({ reference }) =>
+      reference === layer?.digest ? faults.stallAfter(10) : undefined,
+    );
+    const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+    const data = dir.file("data");
+    await using before = await startEntrepot({ config, data });
+    await before.getAdmin("/api/v1/warm", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ images: ["reg.test/single:1"] }),
+    });
+    const isRequested = (): boolean =>
+      upstream.requests({ reference: layer?.digest ?? "" }).length > 0;
+    await until(isRequested, { what: "the layer is requested" });
+    await before.stop(signal);
+    upstream.respond();
+    await using after = await startEntrepot({ config, data });
+    const jobs = async (): Promise<readonly Job[]> =>
+      jobsSchema.parse(await (await after.getAdmin("/api/v1/jobs")).json()).items;
+    await until(async () => (await jobs())[0]?.state === "done", { what: "it is gone on with" });
+    expect(await jobs()).toMatchObject([{ title: "Warm reg.test/single:1", result: { ready: 1 } }]);
+  },
+  60_000,
+);
 
 const shared = setUp();
 
@@ -124,6 +137,31 @@ test.each([
   const refused = await (await shared).post("/warm", order);
   expect(refused.status).toBe(status);
   expect(await refused.text()).toContain(message);
+});
+
+test("an order that is cancelled in the middle is gone on with", async () => {
+  const at = await shared;
+  const [, layer] = arm?.blobs ?? [];
+  at.upstream.respond(({ reference }) =>
+    reference === layer?.digest ? faults.stallAfter(10) : undefined,
+  );
+  const order = { images: ["reg.test/multi:1"], platforms: ["linux/arm64"] };
+  const started = await at.post("/warm", order);
+  expect(started.status).toBe(202);
+  const { id } = jobSchema.parse(await started.json());
+  const isRequested = (): boolean =>
+    at.upstream.requests({ reference: layer?.digest ?? "" }).length > 0;
+  await until(isRequested, { what: "the layer is requested" });
+  const cancelled = await at.cache.getAdmin(`/api/v1/jobs/${id}`, {
+    method: "DELETE",
+    headers: { "content-type": "application/json" },
+  });
+  expect(cancelled.status).toBe(202);
+  await until(async () => (await at.job(id)).state === "cancelled", { what: "it is cancelled" });
+  at.upstream.respond();
+  at.upstream.forget();
+  expect(await at.warm(order)).toMatchObject({ state: "done" });
+  expect(at.upstream.requests({ kind: "manifest", method: "GET" })).toHaveLength(0);
 });
 
 test("the commands say what is missing, fetch it, and name the place of what is wrong", async () => {
@@ -150,7 +188,7 @@ test("the commands say what is missing, fetch it, and name the place of what is 
   });
   const ready = await command(at.cache, "ready", "--fix", "--json");
   expect(ready).toMatchObject({ code: 0 });
-  expect(readinessSchema.parse(JSON.parse(ready.stdout))).toMatchObject({ wanted: 1, ready: 1 });
+  expect(readinessSchema.parse(JSON.parse(ready.stdout))).toMatchObject({ wanted: 2, ready: 2 });
 }, 60_000);
 
 test("a list that there is not is none", async () => {

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { parseImageReference, type ImageReference } from "../oci/image-reference.ts";
 import { ListPins } from "./list-pins.ts";
+import { StateFile } from "./state-file.ts";
 
 function image(text: string): ImageReference {
   const parsed = parseImageReference(text);
@@ -31,7 +32,7 @@ async function lists() {
     pinning,
     clock,
     file,
-    open: () => new ListPins(file, pinning, () => clock.now),
+    open: () => new ListPins(new StateFile(file), pinning, () => clock.now),
     [Symbol.asyncDispose]: () => dir[Symbol.asyncDispose](),
   };
 }

@@ -1,11 +1,8 @@
-import { readFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Pinning } from "../cache/retention/pinning.ts";
 import { type ImageReference, imageName } from "../oci/image-reference.ts";
 import { parseImagePattern } from "../oci/image-pattern.ts";
-import { removeFile } from "../store/remove-file.ts";
-import { storageFault } from "../store/storage-fault.ts";
+import type { StateFile } from "./state-file.ts";
 
 /** By list, the patterns that were pinned for it, and when, in milliseconds of the epoch. */
 const ownedSchema = z.record(z.string(), z.record(z.string(), z.number()));
@@ -15,22 +12,21 @@ const ownedSchema = z.record(z.string(), z.record(z.string(), z.number()));
  * pinned, before or after, stays.
  */
 export class ListPins {
-  readonly #file: string;
+  readonly #file: StateFile;
   readonly #pinning: Pick<Pinning, "pin" | "unpin" | "saved">;
   readonly #now: () => number;
   readonly #owned: Map<string, Map<string, number>>;
-  #saved: Promise<void> = Promise.resolve();
 
-  /** @param file in the data directory; one that is missing or damaged says nothing */
+  /** @param file one that is missing or damaged says nothing */
   constructor(
-    file: string,
+    file: StateFile,
     pinning: Pick<Pinning, "pin" | "unpin" | "saved">,
     now: () => number = Date.now,
   ) {
     this.#file = file;
     this.#pinning = pinning;
     this.#now = now;
-    this.#owned = read(file);
+    this.#owned = parse(file.read());
   }
 
   /** @throws RefusedError if all pins together are too large; Fault if the file cannot be written */
@@ -74,26 +70,12 @@ export class ListPins {
     return [...this.#owned.values()].some((owned) => owned.get(pattern) === since);
   }
 
-  /** One write after the other, and beside the file first, so that a crash leaves one that is whole. */
   #save(): Promise<void> {
-    this.#saved = this.#saved.catch(() => {}).then(() => this.#write());
-    return this.#saved;
-  }
-
-  async #write(): Promise<void> {
-    const owned = Object.fromEntries(
-      Array.from(this.#owned, ([list, patterns]) => [list, Object.fromEntries(patterns)]),
+    return this.#file.write(() =>
+      Object.fromEntries(
+        Array.from(this.#owned, ([list, patterns]) => [list, Object.fromEntries(patterns)]),
+      ),
     );
-    const next = `${this.#file}.new`;
-    try {
-      await removeFile(next);
-      // Exclusive: as root, it must not be written through somebody's link.
-      const options = { mode: 0o600, flag: "wx", flush: true };
-      await writeFile(next, `${JSON.stringify(owned)}\n`, options);
-      await rename(next, this.#file);
-    } catch (error) {
-      throw storageFault("record the pins of the lists", error);
-    }
   }
 }
 
@@ -102,13 +84,9 @@ function patternOf(image: ImageReference): string {
   return parseImagePattern(name)?.text ?? name;
 }
 
-function read(file: string): Map<string, Map<string, number>> {
-  try {
-    const lists = ownedSchema.parse(JSON.parse(readFileSync(file, "utf8")));
-    return new Map(
-      Object.entries(lists).map(([list, patterns]) => [list, new Map(Object.entries(patterns))]),
-    );
-  } catch {
-    return new Map();
-  }
+function parse(value: unknown): Map<string, Map<string, number>> {
+  const { data = {} } = ownedSchema.safeParse(value);
+  return new Map(
+    Object.entries(data).map(([list, patterns]) => [list, new Map(Object.entries(patterns))]),
+  );
 }

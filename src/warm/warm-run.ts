@@ -171,6 +171,8 @@ export class WarmRun {
 
   #failed(image: string, error: unknown): void {
     this.#signal.throwIfAborted();
+    // The cache is stopping: the order is gone on with after its next start.
+    if (error instanceof Fault && error.detail.kind === "cancelled") throw error;
     const reason = reasonOf(error);
     if (reason === undefined) throw error;
     this.#tally.images.of += 1;

@@ -19,6 +19,8 @@ import { warmOperations } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
 import { ListPins } from "../../../warm/list-pins.ts";
+import { PendingOrders } from "../../../warm/pending-orders.ts";
+import { StateFile } from "../../../warm/state-file.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import type { Upstreams } from "../upstreams.ts";
 import { mustBePlatforms, requestedImage } from "./requested-images.ts";
@@ -71,9 +73,11 @@ export class Wanted implements Disposable {
       platformsInUse: () => this.#platforms.list(),
       isPinned: () => this.#isPinned(),
     });
+    const stateFile = (name: string): StateFile => new StateFile(join(storage.path, name));
     this.#warming = new Warming({
       jobs,
-      pins: new ListPins(join(storage.path, "warm-pins.json"), storage.admin.pinning),
+      pins: new ListPins(stateFile("warm-pins.json"), storage.admin.pinning),
+      pending: new PendingOrders(stateFile("warm-orders.json")),
       parts: {
         cache,
         upstreams: upstreams.all,

@@ -5,8 +5,10 @@ import type { WarmListState, WarmOrderRequest, WarmResult } from "../../../api/w
 import type { Jobs } from "../../../server/api/jobs/job-table.ts";
 import type { WarmOperationParts } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
+import { Fault } from "../../../oci/fault.ts";
 import type { ImageReference } from "../../../oci/image-reference.ts";
 import type { ListPins } from "../../../warm/list-pins.ts";
+import type { PendingOrders } from "../../../warm/pending-orders.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import { type WarmOrder, type WarmParts, WarmRun } from "../../../warm/warm-run.ts";
 import { WarmSchedule } from "../../../warm/warm-schedule.ts";
@@ -17,6 +19,7 @@ export interface WarmingOptions {
   readonly parts: WarmParts;
   /** The pins of the configured lists. */
   readonly pins: ListPins;
+  readonly pending: PendingOrders;
   /** @throws ProblemError if nothing is known of a source */
   readonly mustKnow: (source: string) => void;
   /** What is wanted of a source, now. */
@@ -25,9 +28,14 @@ export interface WarmingOptions {
   readonly onWarmed: () => void;
 }
 
-/** What a list does besides. */
-interface OfList extends Partial<Pick<WarmParts, "pin">> {
+/** How long after the start what a process before was told to warm is gone on with, in milliseconds. */
+const GO_ON_MS = 1000;
+
+/** What lists and orders do besides. */
+interface Besides extends Partial<Pick<WarmParts, "pin">> {
   readonly done?: (result: WarmResult) => Promise<void>;
+  /** Called at the end, unless that is because the cache stops. */
+  readonly ended?: () => void;
 }
 
 /** Warms images as jobs: those that somebody orders, and the configured lists when they are due. */
@@ -42,10 +50,13 @@ export class Warming implements Disposable {
   readonly #schedule = new WarmSchedule({ run: (list) => this.#runDue(list) });
   /** By list, the last job that warmed it. */
   readonly #jobs = new Map<string, string>();
+  readonly #goingOn: ReturnType<typeof setTimeout>;
   #lists: readonly WarmList[] = [];
+  #isClosed = false;
 
   constructor(options: WarmingOptions) {
     this.#options = options;
+    this.#goingOn = setTimeout(() => this.#goOn(), GO_ON_MS).unref();
   }
 
   /**
@@ -68,6 +79,8 @@ export class Warming implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true;
+    clearTimeout(this.#goingOn);
     this.#schedule[Symbol.dispose]();
   }
 
@@ -87,7 +100,11 @@ export class Warming implements Disposable {
       first === undefined
         ? `Warm ${from.map((source) => WHAT[source]).join(" and ")}`
         : `Warm ${first}${images.length > 1 ? ` and ${images.length - 1} more` : ""}`;
-    return this.#job(title, from, { images, platforms, referrers, pin, max });
+    const { pending } = this.#options;
+    const order = { images, platforms, referrers, pin, max };
+    const job = this.#job(title, from, order, { ended: () => pending.ended(request) });
+    pending.begun(request);
+    return job;
   }
 
   /** @throws ProblemError */
@@ -115,27 +132,42 @@ export class Warming implements Disposable {
     return job;
   }
 
-  #job(title: string, from: readonly string[], order: WarmOrder, of: OfList = {}): Job {
+  #job(title: string, from: readonly string[], order: WarmOrder, besides: Besides = {}): Job {
     const { jobs, parts, imagesOf, onWarmed } = this.#options;
-    const { done, ...pinning } = of;
+    const { done, ended, ...pinning } = besides;
     return jobs.start({
       kind: "warm",
       title,
       run: async (report, signal) => {
-        const items = [...order.images];
-        for (const source of from) items.push(...(await imagesOf(source, signal)));
-        const run = new WarmRun(
-          { ...parts, ...pinning },
-          { ...order, images: items },
-          report,
-          signal,
-        );
-        const result = await run.run();
-        await done?.(result);
-        onWarmed();
-        return result;
+        let isInterrupted = false;
+        try {
+          const items = [...order.images];
+          for (const source of from) items.push(...(await imagesOf(source, signal)));
+          const whole = { ...order, images: items };
+          const result = await new WarmRun({ ...parts, ...pinning }, whole, report, signal).run();
+          await done?.(result);
+          onWarmed();
+          return result;
+        } catch (error) {
+          isInterrupted = error instanceof Fault && error.detail.kind === "cancelled";
+          throw error;
+        } finally {
+          if (!isInterrupted && !this.#isClosed) ended?.();
+        }
       },
     });
+  }
+
+  /** What a process before was told to warm, and did not. */
+  #goOn(): void {
+    for (const request of this.#options.pending.takeOver()) {
+      try {
+        this.#start(request);
+      } catch (error) {
+        // The configuration has changed, or too many jobs run.
+        if (!(error instanceof ProblemError)) throw error;
+      }
+    }
   }
 
   /** Of the schedule: resolves once the list is warmed, with whether that could be begun. */
