@@ -1,7 +1,6 @@
 import path from "node:path";
 import { readCluster } from "./cluster/read-cluster.ts";
 import { certificateInfo, readServerIdentity } from "./upstreams/certificates.ts";
-import type { ClusterSettings } from "./cluster-settings.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
 import type { Path } from "./parsing/yaml-source.ts";
@@ -9,12 +8,17 @@ import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
 import { ConfigError, type Problem, quote, sortProblems } from "./parsing/problems.ts";
 import { readKubernetes } from "./kubeconfig/read-kubernetes.ts";
 import type { WrittenKey } from "./effective/written-keys.ts";
-import { readAdminToken } from "./admin-token.ts";
-import { type Address, addressProblem, formatAddress, parseAddress } from "./parsing/address.ts";
-import { type AddressUse, isLoopbackHost } from "./parsing/host-overlap.ts";
-import { isSameHost, UsedAddresses } from "./parsing/host-overlap.ts";
 import { wantedSettings } from "./warm/wanted-settings.ts";
-import { addressOf, parseWorkers, type Settings, storageSettings } from "./settings.ts";
+import { readAdminTokens } from "./operator/admin-tokens.ts";
+import { addressProblem, parseAddress } from "./parsing/address.ts";
+import { isLoopbackHost } from "./parsing/host-overlap.ts";
+import {
+  addressConflicts,
+  clusterAddress,
+  upstreamAddress,
+} from "./addresses/address-conflicts.ts";
+import { parseWorkers, type Settings, storageSettings } from "./settings.ts";
+import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
   defaultUpstreams,
@@ -96,8 +100,16 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const workers = readWorkers(rawValue("workers", ["workers"], settings?.workers), problems);
   const listenAddress = readAddress(listen, ANY_HOST, problems);
   const adminAddress = readAddress(admin, LOOPBACK, problems);
-  const token = readAdminToken(file, env, readFile, problems);
-  if (adminAddress && token === undefined && !isLoopbackHost(adminAddress.host)) {
+  const tokens = readAdminTokens(settings ?? {}, {
+    env,
+    folder: file?.folder ?? ".",
+    readFile,
+    report: (key, message, subject) => {
+      if (file) problems.push(file.problem([key], message, subject));
+    },
+    reportVariable: (variable, message) => problems.push({ message: `${variable}: ${message}` }),
+  });
+  if (adminAddress && tokens === undefined && !isLoopbackHost(adminAddress.host)) {
     problems.push(unprotectedAdmin(admin));
   }
   if (data.value === "" || data.value.includes("\0")) {
@@ -111,7 +123,8 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
       problems.push(file.problem(at, message, subject));
     },
   };
-  const tls = context && readServerIdentity(settings?.tls, context);
+  const tls = context && readServerIdentity("tls", settings?.tls, context);
+  const adminTls = context && readServerIdentity("adminTls", settings?.adminTls, context);
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
@@ -132,8 +145,8 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
       ...addressConflicts([
         { address: listenAddress, user: { name: "listen", raw: listen } },
         { address: adminAddress, user: { name: "admin", raw: admin } },
-        ...clusterAddress(cluster, file),
-        ...upstreams.flatMap((upstream) => addressUseOf(upstream, listenAddress, file)),
+        ...(file ? clusterAddress(cluster, file) : []),
+        ...(file ? upstreams.flatMap((one) => upstreamAddress(one, listenAddress, file)) : []),
       ]),
     );
   }
@@ -146,7 +159,8 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(file && file.unsupported.length > 0 ? { unsupported: file.unsupported } : {}),
     listen: listenAddress,
     admin: adminAddress,
-    ...(token === undefined ? {} : { adminToken: token }),
+    ...(tokens ? { adminTokens: tokens } : {}),
+    ...(adminTls ? { adminTls } : {}),
     ...(tls ? { tls } : {}),
     workers,
     dataDirectory: path.resolve(data.folder, data.value),
@@ -253,48 +267,4 @@ function upstreamsOf(
     location: (at) => file.location(at),
     report: (at, message, subject) => problems.push(file.problem(at, message, subject)),
   });
-}
-
-/** A setting or an upstream that uses an address. */
-interface AddressUser {
-  readonly name: string;
-  readonly raw: Pick<RawValue, "isDefault" | "problem">;
-}
-
-function clusterAddress(
-  cluster: ClusterSettings | undefined,
-  file: ConfigFile | undefined,
-): AddressUse<AddressUser>[] {
-  if (!cluster || !file) return [];
-  const isDefault = file.settings.cluster?.listen === undefined;
-  const problem = (message: string): Problem => file.problem(["cluster", "listen"], message);
-  return [{ address: cluster.listen, user: { name: "cluster", raw: { isDefault, problem } } }];
-}
-
-function addressUseOf(
-  { upstream, at }: ConfiguredUpstream,
-  listen: Address,
-  file: ConfigFile | undefined,
-): AddressUse<AddressUser>[] {
-  const address = addressOf(upstream, { listen });
-  if (!address || !file) return [];
-  const key = upstream.listen ? "listen" : "port";
-  const problem = (message: string) => file.problem([...at, key], message);
-  return [{ address, user: { name: upstream.name, raw: { isDefault: false, problem } } }];
-}
-
-/** Reports each conflict at the later setting, or at the earlier one if the later has its default value. */
-function addressConflicts(uses: readonly AddressUse<AddressUser>[]): Problem[] {
-  const used = new UsedAddresses<AddressUser>();
-  return uses.flatMap((use) => {
-    const other = used.add(use);
-    if (!other) return [];
-    const [reported, owner] = use.user.raw.isDefault ? [other, use] : [use, other];
-    return [reported.user.raw.problem(conflictBetween(reported.address, owner))];
-  });
-}
-
-function conflictBetween({ host, port }: Address, other: AddressUse<AddressUser>): string {
-  const where = isSameHost(host, other.address.host) ? "" : ` at ${formatAddress(other.address)}`;
-  return `port ${port} is already used by ${other.user.name}${where}`;
 }

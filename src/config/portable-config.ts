@@ -49,6 +49,7 @@ const REFERENCES = {
   password: "secret",
   proxy: "url",
   adminTokenFile: "file",
+  readTokenFile: "file",
   passwordFile: "file",
   secretFile: "file",
   urlFile: "file",
@@ -187,6 +188,8 @@ const ANY_TOKEN = "0123456789abcdef";
 const READ_LATER = new Set([
   "auth",
   "tls",
+  "adminTls",
+  "readTokenFile",
   "cluster",
   "proxy",
   "ca",

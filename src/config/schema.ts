@@ -2,11 +2,10 @@ import { z } from "zod";
 import { clusterSchema } from "./cluster-schema.ts";
 import { kubernetesSchema } from "./kubernetes-api/kubernetes-schema.ts";
 import { maxRate } from "./max-rate.ts";
+import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, tokenProblem } from "./operator/admin-token.ts";
 import { address, duration, maxSize, size, workers } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
 import { warmSchema } from "./warm/warm-schema.ts";
-
-const MIN_TOKEN_LENGTH = 16;
 
 const tls = z.strictObject({
   certificate: z
@@ -36,21 +35,33 @@ export const fileSchema = z
       ),
     adminToken: z
       .string()
-      .max(4096)
-      .refine((text) => text.length >= MIN_TOKEN_LENGTH, {
-        message: `is shorter than ${MIN_TOKEN_LENGTH} characters`,
+      .superRefine((token, context) => {
+        const message = tokenProblem(token);
+        if (message !== undefined) context.addIssue({ code: "custom", message });
       })
       .optional()
-      .meta({ minLength: MIN_TOKEN_LENGTH })
+      .meta({ minLength: MIN_TOKEN_LENGTH, maxLength: MAX_TOKEN_LENGTH })
       .describe(
-        "The bearer token that clients of the admin address must send: 16 to 4096 characters. ENTREPOT_ADMIN_TOKEN overrides it. Prefer adminTokenFile. Default: none.",
+        "The bearer token that clients of the admin address must send: 16 to 4096 visible ASCII characters. ENTREPOT_ADMIN_TOKEN overrides it. Prefer adminTokenFile. Default: none.",
       ),
     adminTokenFile: z
       .string()
       .min(1)
       .optional()
       .describe(
-        "The file with the bearer token for the admin address: 16 to 4096 characters. Excludes adminToken. Default: none.",
+        "The file with the bearer tokens that allow everything at the admin address, one on each line: each is accepted, and the commands send the first. 16 to 4096 visible ASCII characters. It is reread when it changes. Excludes adminToken. Default: none.",
+      ),
+    readTokenFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "The file with bearer tokens that only allow to read at the admin address, such as the metrics and the status, one on each line. It is reread when it changes. Needs adminTokenFile or adminToken. Default: none.",
+      ),
+    adminTls: tls
+      .optional()
+      .describe(
+        "The server certificate of the admin address, which then accepts only HTTPS. Files are reread when they change. Default: none, plain HTTP.",
       ),
     tls: tls
       .optional()

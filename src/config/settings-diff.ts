@@ -1,6 +1,8 @@
 import type { UpstreamName } from "../oci/names.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
+import type { AdminTokens } from "./operator/admin-token.ts";
 import { type Address, formatAddress } from "./parsing/address.ts";
+import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
 
 /** The differences between two configurations, by the keys of the file and without secrets. */
@@ -12,7 +14,7 @@ export interface SettingsDiff {
 }
 
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
-const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "adminToken", "kubernetes"]);
+const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "kubernetes"]);
 /** Keys whose changes apply immediately. */
 const IMMEDIATE_KEYS = new Set(["maxRate", "pulledWithin", "kubernetes"]);
 /** Keys that are compared separately, or do not affect the running cache. */
@@ -22,6 +24,8 @@ const EXCLUDED_KEYS = new Set([
   "written",
   "unsupported",
   "tls",
+  "adminTls",
+  "adminTokens",
   "cluster",
   "warm",
 ]);
@@ -57,10 +61,15 @@ export function diffSettings(
     const change = SECRET_KEYS.has(key) ? `${name}: changed` : `${name}: ${from} → ${to}`;
     (IMMEDIATE_KEYS.has(key) ? immediate : needsRestart).push(change);
   }
-  if (toText(before.tls) !== toText(after.tls)) {
+  for (const key of ["tls", "adminTls"] as const) {
+    if (toText(before[key]) === toText(after[key])) continue;
     // Switching between HTTP and HTTPS needs a restart: clients of an HTTP port cannot switch by themselves.
-    if (before.tls && after.tls) immediate.push("tls: changed");
-    else needsRestart.push(`tls: ${after.tls ? "added" : "removed"}`);
+    if (before[key] && after[key]) immediate.push(`${key}: changed`);
+    else needsRestart.push(`${key}: ${after[key] ? "added" : "removed"}`);
+  }
+  if (toText(before.adminTokens) !== toText(after.adminTokens)) {
+    const isKept = runningTokens(before, after) !== after.adminTokens;
+    (isKept ? needsRestart : immediate).push("adminToken: changed");
   }
   immediate.push(...diffWarm(before.warm, after.warm));
   for (const { change, isImmediate } of diffCluster(before.cluster, after.cluster)) {
@@ -134,6 +143,15 @@ function diffWarm(before: Settings["warm"] = [], after: Settings["warm"] = []): 
       `warm.${name}: ${from === undefined ? "added" : to === undefined ? "removed" : "changed"}`,
     ];
   });
+}
+
+/**
+ * The tokens that a running cache accepts after a change of the configuration. Where others reach the admin
+ * port, it never loses its last one.
+ */
+export function runningTokens(before: Settings, after: Settings): AdminTokens | undefined {
+  if (after.adminTokens || isLoopbackHost(before.admin.host)) return after.adminTokens;
+  return before.adminTokens;
 }
 
 /** Keys of `cluster` whose changes apply immediately, and those that are shown: the others are or contain secrets. */

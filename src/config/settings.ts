@@ -1,5 +1,6 @@
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
+import type { AdminTokens } from "./operator/admin-token.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
@@ -149,8 +150,10 @@ export function storageSettings({
 export interface Settings extends WantedSettings {
   readonly listen: Address;
   readonly admin: Address;
-  /** The bearer token for the admin port. Absent only if the port is on loopback. */
-  readonly adminToken?: string;
+  /** The bearer tokens for the admin port. Absent only if the port is on loopback. */
+  readonly adminTokens?: AdminTokens;
+  /** The server certificate of the admin port, which then accepts only HTTPS. */
+  readonly adminTls?: ServerIdentity;
   /** The server certificate for `listen` and the ports of upstreams, which then accept only HTTPS. */
   readonly tls?: ServerIdentity;
   /** How many threads accept connections of nodes; `auto`: as the machine has processors for. */

@@ -1,8 +1,8 @@
 import { z } from "zod";
+import { adminEndpoint } from "../config/addresses/admin-endpoint.ts";
 import type { Settings } from "../config/settings.ts";
 import { clusterFindings, clusterSchema } from "./cluster.ts";
 import { type Finding, reporter } from "./finding.ts";
-import { dialableHost, urlOf } from "./ports.ts";
 
 const TIMEOUT_MS = 5000;
 
@@ -13,16 +13,19 @@ const statusSchema = z.object({
 });
 
 /** What a running cache knows of its machine and of its cluster; undefined if no cache runs. */
-export async function runningProblems({
-  admin,
-  adminToken,
-}: Pick<Settings, "admin" | "adminToken">): Promise<Finding[] | undefined> {
-  const url = urlOf({ host: dialableHost(admin.host), port: admin.port }, "http");
-  const headers = adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` };
+export async function runningProblems(
+  settings: Pick<Settings, "admin" | "adminTokens" | "adminTls">,
+): Promise<Finding[] | undefined> {
+  const { url, headers, tls } = adminEndpoint(settings);
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   let status: unknown;
   try {
-    const response = await fetch(`${url}/api/v1/status`, { headers, signal, redirect: "manual" });
+    const response = await fetch(`${url}/api/v1/status`, {
+      headers,
+      signal,
+      redirect: "manual",
+      ...(tls && { tls }),
+    });
     status = await response.json();
   } catch {
     return undefined;

@@ -42,11 +42,15 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       containerd: [],
       containers: ["containerd"],
       "kubernetes-api": ["parsing"],
-      ".": ["parsing", "warm", "kubernetes-api"],
       // What is in effect, and where it comes from.
       effective: [".", "parsing"],
+      // The admin port, and what operators are told.
+      operator: ["parsing"],
+      ".": ["parsing", "warm", "kubernetes-api", "operator"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
+      // Which settings claim the same one.
+      addresses: [".", "parsing"],
       cluster: [".", "parsing", "upstreams"],
       // How the API of a cluster is reached.
       kubeconfig: [".", "parsing", "upstreams", "kubernetes-api"],
@@ -67,7 +71,6 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "portable-config.ts",
       "import-files.ts",
       "import-formats.ts",
-      "admin-token.ts",
       "settings-diff.ts",
     ],
   },
@@ -213,8 +216,10 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       pull: [],
       // What the admin API is made of: operations, and what routes and describes them.
       api: [],
-      admin: ["api"],
+      // Who may do what at the admin port: tokens, sessions, the login.
+      access: ["api"],
       listen: ["pull"],
+      admin: ["api", "access", "listen"],
       // Workers that accept connections, and what they and the main thread tell each other.
       threads: ["pull", "listen"],
     },
@@ -269,6 +274,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       store: [".", "api"],
       // Images that are wanted before anybody pulls them.
       wanted: [".", "api", "store"],
+      // Which cache a command is about.
+      connection: ["."],
+      store: [".", "api", "connection"],
       setup: [".", "node"],
       // Completion asks the running cache for values.
       help: [".", "api", "store"],

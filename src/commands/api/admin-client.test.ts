@@ -15,7 +15,7 @@ async function of<Result>(
   work: (client: AdminClient) => Promise<Result>,
 ): Promise<Result | string> {
   using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch });
-  const client = new AdminClient({ admin: { host: "127.0.0.1", port: server.port ?? 0 } });
+  const client = new AdminClient({ url: `http://127.0.0.1:${server.port}`, headers: {} });
   return await work(client).catch((error: unknown) => {
     if (error instanceof AdminError) return `${error.status}: ${error.message}`;
     throw error;

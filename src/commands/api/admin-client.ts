@@ -1,8 +1,7 @@
 import type { paths } from "#admin-api";
 import createClient, { type Client } from "openapi-fetch";
 import { problemSchema } from "../../api/problem.ts";
-import { formatAddress } from "../../config/parsing/address.ts";
-import type { Settings } from "../../config/settings.ts";
+import type { AdminEndpoint } from "../../config/addresses/admin-endpoint.ts";
 import { API_PREFIX } from "../../server/api/router.ts";
 
 /** A running cache refused a request. The message is its reason. */
@@ -31,18 +30,13 @@ export class AdminClient {
   readonly api: Client<paths>;
   readonly #base: string;
 
-  constructor({ admin, adminToken }: Pick<Settings, "admin" | "adminToken">) {
-    // A cache that listens at all addresses is reached by loopback from here.
-    const host = admin.host === "0.0.0.0" ? "127.0.0.1" : admin.host === "::" ? "::1" : admin.host;
-    this.#base = `http://${formatAddress({ host, port: admin.port })}${API_PREFIX}/`;
+  constructor({ url, headers, tls }: AdminEndpoint) {
+    this.#base = `${url}${API_PREFIX}/`;
     this.api = createClient<paths>({
       baseUrl: this.#base.replace(/\/$/, ""),
-      headers: {
-        "content-type": "application/json",
-        ...(adminToken === undefined ? {} : { authorization: `Bearer ${adminToken}` }),
-      },
+      headers: { "content-type": "application/json", ...headers },
       // A job is followed for as long as it runs.
-      fetch: (request) => fetch(request, { timeout: false }),
+      fetch: (request) => fetch(request, { timeout: false, ...(tls && { tls }) }),
     });
   }
 

@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { Command } from "commander";
 import { z } from "zod";
 import { MAX_PAGE } from "../../api/page.ts";
+import { adminEndpoint } from "../../config/addresses/admin-endpoint.ts";
 import { loadSettings } from "../../config/load.ts";
 import { DEFAULT_UPSTREAMS } from "../../config/settings.ts";
 import { AdminClient } from "../api/admin-client.ts";
@@ -45,7 +46,7 @@ function isPrintable(text: string): boolean {
 
 async function candidates(source: string, prefix: string, flags: Flags): Promise<string[]> {
   if (source === "upstreams") return upstreams(flags);
-  const client = new AdminClient(loadSettings({ flags, env: process.env }));
+  const client = new AdminClient(adminEndpoint(loadSettings({ flags, env: process.env })));
   if (source === "pins") {
     return (await client.ask(client.api.GET("/pins"))).items.map(({ pattern }) => pattern);
   }

@@ -1,9 +1,9 @@
 import type { Upstream } from "../../cache/upstream.ts";
 import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import { addressOf, type Settings } from "../../config/settings.ts";
-import { type AdminListenerOptions, listenForAdmin } from "../../server/admin/admin-listener.ts";
+import type { AdminPort } from "./admin-port.ts";
 import type { NodePorts } from "./node-ports.ts";
-import { openPort, type Ports } from "./open-port.ts";
+import type { Ports } from "./open-port.ts";
 
 /** Where a running cache listens, as `host:port`. */
 export interface Listening {
@@ -43,13 +43,13 @@ export class Listeners implements AsyncDisposable {
   open(
     { listen, admin }: Pick<Settings, "listen" | "admin">,
     upstreams: Iterable<Upstream>,
-    adminOptions: Omit<AdminListenerOptions, "address" | "isStopping">,
+    adminPort: AdminPort,
   ): Listening {
     const all = [...upstreams];
     const sharing = all.filter(({ settings }) => !addressOf(settings, { listen }));
     const listening = {
       listen: this.#openForNodes("listen", listen, { pathPrefixes: pathPrefixesOf(sharing) }),
-      admin: this.#openForAdmin(admin, adminOptions),
+      admin: this.#openForAdmin(admin, adminPort),
       ports: this.#openForUpstreams(listen, all),
     };
     this.#ports.expectNoneLeft();
@@ -87,13 +87,8 @@ export class Listeners implements AsyncDisposable {
     return this.#opened(server, address, port);
   }
 
-  #openForAdmin(
-    address: Address,
-    options: Omit<AdminListenerOptions, "address" | "isStopping">,
-  ): string {
-    const isStopping = (): boolean => this.#isStopping;
-    const serve = () => listenForAdmin({ ...options, address, isStopping });
-    const { server, port } = openPort("admin", address, serve);
+  #openForAdmin(address: Address, adminPort: AdminPort): string {
+    const { server, port } = adminPort.open(() => this.#isStopping);
     return this.#opened(server, address, port);
   }
 

@@ -90,12 +90,25 @@ test.each([
 );
 
 test("settings that need a restart keep their running values", async () => {
-  await using at = await started("storage: { maxSize: 10GiB }\nadminToken: 0123456789abcdef\n");
-  const { storage, adminToken } = at.live.settings;
-  await at.write("storage: { maxSize: 20GiB }\nadminToken: fedcba9876543210\n");
+  await using at = await started("storage: { maxSize: 10GiB }\nadmin: 127.0.0.1:5001\n");
+  const { storage, admin } = at.live.settings;
+  await at.write("storage: { maxSize: 20GiB }\nadmin: 127.0.0.1:5002\n");
   at.live.reload();
   expect(at.live.settings.storage).toEqual(storage);
-  expect(at.live.settings.adminToken).toBe(adminToken ?? "");
+  expect(at.live.settings.admin).toEqual(admin);
+});
+
+test("tokens change at once, but a port that others reach never loses its last one", async () => {
+  const [one, other] = ["0123456789abcdef", "fedcba9876543210"];
+  await using at = await started(`admin: 0.0.0.0:5001\nadminToken: ${one}\n`);
+  const change = "adminToken: changed";
+  await at.write(`admin: 0.0.0.0:5001\nadminToken: ${other}\n`);
+  expect(at.live.reload()).toMatchObject({ changes: [change], needsRestart: [] });
+  expect(at.live.settings.adminTokens?.admin).toEqual([other]);
+  // The port stays open to others until the restart.
+  await at.write("admin: 127.0.0.1:5001\n");
+  expect(at.live.reload().needsRestart).toContain(change);
+  expect(at.live.settings.adminTokens?.admin).toEqual([other]);
 });
 
 test("a reload says what it changed, and compares ports with those that are open", async () => {

@@ -4,6 +4,7 @@ import {
   type OwnAddress,
   type OwnAddresses,
   runningCluster,
+  runningTokens,
 } from "../../config/settings-diff.ts";
 import {
   type EffectiveKey,
@@ -128,15 +129,24 @@ export class LiveSettings {
     this.#lastError = "";
     const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
-    const { listen, admin, adminToken, dataDirectory, storage, workers } = this.#settings;
-    const { adminToken: _, tls, cluster: after, ...changed } = settings;
+    const { listen, admin, dataDirectory, storage, workers } = this.#settings;
+    const { adminTokens: _, tls, adminTls, cluster: after, ...changed } = settings;
     const cluster = runningCluster(this.#settings.cluster, after);
-    const token = adminToken === undefined ? {} : { adminToken };
-    const identity = this.#settings.tls && { tls: tls ?? this.#settings.tls };
+    const adminTokens = runningTokens(this.#settings, settings);
+    const identities = {
+      ...(this.#settings.tls && { tls: tls ?? this.#settings.tls }),
+      ...(this.#settings.adminTls && { adminTls: adminTls ?? this.#settings.adminTls }),
+    };
     const upstreams = this.#servedWhereOpen(settings);
     const running = { listen, admin, dataDirectory, storage, upstreams, workers };
     const joined = cluster && { cluster };
-    this.#settings = { ...changed, ...token, ...identity, ...joined, ...running };
+    this.#settings = {
+      ...changed,
+      ...(adminTokens && { adminTokens }),
+      ...identities,
+      ...joined,
+      ...running,
+    };
     if (immediate.length > 0) {
       this.#isChanged = true;
       this.#apply(this.#settings);

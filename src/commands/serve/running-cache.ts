@@ -39,6 +39,7 @@ import { Emitter } from "./emitter.ts";
 import { Insight } from "./operator/insight.ts";
 import { LimitsWatch } from "./limits-watch.ts";
 import { FIXED, type LiveConfiguration } from "./live-configuration.ts";
+import { AdminPort } from "../ports/admin-port.ts";
 import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
@@ -264,15 +265,13 @@ async function start(
   );
   await cluster?.join(ports, cache, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
-  const listening = listeners.open(settings, upstreams.all.values(), {
-    api: adminApi,
-    metrics: async () => {
-      await workers?.collect();
-      return metrics.render();
-    },
-    problem: () => metadataHealth.problem,
-    ...(settings.adminToken === undefined ? {} : { token: settings.adminToken }),
-  });
+  const rendered = async (): Promise<string> => {
+    await workers?.collect();
+    return metrics.render();
+  };
+  const adminAnswers = { api: adminApi, metrics: rendered, problem: () => metadataHealth.problem };
+  const adminPort = new AdminPort({ settings, answers: adminAnswers, log, metrics });
+  const listening = listeners.open(settings, upstreams.all.values(), adminPort);
   await nodePorts.startWorkers();
   return {
     listening,
@@ -289,6 +288,7 @@ async function start(
       responses.clear();
       threads?.publish();
       if (changed.tls) nodePorts.renew(changed.tls);
+      adminPort.configure(changed);
     },
     async close() {
       cluster?.stop();

@@ -55,7 +55,7 @@ test("ports are published where they were, at whatever they listen in the contai
   expect(settings).toMatchObject({
     listen: { host: "0.0.0.0", port: 5000 },
     admin: { host: "0.0.0.0", port: 5001 },
-    adminToken: expect.stringMatching(/^[\w-]{32}$/),
+    adminTokens: { admin: [expect.stringMatching(/^[\w-]{32}$/)], read: [] },
   });
   expect(services.adopt).toBeUndefined();
 });
@@ -107,7 +107,7 @@ test("the host's network stays the host's network, with its addresses", async ()
   expect(services.entrepot).toMatchObject({ network_mode: "host" });
   expect(services.entrepot.ports).toBeUndefined();
   expect(settings).toMatchObject({ admin: { host: "127.0.0.1" } });
-  expect(settings.adminToken).toBeUndefined();
+  expect(settings.adminTokens).toBeUndefined();
   expect(existsSync(path.join(folder, "entrepot.admin-token"))).toBe(false);
 });
 

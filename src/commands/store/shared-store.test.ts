@@ -11,6 +11,7 @@ import { type Digest, digestOf } from "../../oci/digest.ts";
 import { parseRepositoryName, parseUpstreamName } from "../../oci/names.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
 import { Jobs } from "../../server/api/jobs/job-table.ts";
+import { AdminAccess } from "../../server/access/admin-access.ts";
 import { listenForAdmin } from "../../server/admin/admin-listener.ts";
 import { fsckCommand } from "./fsck.ts";
 import { FIXED } from "../serve/live-configuration.ts";
@@ -55,6 +56,8 @@ beforeAll(async () => {
     shared: () => shared,
   });
   const server = listenForAdmin({
+    host: "127.0.0.1",
+    access: new AdminAccess(undefined),
     address: { host: "127.0.0.1", port: 0 },
     metrics: async () => "",
     isStopping: () => false,

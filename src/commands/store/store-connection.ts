@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import { AdoptionError } from "../../cache/adoption/registry-v2-layout.ts";
 import { openStorage, type Storage } from "../../cache/retention/storage.ts";
-import { type LoadedSettings, loadSettings } from "../../config/load.ts";
+import type { LoadedSettings } from "../../config/load.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { printableJson, printableLines } from "../../printable.ts";
 import { Fault } from "../../oci/fault.ts";
@@ -14,11 +14,13 @@ import { rebuildMetadata } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { AdminClient, AdminError } from "../api/admin-client.ts";
+import { findCache } from "../connection/find-cache.ts";
 
 /** The options that find a cache, as `serve` has them. */
 export interface StoreOptions {
   readonly config?: string;
   readonly admin?: string;
+  readonly ca?: string;
   readonly data?: string;
   readonly json?: boolean;
 }
@@ -40,8 +42,9 @@ export function storeCommand(name: string, description: string): Command {
     .option("--config <file>", "configuration of the cache (ENTREPOT_CONFIG)")
     .option(
       "--admin <address>",
-      "admin address of the cache (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
+      "admin address of the cache, with https:// if it speaks TLS (default: 127.0.0.1:5001; ENTREPOT_ADMIN)",
     )
+    .option("--ca <file>", "CA of the admin address's certificate (ENTREPOT_ADMIN_CA)")
     .option("--data <dir>", "data directory of the cache (ENTREPOT_DATA)")
     .option("--json", "print JSON");
 }
@@ -57,8 +60,8 @@ export async function onRunning(
   advice = "start it with entrepot serve, or give its --admin or --config",
 ): Promise<number> {
   try {
-    const settings = loadSettings({ flags: options, env: process.env });
-    const client = new AdminClient(settings);
+    const { settings, endpoint } = findCache(options);
+    const client = new AdminClient(endpoint);
     const running = await runningDirectory(client);
     if (isMeant(running, settings, options)) return await work(client);
     if (running !== undefined) {
@@ -86,8 +89,8 @@ export async function onStore(
   mode: { readonly mayCreate?: (settings: LoadedSettings) => Promise<void> } = {},
 ): Promise<number> {
   try {
-    const settings = loadSettings({ flags: options, env: process.env });
-    const client = new AdminClient(settings);
+    const { settings, endpoint } = findCache(options);
+    const client = new AdminClient(endpoint);
     if (isMeant(await runningDirectory(client), settings, options)) {
       return await work({ kind: "running", client }, settings);
     }
@@ -105,7 +108,27 @@ async function runningDirectory(client: AdminClient): Promise<string | undefined
     return (await client.ask(client.api.GET("/storage"))).dataDirectory;
   } catch (error) {
     if (error instanceof AdminError && error.status !== 404) throw error;
-    return undefined;
+    const reason = tlsReason(error);
+    if (reason === undefined) return undefined;
+    throw new CommandError(`${client.url} cannot be reached: ${reason}`);
+  }
+}
+
+/** What is wrong with TLS, if it is that why no cache responds, and what to do. */
+function tlsReason(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = "code" in error ? String(error.code) : "";
+  switch (code) {
+    case "ECONNRESET":
+      return "it closed the connection: if it speaks TLS, write --admin https://…";
+    case "EPROTO":
+      return "the TLS handshake failed: if it speaks plain HTTP, write --admin http://…";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return "its certificate is for another name: write --admin with a name that it has";
+    default:
+      return /CERT|SIGNATURE|ISSUER/.test(code)
+        ? `its certificate is not trusted (${error.message}): is its CA missing (--ca)?`
+        : undefined;
   }
 }
 

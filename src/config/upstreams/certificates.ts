@@ -49,15 +49,16 @@ export function readClientIdentity(
   );
 }
 
-/** Reads the server certificate and key, `tls` of the configuration. Problems are reported. */
+/** Reads a server certificate and its key. Problems are reported. */
 export function readServerIdentity(
+  name: "tls" | "adminTls",
   tls: { readonly certificate: string; readonly key: string } | undefined,
   context: FileContext,
 ): ServerIdentity | undefined {
   if (!tls) return undefined;
   const identity = readIdentity(
-    { at: ["tls", "certificate"], file: tls.certificate },
-    { at: ["tls", "key"], file: tls.key },
+    { at: [name, "certificate"], file: tls.certificate },
+    { at: [name, "key"], file: tls.key },
     context,
   );
   if (!identity) return undefined;

@@ -1,49 +1,93 @@
 import type { Address } from "../../config/parsing/address.ts";
+import type { Right } from "../access/access-tokens.ts";
+import type { AdminAccess } from "../access/admin-access.ts";
+import { AdminGuard } from "../access/admin-guard.ts";
+import { Login } from "../access/login.ts";
+import { LOGIN_STYLE_PATH, loginStyle } from "../access/login-page.ts";
+import { clientAddress } from "../listen/client-address.ts";
+import { IDLE_TIMEOUT, type ServerTls } from "../listen/renewable-port.ts";
 import type { AdminApi } from "./admin-api.ts";
-import { rejectReason } from "./admin-guard.ts";
 
 export interface AdminListenerOptions {
+  /** The address that was configured, at which the port can be reached. */
+  readonly host: string;
+  /** Where this server listens, until it takes over the socket of another one. */
   readonly address: Address;
+  readonly tls?: ServerTls | undefined;
   /** The metrics in Prometheus's text format. */
   readonly metrics: () => Promise<string>;
   readonly isStopping: () => boolean;
   /** Why the cache cannot do all it should; `undefined` if it can. */
   readonly problem: () => string | undefined;
   readonly api: AdminApi;
-  /** The bearer token that requests must send; absent only on a loopback address. */
-  readonly token?: string;
+  readonly access: AdminAccess;
 }
+
+type Handler = (
+  request: Request,
+  client: string,
+  server: Bun.Server<undefined>,
+) => Response | Promise<Response>;
 
 /** Listens at the admin port. The health endpoints need no token: they reveal nothing else. */
 export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefined> {
-  const { address, metrics, isStopping, problem, api, token } = options;
-  const guard = { host: address.host, ...(token === undefined ? {} : { token }) };
+  const { address, tls, metrics, isStopping, problem, api } = options;
+  const isSecure = tls !== undefined;
+  const guard = new AdminGuard({ ...options, isSecure });
+  const login = new Login({ ...options, guard, isSecure });
+
+  const route =
+    (handle: Handler) =>
+    async (request: Request, server: Bun.Server<undefined>): Promise<Response> => {
+      const response = await handle(request, clientAddress(server, request), server);
+      if (tls?.isDraining()) response.headers.set("connection", "close");
+      return response;
+    };
+  const admitted = (
+    handle: (request: Request, right: Right) => Response | Promise<Response>,
+  ): Handler => {
+    return async (request, client) => {
+      const right = await guard.admit(request, client);
+      return right instanceof Response ? right : handle(request, right);
+    };
+  };
+
   return Bun.serve({
     hostname: address.host,
     port: address.port,
+    idleTimeout: IDLE_TIMEOUT,
     development: false,
     // Bun shares ports by default: a second cache would get half of the connections.
     reusePort: false,
+    ...(tls ? { tls: { cert: tls.identity.certificate, key: tls.identity.key } } : {}),
     routes: {
-      "/healthz": new Response("ok\n"),
-      "/readyz": () => {
+      "/healthz": route(() => new Response("ok\n")),
+      "/readyz": route(() => {
         const reason = isStopping() ? "stopping" : problem();
         return reason === undefined
           ? new Response("ready\n")
           : new Response(`${reason}\n`, { status: 503 });
-      },
-      "/metrics": async (request) =>
-        rejectReason(request, guard) ??
-        new Response(await metrics(), {
-          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+      }),
+      "/metrics": route(
+        admitted(async () => {
+          const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
+          return new Response(await metrics(), { headers });
         }),
-      "/api/v1/*": (request, server) => {
+      ),
+      "/login": {
+        GET: route((request) => login.form(request)),
+        POST: route((request, client) => login.begin(request, client)),
+      },
+      [LOGIN_STYLE_PATH]: route(loginStyle),
+      "/logout": { POST: route((request) => login.end(request)) },
+      "/api/v1/*": route(async (request, client, server) => {
         // A verification takes as long as it takes to read every stored byte.
         server.timeout(request, 0);
-        return rejectReason(request, guard) ?? api.handle(request);
-      },
+        const right = await guard.admit(request, client);
+        return right instanceof Response ? right : api.handle(request, right);
+      }),
     },
-    fetch: () => new Response("not found\n", { status: 404 }),
+    fetch: route(() => new Response("not found\n", { status: 404 })),
     error: (error) => Response.json({ error: error.message }, { status: 500 }),
   });
 }

@@ -1,17 +1,15 @@
-import type { Identity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
+import { clientAddress } from "./client-address.ts";
 import type { NodeAnswers, Page } from "./node-answers.ts";
+import { IDLE_TIMEOUT, type ServerTls } from "./renewable-port.ts";
 
 /**
  * The largest number of components after `/v2/`: a name of 255 characters has at most 128, and a
  * namespace, a kind and a reference are added to these.
  */
 const MAX_DEPTH = 132;
-
-/** Idle timeout of connections, in seconds. */
-export const IDLE_TIMEOUT = 120;
 
 export interface NodeListenerOptions {
   readonly address: Address;
@@ -23,11 +21,7 @@ export interface NodeListenerOptions {
   /** Paths such as `/cache/` that may stand before `/v2/`. */
   readonly pathPrefixes?: readonly string[];
   /** Set for HTTPS. */
-  readonly tls?: {
-    readonly identity: Identity;
-    /** Whether each connection is to be closed after its next response. */
-    readonly isDraining: () => boolean;
-  };
+  readonly tls?: ServerTls | undefined;
 }
 
 type Handler = (
@@ -123,9 +117,4 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       return faultResponse(new Fault({ kind: "storage", reason }), "GET");
     },
   });
-}
-
-function clientAddress(server: Bun.Server<undefined>, request: Request): string {
-  const address = server.requestIP(request)?.address ?? "";
-  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }

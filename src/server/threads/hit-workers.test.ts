@@ -5,7 +5,8 @@ import { failureOf, Gate, until } from "../../../test/harness/waiting.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { parseRepositoryName, type UpstreamName } from "../../oci/names.ts";
 import type { NodeAnswers } from "../listen/node-answers.ts";
-import { NodePort } from "../listen/node-port.ts";
+import { listenForNodes } from "../listen/node-listener.ts";
+import { RenewablePort } from "../listen/renewable-port.ts";
 import type { IncomingRequest } from "../pull/pull-api.ts";
 import { HitWorkers, type HitWorkersOptions } from "./hit-workers.ts";
 import type { Hits } from "./messages.ts";
@@ -42,12 +43,10 @@ async function setUp(responses: Responses, options: Partial<HitWorkersOptions> =
     page: (page) => Response.json({ page }),
   };
   const pathPrefixes: string[] = [];
-  const port = new NodePort({
-    answers,
-    pathPrefixes,
-    isScarce: () => false,
-    unreadable: (error) => unreadable.push(error),
-  });
+  const answering = { answers, pathPrefixes, isScarce: () => false };
+  const port = new RenewablePort((address, tls) =>
+    listenForNodes({ ...answering, address, tls, unreadable: (error) => unreadable.push(error) }),
+  );
   const server = port.open({ host: "127.0.0.1", port: 0 });
   const shared = new RevisionMemory();
   const hits: Hits[] = [];

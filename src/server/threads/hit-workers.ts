@@ -2,7 +2,7 @@ import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Identity } from "../../config/settings.ts";
 import type { Pausable } from "../listen/connection-gate.ts";
 import type { NodeAnswers } from "../listen/node-answers.ts";
-import type { NodePort } from "../listen/node-port.ts";
+import type { RenewablePort } from "../listen/renewable-port.ts";
 import type { Hits } from "./messages.ts";
 import type { RevisionMemory } from "./revision-memory.ts";
 import { WorkerThread } from "./worker-thread.ts";
@@ -19,7 +19,7 @@ const COLLECT_MS = 1000;
 
 /** A node-facing port whose connections workers accept. */
 export interface WorkerPort {
-  readonly port: NodePort;
+  readonly port: RenewablePort;
   readonly answers: NodeAnswers;
   readonly pathPrefixes: readonly string[];
 }
@@ -96,7 +96,7 @@ export class HitWorkers implements Pausable {
     await withTimeout(COLLECT_MS, Promise.allSettled(collecting));
   }
 
-  /** As `NodePort.stop`. */
+  /** As `RenewablePort.stop`. */
   async stop(closeConnections = false): Promise<void> {
     this.#isStopping = true;
     const task = { kind: "stop", closeConnections } as const;

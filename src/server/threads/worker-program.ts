@@ -1,6 +1,7 @@
 import { adoptSocket } from "../listen/inherited-sockets.ts";
 import { libc } from "../listen/listening-sockets.ts";
-import { NodePort } from "../listen/node-port.ts";
+import { listenForNodes, type NodeListenerOptions } from "../listen/node-listener.ts";
+import { RenewablePort } from "../listen/renewable-port.ts";
 import { FileSends } from "../pull/file-sends.ts";
 import { KnownHits } from "./known-hits.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
@@ -17,7 +18,7 @@ export class WorkerProgram {
   readonly #known: KnownHits;
   readonly #questions: Questions;
   readonly #fileSends = new FileSends();
-  readonly #ports: NodePort[] = [];
+  readonly #ports: RenewablePort[] = [];
 
   constructor({ shared, transit }: Extract<ToWorker, { kind: "start" }>, post: Post) {
     this.#post = post;
@@ -59,18 +60,19 @@ export class WorkerProgram {
   }
 
   #open({ port, descriptor, pathPrefixes, tls }: Extract<ToWorker, { kind: "open" }>): void {
-    const opened = new NodePort(
-      {
-        answers: this.#questions.answersOf(port),
-        pathPrefixes,
-        isScarce: () => this.#shared.isScarce,
-        unreadable: (error) => {
-          // What the system says is not copied with an error: its code, and the path.
-          const { code, errno, syscall, path }: NodeJS.ErrnoException = error;
-          const details = { code, errno, syscall, path };
-          this.#post({ kind: "unreadable", message: error.message, details });
-        },
+    const options = {
+      answers: this.#questions.answersOf(port),
+      pathPrefixes,
+      isScarce: () => this.#shared.isScarce,
+      unreadable: (error: Error) => {
+        // What the system says is not copied with an error: its code, and the path.
+        const { code, errno, syscall, path }: NodeJS.ErrnoException = error;
+        const details = { code, errno, syscall, path };
+        this.#post({ kind: "unreadable", message: error.message, details });
       },
+    } satisfies Partial<NodeListenerOptions>;
+    const opened = new RenewablePort(
+      (address, withTls) => listenForNodes({ ...options, address, tls: withTls }),
       tls,
     );
     // A temporary port, until it takes over the socket.

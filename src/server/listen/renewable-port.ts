@@ -12,15 +12,24 @@ import {
   withdraw,
 } from "./listening-sockets.ts";
 import type { Pausable } from "./connection-gate.ts";
-import { IDLE_TIMEOUT, listenForNodes, type NodeListenerOptions } from "./node-listener.ts";
+
+/** Idle timeout of connections, in seconds. */
+export const IDLE_TIMEOUT = 120;
 
 /** After this time every idle connection has reached its idle timeout, in milliseconds. */
 const DRAIN_MS = (IDLE_TIMEOUT + 5) * 1000;
 
 type Server = Bun.Server<undefined>;
 
-/** The options of a port that never change while it is open. */
-export type NodePortOptions = Omit<NodeListenerOptions, "address" | "tls">;
+/** What a server speaks TLS with. */
+export interface ServerTls {
+  readonly identity: Identity;
+  /** Whether each connection is to be closed after its next response. */
+  readonly isDraining: () => boolean;
+}
+
+/** Opens a server of the port, whose connections are idle for at most `IDLE_TIMEOUT`. */
+export type Listen = (address: Address, tls: ServerTls | undefined) => Server;
 
 /** One server of the port, with the certificate with which it was opened. */
 interface Generation {
@@ -32,14 +41,14 @@ interface Generation {
 }
 
 /**
- * A node-facing port whose certificate can be renewed without downtime.
+ * A port whose certificate can be renewed without downtime.
  *
  * Bun.serve keeps the certificate with which it was opened (oven-sh/bun#43815). Stopping it and
  * opening another one would refuse connections in between and reset handshakes in progress. Hence a
  * new server is opened and takes over the listening socket, while the old one drains.
  */
-export class NodePort implements Pausable {
-  readonly #options: NodePortOptions;
+export class RenewablePort implements Pausable {
+  readonly #listen: Listen;
   #tls: Identity | undefined;
   #current: Generation | undefined;
   /** Set while this thread accepts no connections. */
@@ -50,8 +59,8 @@ export class NodePort implements Pausable {
   /** Older servers that still have connections. */
   readonly #draining = new Set<Server>();
 
-  constructor(options: NodePortOptions, tls?: Identity) {
-    this.#options = options;
+  constructor(listen: Listen, tls?: Identity) {
+    this.#listen = listen;
     this.#tls = tls;
   }
 
@@ -149,10 +158,8 @@ export class NodePort implements Pausable {
 
   #generation(address: Address, tls: Identity | undefined): Generation {
     let isDraining = false;
-    const withTls = tls ? { tls: { identity: tls, isDraining: () => isDraining } } : {};
-    const [server, descriptor] = openWithDescriptor(() =>
-      listenForNodes({ ...this.#options, address, ...withTls }),
-    );
+    const withTls = tls && { identity: tls, isDraining: () => isDraining };
+    const [server, descriptor] = openWithDescriptor(() => this.#listen(address, withTls));
     if (descriptor !== undefined) lengthenQueue(descriptor);
     const drain = (): void => {
       isDraining = true;
