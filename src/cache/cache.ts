@@ -30,7 +30,7 @@ import { TagChecks } from "./lookup/tag-checks.ts";
 import type { ManifestNews } from "./lookup/manifest-news.ts";
 import type { TagNews } from "./lookup/tag-news.ts";
 import type { Upstream } from "./upstream.ts";
-import { TagRecords } from "./lookup/tag-records.ts";
+import { type TagChanges, TagRecords } from "./lookup/tag-records.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
 import { TagResolver } from "./lookup/tag-resolver.ts";
 
@@ -58,6 +58,8 @@ export interface CacheOptions {
   /** What other replicas know of tags, and hear of manifests; absent if there are none. */
   readonly tagNews?: TagNews | undefined;
   readonly manifestNews?: ManifestNews | undefined;
+  /** Who is told where tags point; absent: nobody. */
+  readonly tagChanges?: TagChanges | undefined;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -108,6 +110,7 @@ export class Cache {
     tagNews,
     onFetched = () => {},
     manifestNews,
+    tagChanges,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -195,7 +198,7 @@ export class Cache {
       recordAccess,
     });
     const trust = new HeadTrust();
-    const records = new TagRecords(metadata.tags, manifests, this.#behind);
+    const records = new TagRecords(metadata.tags, manifests, this.#behind, tagChanges);
     const patience = new Patience();
     const checks = new TagChecks({ records, manifests, access, patience, news: tagNews, now });
     this.#checks = checks;

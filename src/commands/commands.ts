@@ -17,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fsck: async () => (await import("./store/fsck.ts")).fsckCommand(),
   adopt: async () => (await import("./store/adopt.ts")).adoptCommand(),
   render: async () => (await import("./setup/render.ts")).renderCommand(),
+  events: async () => (await import("./events/events.ts")).eventsCommand(),
   doctor: async () => (await import("./setup/doctor.ts")).doctorCommand(),
   import: async () => (await import("./setup/import.ts")).importCommand(),
   node: async () => (await import("./node/node.ts")).nodeCommand(),

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { readEvents } from "./events/read-events.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
 import { certificateInfo, readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
@@ -125,6 +126,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   };
   const tls = context && readServerIdentity("tls", settings?.tls, context);
   const adminTls = context && readServerIdentity("adminTls", settings?.adminTls, context);
+  const events = context && settings?.events && readEvents(settings.events, context);
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
@@ -169,6 +171,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(cluster ? { cluster } : {}),
     ...wantedSettings(settings ?? {}),
     ...(kubernetes ? { kubernetes } : {}),
+    ...(events ? { events } : {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }

@@ -189,6 +189,7 @@ const READ_LATER = new Set([
   "auth",
   "tls",
   "adminTls",
+  "events",
   "readTokenFile",
   "cluster",
   "proxy",

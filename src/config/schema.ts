@@ -2,6 +2,7 @@ import { z } from "zod";
 import { clusterSchema } from "./cluster-schema.ts";
 import { kubernetesSchema } from "./kubernetes-api/kubernetes-schema.ts";
 import { maxRate } from "./max-rate.ts";
+import { eventsSchema } from "./operator/events-schema.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, tokenProblem } from "./operator/admin-token.ts";
 import { address, duration, maxSize, size, workers } from "./schema-values.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
@@ -129,6 +130,11 @@ export const fileSchema = z
       .nullish()
       .describe(
         "The Kubernetes cluster whose images are wanted: the cache reads its pods and the templates of its workloads, and changes nothing there. Default: none.",
+      ),
+    events: eventsSchema
+      .optional()
+      .describe(
+        "Who is told of what happens: registries that limit or fail, a full disk, tags that move. Default: nobody.",
       ),
     upstreams: z
       .record(

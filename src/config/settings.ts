@@ -1,6 +1,7 @@
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
+import type { EventSettings } from "./operator/event-settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
@@ -166,6 +167,8 @@ export interface Settings extends WantedSettings {
   readonly cluster?: ClusterSettings;
   /** The cluster whose images are wanted. Absent: none is read. */
   readonly kubernetes?: KubernetesSettings;
+  /** Who is told of what happens. Absent: nobody. */
+  readonly events?: EventSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 

@@ -17,6 +17,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   upstream: 3,
   store: 3,
   kubernetes: 3,
+  events: 3,
   api: 2,
   config: 2,
   telemetry: 2,
@@ -54,6 +55,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       cluster: [".", "parsing", "upstreams"],
       // How the API of a cluster is reached.
       kubeconfig: [".", "parsing", "upstreams", "kubernetes-api"],
+      // Of webhooks.
+      events: [".", "parsing", "operator", "upstreams"],
       gardener: [".", "parsing", "foreign"],
       // What a registry:2 is, and the formats that run one.
       distribution: [".", "parsing", "foreign"],
@@ -277,6 +280,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Which cache a command is about.
       connection: ["."],
       store: [".", "api", "connection"],
+      events: [".", "store"],
       setup: [".", "node"],
       // Completion asks the running cache for values.
       help: [".", "api", "store"],

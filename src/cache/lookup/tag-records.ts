@@ -1,8 +1,25 @@
+import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { WriteBehind } from "../write-behind.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
+
+/** That a tag was recorded which was unknown, or pointed elsewhere. */
+export interface TagChange {
+  readonly repo: RepositoryRef;
+  readonly tag: Tag;
+  readonly digest: Digest;
+  /** Absent if nothing was known of the tag. */
+  readonly previous?: Digest;
+}
+
+/** Who is told of changes. */
+export interface TagChanges {
+  /** Else nobody looks at what was before. */
+  readonly isWatched: boolean;
+  changed(change: TagChange): void;
+}
 
 /**
  * Tags as pulls see them. A new record is seen at once, and written once its manifest is stored: a tag
@@ -12,6 +29,7 @@ export class TagRecords {
   readonly #tags: PullMetadata["tags"];
   readonly #manifests: Pick<ManifestStore, "stored">;
   readonly #behind: WriteBehind;
+  readonly #changes: TagChanges | undefined;
   /** Records that are not written yet. At most as many as there are writes behind. */
   readonly #unwritten = new Map<string, TagRecord>();
 
@@ -19,10 +37,12 @@ export class TagRecords {
     tags: PullMetadata["tags"],
     manifests: Pick<ManifestStore, "stored">,
     behind: WriteBehind,
+    changes?: TagChanges,
   ) {
     this.#tags = tags;
     this.#manifests = manifests;
     this.#behind = behind;
+    this.#changes = changes;
   }
 
   async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
@@ -31,6 +51,7 @@ export class TagRecords {
 
   async put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
     const key = keyOf(repo, tag);
+    if (this.#changes?.isWatched) void this.#compare(this.get(repo, tag), repo, tag, record.digest);
     this.#unwritten.set(key, record);
     await this.#behind.run(async () => {
       try {
@@ -41,6 +62,17 @@ export class TagRecords {
         if (this.#unwritten.get(key) === record) this.#unwritten.delete(key);
       }
     });
+  }
+
+  async #compare(
+    before: Promise<TagRecord | undefined>,
+    repo: RepositoryRef,
+    tag: Tag,
+    digest: Digest,
+  ): Promise<void> {
+    const previous = (await before)?.digest;
+    if (previous === digest) return;
+    this.#changes?.changed({ repo, tag, digest, ...(previous ? { previous } : {}) });
   }
 
   async remove(repo: RepositoryRef, tag: Tag): Promise<void> {

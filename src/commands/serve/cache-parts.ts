@@ -75,7 +75,7 @@ export function createCache(
   store: SmallBlobCache,
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
-    Pick<CacheOptions, "near" | "tagNews" | "manifestNews" | "onFetched"> & {
+    Pick<CacheOptions, "near" | "tagNews" | "manifestNews" | "onFetched" | "tagChanges"> & {
       /** To be told what is served, besides the store. */
       readonly onUsed?: ((digest: Digest) => void) | undefined;
       readonly memory: MemoryPlan;

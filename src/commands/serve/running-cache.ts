@@ -44,6 +44,7 @@ import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
 import { Ports } from "../ports/open-port.ts";
+import { OperatorEvents } from "./operator/operator-events.ts";
 import { RequestReporter } from "./request-reporter.ts";
 import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
@@ -109,12 +110,14 @@ async function start(
   const filesVanished = new Emitter<readonly Watched[]>();
   const recordsLeft = new Emitter<void>();
   const metadataNotWritten = new Emitter<Fault>();
+  const events = new OperatorEvents(settings.dataDirectory, log, metrics);
 
   // The store.
   const storeReporter = new StoreReporter({
     log,
     metrics,
     localProblems,
+    tell: events.tell,
     blobRemoved,
     filesVanished,
     recordsLeft,
@@ -130,6 +133,7 @@ async function start(
   const writing = { budget: received, syncBytes: memory.unsynced, times };
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { budget } = storage;
+  await closing.use(events).configure(settings);
   storeReporter.measure(storage);
   const threads = ServingThreads.plan(settings.workers, { memory, descriptors, log });
   const repair = new BlobRepair(storage, storeReporter, log);
@@ -167,7 +171,9 @@ async function start(
     ...cluster?.limits,
   });
   const content = cluster?.content ?? {};
-  const cache = createCache(storage, store, reporter, { memory, times, quarantine, ...content });
+  const { tagChanges } = events;
+  const watched = { memory, times, quarantine, tagChanges, ...content };
+  const cache = createCache(storage, store, reporter, watched);
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
@@ -188,6 +194,7 @@ async function start(
   // What operators can see and do.
   metrics.gauge("entrepot_workers", WORKERS_HELP, () => workers?.ready ?? 0);
   measureUpstreams(metrics, upstreams, cache, rates);
+  events.watch(upstreams);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
@@ -215,6 +222,7 @@ async function start(
     operations: wanted.operations,
     storage,
     jobs,
+    operations: events.operations,
     pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
     tellReplicas: cluster?.tellReplicas,
@@ -289,6 +297,7 @@ async function start(
       threads?.publish();
       if (changed.tls) nodePorts.renew(changed.tls);
       adminPort.configure(changed);
+      void events.configure(changed);
     },
     async close() {
       cluster?.stop();

@@ -196,7 +196,7 @@ function errorOf({ fault, at }: Failure): { readonly message: string; readonly a
 }
 
 /** The best state of any of its addresses. */
-function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
+export function stateOf(hosts: readonly HostStatus[]): UpstreamStatus["state"] {
   const available = hosts.filter(({ circuit }) => circuit === "closed");
   if (available.length === 0) return "unavailable";
   const isLimited = available.every(({ retryAfter }) => retryAfter !== undefined);

@@ -12,6 +12,7 @@ import type { ScrubProgress } from "../../store/repair/scrub.ts";
 import type { Reconciled } from "../../store/repair/reconcile.ts";
 import { describeSystemError, isMediumError } from "../../store/storage-fault.ts";
 import type { LocalProblems } from "../../telemetry/local-problems.ts";
+import type { TellEvent } from "../../events/event.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Emitter } from "./emitter.ts";
@@ -21,6 +22,8 @@ export interface StoreReporterOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly localProblems: LocalProblems;
+  /** Tells operators of what they should know at once. */
+  readonly tell: TellEvent;
   /** Emits the digest of each blob that leaves the store. */
   readonly blobRemoved: Emitter<Digest>;
   /** Emits what somebody has removed from the data directory. */
@@ -34,6 +37,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #localProblems: LocalProblems;
+  readonly #tell: TellEvent;
   readonly #blobRemoved: Emitter<Digest>;
   readonly #filesVanished: Emitter<readonly Watched[]>;
   readonly #recordsLeft: Emitter<void>;
@@ -47,6 +51,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     this.#log = options.log;
     this.#metrics = options.metrics;
     this.#localProblems = options.localProblems;
+    this.#tell = options.tell;
     this.#blobRemoved = options.blobRemoved;
     this.#filesVanished = options.filesVanished;
     this.#recordsLeft = options.recordsLeft;
@@ -128,7 +133,12 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     if (isFull) {
       const message = "nothing can be stored: pulls are streamed without being stored meanwhile";
       this.#log.warn({ error: reason }, message);
-    } else this.#log.info("pulled blobs are stored again");
+      this.#tell({ type: "disk.full", data: { message: `${message} (${reason})`, reason } });
+    } else {
+      const message = "pulled blobs are stored again";
+      this.#log.info(message);
+      this.#tell({ type: "disk.recovered", data: { message } });
+    }
   }
 
   fewInodes({ free, total, isEvictionInVain }: FewInodes): void {
@@ -225,6 +235,7 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
     this.#corrupt += 1;
     const message = "corrupt blob quarantined: it is fetched again when it is requested";
     this.#log.error({ digest }, message);
+    this.#tell({ type: "blob.corrupt", subject: digest, data: { message, digest } });
   }
 
   limitMet(cause: unknown): void {

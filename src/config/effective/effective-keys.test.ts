@@ -77,6 +77,8 @@ test("a value is shown only if nothing around it looks like a secret", () => {
     undefined,
     undefined,
   ]);
+  // A receiver may know who may send to it by its URL alone.
+  expect(shown({ events: { webhooks: { ops: { url: "https://h/x" } } } })).toEqual([undefined]);
   expect(shown({ upstreams: { "auth.test": { tagTtl: 1 }, "secret.test": null } })).toEqual([
     1,
     null,

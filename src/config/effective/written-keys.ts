@@ -13,7 +13,7 @@ export interface WrittenKey {
 }
 
 /** Keys below these, and these, may have secrets. What names a file of a secret is none. */
-const SECRET = /token|secret|password|passphrase|auth|credential|proxy|key$|headers/i;
+const SECRET = /token|secret|password|passphrase|auth|credential|proxy|key$|headers|webhooks/i;
 const FILE = /file$/i;
 
 /** Every value in a configuration file that is not a mapping. */
