@@ -1,4 +1,5 @@
 import path from "node:path";
+import { readAudit } from "./operator/read-audit.ts";
 import { readEvents } from "./events/read-events.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
 import { certificateInfo, readServerIdentity } from "./upstreams/certificates.ts";
@@ -127,6 +128,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const tls = context && readServerIdentity("tls", settings?.tls, context);
   const adminTls = context && readServerIdentity("adminTls", settings?.adminTls, context);
   const events = context && settings?.events && readEvents(settings.events, context);
+  const audit = context && settings?.audit && readAudit(settings.audit, context);
   const proxy = proxyFromEnvironment(env, (variable, message) =>
     problems.push({ message: `${variable}: ${message}` }),
   );
@@ -172,6 +174,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...wantedSettings(settings ?? {}),
     ...(kubernetes ? { kubernetes } : {}),
     ...(events ? { events } : {}),
+    ...(audit ? { audit } : {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }

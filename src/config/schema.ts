@@ -136,6 +136,30 @@ export const fileSchema = z
       .describe(
         "Who is told of what happens: registries that limit or fail, a full disk, tags that move. Default: nobody.",
       ),
+    audit: z
+      .strictObject({
+        to: z
+          .string()
+          .min(1)
+          .optional()
+          .describe(
+            "A file, such as /var/log/entrepot/audit.jsonl, or log: the cache's own log, with the level info. Default: log.",
+          ),
+        maxSize: size
+          .optional()
+          .describe(
+            "The size at which the file gets the suffix .1, and a new one is begun: in bytes or with a unit. Minimum: 1MiB. Default: 100MiB.",
+          ),
+        keep: z
+          .number()
+          .int()
+          .min(1)
+          .max(1000)
+          .optional()
+          .describe("How many older files are kept: .1, .2 and so on. 1 to 1000. Default: 10."),
+      })
+      .optional()
+      .describe("One line for each pull: who, what, and what came of it. Default: none."),
     upstreams: z
       .record(
         z

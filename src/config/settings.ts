@@ -1,6 +1,7 @@
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
+import type { AuditSettings } from "./operator/audit-settings.ts";
 import type { EventSettings } from "./operator/event-settings.ts";
 import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
@@ -169,6 +170,8 @@ export interface Settings extends WantedSettings {
   readonly kubernetes?: KubernetesSettings;
   /** Who is told of what happens. Absent: nobody. */
   readonly events?: EventSettings;
+  /** Where it is recorded who pulled what. Absent: nowhere. */
+  readonly audit?: AuditSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
 }
 

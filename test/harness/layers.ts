@@ -18,6 +18,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   store: 3,
   kubernetes: 3,
   events: 3,
+  audit: 3,
   api: 2,
   config: 2,
   telemetry: 2,

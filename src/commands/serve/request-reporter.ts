@@ -14,12 +14,15 @@ import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
 import { noticeExhaustedLimit, noticeFailingWrite, noticeUnstored } from "./machine-limits.ts";
 import type { Insight } from "./operator/insight.ts";
+import type { OperatorAudit } from "./operator/operator-audit.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 
 export interface RequestReporterOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly recentPulls: RecentPulls;
+  /** Records who pulled what, where that is configured. */
+  readonly audit: Pick<OperatorAudit, "request">;
   /** Whether the disk is full: then each pull fails to be stored, which was logged once. */
   readonly isFull: () => boolean;
   /** Emits the fault of each metadata write that failed, before it is logged. */
@@ -35,6 +38,7 @@ export class RequestReporter implements CacheObserver {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #recentPulls: RecentPulls;
+  readonly #audit: Pick<OperatorAudit, "request">;
   readonly #isFull: () => boolean;
   readonly #metadataNotWritten: Emitter<Fault>;
   readonly #metadataHealth: MetadataHealth;
@@ -51,6 +55,7 @@ export class RequestReporter implements CacheObserver {
     this.#log = options.log;
     this.#metrics = options.metrics;
     this.#recentPulls = options.recentPulls;
+    this.#audit = options.audit;
   }
 
   request(record: RequestRecord): void {
@@ -72,6 +77,7 @@ export class RequestReporter implements CacheObserver {
     });
     this.#remember(record, at);
     this.#insight.served(record, at);
+    this.#audit.request(record, at);
     const line = {
       method,
       path: cutForLog(record.path),

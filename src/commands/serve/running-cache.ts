@@ -44,7 +44,7 @@ import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
 import { Ports } from "../ports/open-port.ts";
-import { OperatorEvents } from "./operator/operator-events.ts";
+import { OperatorNews } from "./operator/operator-news.ts";
 import { RequestReporter } from "./request-reporter.ts";
 import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
@@ -110,14 +110,14 @@ async function start(
   const filesVanished = new Emitter<readonly Watched[]>();
   const recordsLeft = new Emitter<void>();
   const metadataNotWritten = new Emitter<Fault>();
-  const events = new OperatorEvents(settings.dataDirectory, log, metrics);
+  const news = new OperatorNews(settings, { log, metrics, localProblems });
 
   // The store.
   const storeReporter = new StoreReporter({
     log,
     metrics,
     localProblems,
-    tell: events.tell,
+    tell: news.events.tell,
     blobRemoved,
     filesVanished,
     recordsLeft,
@@ -133,7 +133,7 @@ async function start(
   const writing = { budget: received, syncBytes: memory.unsynced, times };
   const storage = closing.use(await openStorage(settings, storeReporter, writing));
   const { budget } = storage;
-  await closing.use(events).configure(settings);
+  await closing.use(news).configure(settings);
   storeReporter.measure(storage);
   const threads = ServingThreads.plan(settings.workers, { memory, descriptors, log });
   const repair = new BlobRepair(storage, storeReporter, log);
@@ -150,6 +150,7 @@ async function start(
     log,
     metrics,
     recentPulls,
+    audit: news.audit,
     isFull: () => budget.fullState.isFull,
     metadataNotWritten,
     metadataHealth,
@@ -171,7 +172,7 @@ async function start(
     ...cluster?.limits,
   });
   const content = cluster?.content ?? {};
-  const { tagChanges } = events;
+  const { tagChanges } = news.events;
   const watched = { memory, times, quarantine, tagChanges, ...content };
   const cache = createCache(storage, store, reporter, watched);
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
@@ -194,7 +195,7 @@ async function start(
   // What operators can see and do.
   metrics.gauge("entrepot_workers", WORKERS_HELP, () => workers?.ready ?? 0);
   measureUpstreams(metrics, upstreams, cache, rates);
-  events.watch(upstreams);
+  news.events.watch(upstreams);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
@@ -222,7 +223,7 @@ async function start(
     operations: wanted.operations,
     storage,
     jobs,
-    operations: events.operations,
+    operations: news.events.operations,
     pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
     tellReplicas: cluster?.tellReplicas,
@@ -297,7 +298,7 @@ async function start(
       threads?.publish();
       if (changed.tls) nodePorts.renew(changed.tls);
       adminPort.configure(changed);
-      void events.configure(changed);
+      void news.configure(changed);
     },
     async close() {
       cluster?.stop();

@@ -36,6 +36,8 @@ export class RequestContext {
   millisecondsToFirstByte = 0;
   /** Absent until the request is parsed. */
   route: Route | undefined;
+  /** Of the manifest to which the request leads. */
+  manifestDigest: Digest | undefined;
   cacheStatus: CacheStatus | undefined;
   /** Why the request failed: before its response was sent, or in the middle of the body. */
   fault: Fault | undefined;

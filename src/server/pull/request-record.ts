@@ -23,12 +23,12 @@ export interface RequestRecord {
   readonly at?: number;
   /** Absent if the request was refused before it was parsed. */
   readonly route?: RecordedRoute;
+  /** Of the manifest that was sent, or that a HEAD names. */
+  readonly digest?: Digest;
   /** How the cache came by the response. */
   readonly result?: CacheStatus["result"] | "collapsed";
   /** Why it was no hit, for operators. */
   readonly reason?: string;
-  /** Of the manifest that was sent, or whose headers were. */
-  readonly digest?: Digest;
   /** Why the request failed, for operators. */
   readonly error?: string;
   /** A defect of the cache: an error that is no `Fault`, with its stack. */
@@ -51,9 +51,9 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     millisecondsToFirstByte: context.millisecondsToFirstByte,
     milliseconds: performance.now() - context.startedAt,
     ...(route ? { route } : {}),
+    ...(manifestDigest ? { digest: manifestDigest } : {}),
     ...(result ? { result } : {}),
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
-    ...(manifestDigest ? { digest: manifestDigest } : {}),
     ...(fault ? { error: fault.message } : {}),
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),

@@ -1,0 +1,25 @@
+/** How the cache came by what it sent. */
+export type AuditedResult = "hit" | "miss" | "revalidated" | "stale" | "bypass" | "collapsed";
+
+/** A request of a node for a manifest or a blob, once it has ended. */
+export interface AuditedRequest {
+  /** When it ended, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly milliseconds: number;
+  readonly client: string;
+  readonly agent: string;
+  readonly upstream: string;
+  readonly repository: string;
+  /** Absent if the request was refused before it was known. */
+  readonly kind?: "manifest" | "blob" | undefined;
+  readonly reference?: string | undefined;
+  readonly isTag: boolean;
+  /** Of the manifest that was sent. */
+  readonly digest?: string | undefined;
+  readonly isHead: boolean;
+  readonly status: number;
+  readonly result?: AuditedResult | undefined;
+  /** Of the body that was sent. */
+  readonly bytes: number;
+  readonly error?: string | undefined;
+}
