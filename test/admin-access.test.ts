@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFile, rename, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { listenerAt } from "../src/doctor/ports.ts";
 import {
   type CertificateAuthority,
   makeCertificateAuthority,
@@ -92,6 +93,9 @@ test("a token that only reads sees everything, and changes nothing", async () =>
     await statusOf("/api/v1/gc", ADMIN, change),
     await statusOf("/api/v1/gc", READ, change),
   ]).toEqual([200, 401, 200, 200, 200, 401, 202, 403]);
+  // Doctor has no token for a port that another configuration opened, and knows it all the same.
+  const [host = "", port = ""] = cache.adminAddress.split(":");
+  expect(await listenerAt({ host, port: Number(port) })).toBe("entrepot");
 });
 
 test("commands reach the port over TLS: by the configuration, by --ca, or by variables", async () => {

@@ -2,6 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import { openRegistryTransport } from "../upstream/registry-transport.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
+import { adminFindings } from "./admin.ts";
 import { certificateFindings } from "./certificate.ts";
 import { clusterCertificateFindings, type Probed, probedFindings } from "./cluster.ts";
 import { diskFindings } from "./disk.ts";
@@ -45,6 +46,7 @@ export async function examine(
     ...(await portFindings(settings, machine)),
     ...certificateFindings(settings, machine),
     ...clusterCertificateFindings(settings),
+    ...adminFindings(settings),
     ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),
     ...(await diskSpeedFindings(settings.dataDirectory)),
     ...limitFindings(settings.dataDirectory, machine),

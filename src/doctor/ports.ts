@@ -123,7 +123,8 @@ async function listenerOver(scheme: "http" | "https", address: Address): Promise
     if (namespaces.ok && namespaces.headers.get("content-type")?.includes("json"))
       return "entrepot";
     const metrics = await get("/metrics");
-    if ((await metrics.text()).includes("entrepot_")) return "entrepot";
+    // Where a token is needed, the refusal says whose it is.
+    if (/entrepot_|urn:entrepot:/.test(await metrics.text())) return "entrepot";
     const registry = await get("/v2/");
     await registry.body?.cancel();
     return registry.headers.has("docker-distribution-api-version") ? "registry" : "other";

@@ -19,7 +19,7 @@ const COLUMNS = [
 ];
 
 export function eventsCommand(): Command {
-  return new Command("events")
+  const events = new Command("events")
     .description("the receivers of events (webhooks), and whether they get them")
     .addCommand(
       storeCommand(
@@ -37,6 +37,8 @@ export function eventsCommand(): Command {
           process.exitCode = await runTest(receiver, options);
         }),
     );
+  for (const command of events.commands) command.exitOverride();
+  return events;
 }
 
 function runStatus(options: StoreOptions): Promise<number> {

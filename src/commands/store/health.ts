@@ -30,7 +30,9 @@ export function healthCommand(): Command {
 
 async function run(options: HealthOptions): Promise<number> {
   try {
-    const url = healthUrl(loadSettings({ flags: options, env: process.env }));
+    // That of a cache elsewhere may be set for the other commands, and is of no interest here.
+    const env = { ...process.env, ENTREPOT_ADMIN: undefined };
+    const url = healthUrl(loadSettings({ flags: options, env }));
     const problem = await problemAt(url);
     if (problem === undefined) console.log(`${url} responds`);
     else process.stderr.write(`entrepot: ${url} ${problem}\n`);

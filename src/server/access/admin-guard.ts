@@ -173,7 +173,7 @@ function reloadingPage(): Response {
 }
 
 function unauthorized(detail: string): Response {
-  const next = "send the admin token: Authorization: Bearer …";
+  const next = "send one that is accepted, in the header Authorization: Bearer";
   return problemResponse({ status: 401, detail, next, headers: { "www-authenticate": "Bearer" } });
 }
 
