@@ -3,6 +3,7 @@ import type { Right } from "../access/access-tokens.ts";
 import type { AdminAccess } from "../access/admin-access.ts";
 import { AdminGuard } from "../access/admin-guard.ts";
 import { Login } from "../access/login.ts";
+import { limitStream } from "../access/limited-stream.ts";
 import { LOGIN_STYLE_PATH, loginStyle } from "../access/login-page.ts";
 import { clientAddress } from "../listen/client-address.ts";
 import { IDLE_TIMEOUT, type ServerTls } from "../listen/renewable-port.ts";
@@ -84,7 +85,8 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
         // A verification takes as long as it takes to read every stored byte.
         server.timeout(request, 0);
         const right = await guard.admit(request, client);
-        return right instanceof Response ? right : api.handle(request, right);
+        if (right instanceof Response) return right;
+        return limitStream(await api.handle(request, right), options.access.changed);
       }),
     },
     fetch: route(() => new Response("not found\n", { status: 404 })),

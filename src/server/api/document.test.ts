@@ -48,6 +48,8 @@ test("operations are described as OpenAPI 3.1", async () => {
     "409",
     "413",
     "415",
+    "421",
+    "429",
     "500",
   ]);
 });

@@ -44,13 +44,21 @@ export function describeApi(
     servers: [{ url: API_PREFIX, description: "The admin address of a cache" }],
     tags: [...new Set(operations.map(({ tag }) => tag))].map((name) => ({ name })),
     paths: paths satisfies ZodOpenApiPathsObject,
-    security: [{}, { token: [] }],
+    security: [{}, { token: [] }, { session: [] }],
     components: {
       securitySchemes: {
         token: {
           type: "http",
           scheme: "bearer",
-          description: "The admin token. Without one, the API answers at a loopback address only.",
+          description:
+            "A token of adminTokenFile, or of readTokenFile for what changes nothing. Where none is configured, none is needed.",
+        },
+        session: {
+          type: "apiKey",
+          in: "cookie",
+          name: "entrepot-session",
+          description:
+            "The session of a browser that has logged in at /login. The name ends with the port, and begins with __Host- over TLS. A change needs an Origin of the same port beside it.",
         },
       },
     },
@@ -101,16 +109,8 @@ function responsesOf(
 }
 
 /** Those of the operation, and those that any such request may meet. */
-function problemsOf({
-  method,
-  right,
-  query,
-  params,
-  body,
-  refusals = [],
-}: Operation): ProblemStatus[] {
-  const all = new Set<ProblemStatus>([400, 401, 500, ...refusals]);
-  if (right === "admin") all.add(403);
+function problemsOf({ method, query, params, body, refusals = [] }: Operation): ProblemStatus[] {
+  const all = new Set<ProblemStatus>([400, 401, 403, 421, 429, 500, ...refusals]);
   if (body || method === "POST" || method === "PUT") all.add(413).add(415);
   if (!query && !params && !body && !refusals.includes(400) && method === "GET") all.delete(400);
   return [...all].toSorted((one, other) => one - other);
