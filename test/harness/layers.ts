@@ -275,12 +275,11 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       serve: [".", "ports", "local-cluster"],
       // The admin API, as the commands call it.
       api: ["."],
-      store: [".", "api"],
-      // Images that are wanted before anybody pulls them.
-      wanted: [".", "api", "store"],
       // Which cache a command is about.
       connection: ["."],
       store: [".", "api", "connection"],
+      // Images that are wanted before anybody pulls them.
+      wanted: [".", "api", "store"],
       events: [".", "store"],
       setup: [".", "node"],
       // Completion asks the running cache for values.

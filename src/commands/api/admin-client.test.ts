@@ -131,7 +131,7 @@ test("Ctrl-C cancels the job, and is no end of the process before the job has en
     }),
   ]);
   using server = Bun.serve({ port: 0, fetch: (request) => router.respond(request) });
-  const client = new AdminClient({ admin: { host: "127.0.0.1", port: server.port ?? 0 } });
+  const client = new AdminClient({ url: server.url.origin, headers: {} });
   // The signal is for the command, once it follows the job.
   const other = (): void => {};
   process.on("SIGINT", other);

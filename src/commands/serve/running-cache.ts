@@ -220,10 +220,8 @@ async function start(
   };
   const wanted = closing.use(new Wanted({ settings, storage, cache, upstreams, jobs, metrics }));
   const adminApi = new AdminApi({
-    operations: wanted.operations,
     storage,
     jobs,
-    operations: news.events.operations,
     pulled: cache,
     adopt: (options) => adopt(storage, upstreams.all, options),
     tellReplicas: cluster?.tellReplicas,
@@ -232,7 +230,7 @@ async function start(
     shared: cluster?.shared,
     version,
     status,
-    operations: insight.operations(status),
+    operations: [...insight.operations(status), ...wanted.operations, ...news.events.operations],
   });
 
   // The pull API, and the ports.

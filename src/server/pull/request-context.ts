@@ -45,8 +45,6 @@ export class RequestContext {
   defect: unknown;
   /** Set if the same request may get the same response again, without a lookup. */
   reusable: ReusableResponse | undefined;
-  /** Of the manifest that is sent, or whose headers are. */
-  manifestDigest: Digest | undefined;
   /** Set if the body is sent from a blob's file, so that a client may get less than its size. */
   sentFrom: { readonly digest: Digest; readonly first: number } | undefined;
   /** Whether the body is a stream, which may be one of a file. */
