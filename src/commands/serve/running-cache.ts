@@ -1,10 +1,8 @@
-import { adopt } from "../../cache/adoption/adoption.ts";
 import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { SecondLooks } from "../../cache/repair/second-looks.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
 import { openStorage } from "../../cache/retention/storage.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
-import type { Status } from "../../api/status.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
@@ -13,9 +11,7 @@ import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { memoryLimit } from "../../process/memory-limit.ts";
 import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
 import { spareThreads, threadLimit } from "../../process/thread-limit.ts";
-import { AdminApi } from "../../server/admin/admin-api.ts";
 import type { Operation } from "../../server/api/operation.ts";
-import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
 import { Namespaces } from "../../server/pull/namespaces.ts";
@@ -30,7 +26,6 @@ import { LocalProblems } from "../../telemetry/local-problems.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
 import { DownloadRates } from "../../upstream/rates/download-rates.ts";
-import { version } from "../../version.ts";
 import { BlobRepair } from "./blob-repair.ts";
 import { connectUpstreams, createCache, openDownloadThread } from "./cache-parts.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
@@ -44,13 +39,12 @@ import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
 import { Ports } from "../ports/open-port.ts";
+import { OperatorApi } from "./operator/operator-api.ts";
 import { OperatorNews } from "./operator/operator-news.ts";
 import { RequestReporter } from "./request-reporter.ts";
-import { StatusReport } from "./status-report.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
-import { Wanted } from "./operator/wanted-parts.ts";
 import { ServingThreads } from "./serving-threads.ts";
 
 /** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
@@ -199,39 +193,28 @@ async function start(
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
-  const report = new StatusReport({
-    storage,
-    metadataHealth,
-    localProblems,
-    memory,
-    descriptors,
-    fills: cache.fills,
-    siblings: cache.siblings,
-    upstreams,
-    metrics,
-    received: [received, ...(thread ? [thread] : [])],
-    rates,
-    cluster: cluster?.status,
-  });
-  const jobs = closing.use(new Jobs((job) => insight.feed.publish("job", job)));
-  const status = async (): Promise<Status> => {
-    await workers?.collect();
-    return report.read(listening);
-  };
-  const wanted = closing.use(new Wanted({ settings, storage, cache, upstreams, jobs, metrics }));
-  const adminApi = new AdminApi({
-    storage,
-    jobs,
-    pulled: cache,
-    adopt: (options) => adopt(storage, upstreams.all, options),
-    tellReplicas: cluster?.tellReplicas,
-    reload: live.reload,
-    configuration: live.configuration,
-    shared: cluster?.shared,
-    version,
-    status,
-    operations: [...insight.operations(status), ...wanted.operations, ...news.events.operations],
-  });
+  const collect = async (): Promise<void> => workers?.collect();
+  const operators = closing.use(
+    new OperatorApi({
+      settings,
+      storage,
+      cache,
+      cluster,
+      upstreams,
+      metrics,
+      metadataHealth,
+      localProblems,
+      memory,
+      descriptors,
+      received: [received, ...(thread ? [thread] : [])],
+      rates,
+      insight,
+      news,
+      live,
+      listening: () => listening,
+      collect,
+    }),
+  );
 
   // The pull API, and the ports.
   const namespaces = new Namespaces(upstreams.all);
@@ -273,10 +256,14 @@ async function start(
   await cluster?.join(ports, cache, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const rendered = async (): Promise<string> => {
-    await workers?.collect();
+    await collect();
     return metrics.render();
   };
-  const adminAnswers = { api: adminApi, metrics: rendered, problem: () => metadataHealth.problem };
+  const adminAnswers = {
+    api: operators.api,
+    metrics: rendered,
+    problem: () => metadataHealth.problem,
+  };
   const adminPort = new AdminPort({ settings, answers: adminAnswers, log, metrics });
   const listening = listeners.open(settings, upstreams.all.values(), adminPort);
   await nodePorts.startWorkers();
@@ -284,12 +271,12 @@ async function start(
     listening,
     memory,
     metrics: metrics.descriptions,
-    operations: adminApi.operations,
+    operations: operators.api.operations,
     reconfigure(changed) {
       rates.configure(changed);
       upstreams.configure(changed.upstreams);
       storage.configure(changed.upstreams);
-      wanted.configure(changed);
+      operators.configure(changed);
       cluster?.configure(changed);
       cache.reconfigured();
       responses.clear();
