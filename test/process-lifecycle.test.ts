@@ -129,6 +129,8 @@ test("kill -9 during a fill loses no stored blob and leaves no corrupt one", asy
   {
     await using cache = await startEntrepot({ config, data: data.file("d") });
     await (await cache.get(path(small))).bytes();
+    const isStored = async () => (await storedBlobs(cache.data)).length === 1;
+    await until(isStored, { what: "the small blob is stored" });
     upstream.respond(() => faults.stallAfter(6 * MIB));
     const response = await cache.get(path(large));
     const body = failureOf(response.bytes());

@@ -210,6 +210,8 @@ test("a purge skips a blob that is being filled, and reports it", async () => {
   );
   upstream.release();
   expect(Buffer.compare(await body, bytesOf(layer))).toBe(0);
+  const isStored = async () => (await storedBlobs(cache.data)).length === 1;
+  await until(isStored, { what: "the layer is stored" });
   expect(await verifyStore(cache.data)).toEqual([layer.digest]);
 }, 60_000);
 
