@@ -66,7 +66,12 @@ test("members with another secret, that are somebody else's, or not there: each 
 
   const status = await command(replica, "status");
   expect(status.code).toBe(1);
-  expect(status.stdout).toContain("\nCluster    5 replicas, 4 silent\n");
+  expect(status.stdout).toContain("\nCluster    5 replicas, 1 silent, 3 unusable\n");
+  const rowOf = (url = ""): string | undefined =>
+    status.stdout.split("\n").find((line) => line.startsWith(url));
+  expect(
+    [other, foreignUrl, databaseUrl, nobody].map((url) => rowOf(url)?.split(/ {2,}/)[1]),
+  ).toEqual(["other secret", "no replica", "no replica", "silent"]);
   const lines = status.stdout.split("\n");
   const problem = (subject = ""): string | undefined =>
     lines.find((line) => line.startsWith(`  ${subject} `));

@@ -64,7 +64,10 @@ async function statusOf(replica: Entrepot) {
 async function isUp(replica: Entrepot): Promise<void> {
   const known = async (): Promise<boolean> => {
     const { ledger, members } = (await statusOf(replica)).cluster;
-    return ledger.state === "up" && members.filter(({ state }) => state !== "silent").length === 3;
+    return (
+      ledger.state === "up" &&
+      members.filter(({ state }) => state === "this" || state === "living").length === 3
+    );
   };
   await until(known, { what: "the ledger and three members" });
 }

@@ -5,10 +5,11 @@ const moment = z.number().describe("milliseconds since the epoch");
 const member = z.object({
   id: z.string().describe("the URL that it advertises, at which other replicas ask it"),
   state: z
-    .enum(["this", "living", "silent"])
+    .enum(["this", "living", "silent", "unusable"])
     .describe(
-      "`silent`: it has not answered, or not been heard of, for longer than a living one may be",
+      "`silent`: it has not answered, or not been heard of, for longer than a living one may be. `unusable`: it answers, and cannot be asked",
     ),
+  problem: z.string().optional().describe("the kind of what is wrong with one that is unusable"),
   version: z.string().optional(),
   seenAt: moment.optional(),
 });

@@ -60,6 +60,11 @@ const DESCRIPTIONS = {
     means: "signatures are refused from five minutes on; nothing else depends on clocks",
     advice: "set the clock: `timedatectl set-ntp true`",
   },
+  "members-differ": {
+    what: "lists other members than this replica",
+    means: "where the two disagree on who is asked for a blob, it is downloaded more than once",
+    advice: "give all replicas the same cluster.members: they are read again without a restart",
+  },
   "mixed-versions": {
     what: "runs a version that is not next to this one",
     means: "only neighbouring versions are tested together",

@@ -4,8 +4,13 @@ import type { ClusterProblem, ClusterProblems } from "./cluster-problems.ts";
 export interface MemberStatus {
   /** The URL that it advertises, at which other replicas ask it. */
   readonly id: string;
-  /** `silent`: it has not answered, or not been heard of, for longer than a living one may be. */
-  readonly state: "this" | "living" | "silent";
+  /**
+   * - `silent`: it has not answered, or not been heard of, for longer than a living one may be
+   * - `unusable`: it answers, and cannot be asked: `problem` says why
+   */
+  readonly state: "this" | "living" | "silent" | "unusable";
+  /** The kind of what is wrong with one that is unusable. */
+  readonly problem?: string;
   /** Absent until it is known. */
   readonly version?: string;
   /** When it last answered or was last heard of; absent for this one, and before the first time. */

@@ -86,7 +86,8 @@ function world(count: number): World {
 /** Waits until a replica has heard of so many living ones, itself included. */
 function knows(replica: LocalReplica, count: number): Promise<unknown> {
   const living = (): boolean =>
-    replica.cluster.status().members.filter(({ state }) => state !== "silent").length === count;
+    replica.cluster.status().members.filter(({ state }) => state === "this" || state === "living")
+      .length === count;
   return until(living, { what: `${count} living members` });
 }
 
@@ -130,7 +131,7 @@ describe("replicas", () => {
     await until(() => second.problems().includes("silent-member"), { what: "the problem" });
     // An operator takes it off the list.
     second.cluster.configure({ ...second.settings, members: here.ports.slice(1).map(urlAt) });
-    expect(second.problems()).toEqual([]);
+    expect(second.problems()).not.toContain("silent-member");
     expect(second.cluster.size).toBe(2);
   });
 
@@ -166,7 +167,9 @@ describe("replicas", () => {
       for (const body of bodies) expect(body).toEqual(blob.bytes);
       expect(here.upstream.requests.length - before).toBeWithin(1, 3);
     }
-    expect([...first.problems(), ...second.problems()]).toEqual([]);
+    const problems = () => new Set([...first.problems(), ...second.problems()]);
+    await until(() => problems().size > 0, { what: "the problem" });
+    expect(problems()).toEqual(new Set(["members-differ"]));
   });
 
   test("manifests by digest come from one download as well", async () => {
@@ -246,13 +249,35 @@ describe("a replica serves alone, and says why, if", () => {
     await using here = world(2);
     const first = await here.start(0);
     const twin = await here.start(1, { cluster: { advertise: urlAt(one(here.ports, 0)) } });
-    await until(() => first.problems().includes("duplicate-id"), { what: "the problem" });
+    // Whoever came first hears of it, and so does the other one.
+    for (const replica of [first, twin])
+      await until(() => replica.problems().includes("duplicate-id"), { what: "the problem" });
     // It is found at the address where it answers itself.
     await knows(twin, 2);
     const blob = here.blobFor(0, 1);
     const bodies = await Promise.all([first.blob(blob.digest), twin.blob(blob.digest)]);
     for (const body of bodies) expect(body).toEqual(blob.bytes);
   });
+});
+
+test("lists of members that differ are told by both, until they are the same", async () => {
+  await using here = world(3);
+  const [all, two] = [here.ports.map(urlAt), here.ports.slice(0, 2).map(urlAt)];
+  const replicas = [
+    await here.start(0, { cluster: { members: all } }),
+    await here.start(1, { cluster: { members: two } }),
+    // All but itself: the same as all.
+    await here.start(2, { cluster: { members: two } }),
+  ];
+  const told = () => replicas.map((replica) => replica.problems().join());
+  const expected = replicas.map(() => "members-differ");
+  await until(() => Bun.deepEquals(told(), expected), { what: "the problem" });
+  const { text } = one(one(replicas, 0).cluster.problems.current, 0);
+  expect(text).toContain(`it lacks ${one(all, 2).origin}`);
+  const second = one(replicas, 1);
+  second.cluster.configure({ ...second.settings, members: all });
+  // The others hear of it with their next look.
+  await until(() => second.problems().length === 0, { what: "the end of the problem" });
 });
 
 describe("replicas over HTTPS", () => {

@@ -16,9 +16,10 @@ import { type ClusterReporters, type ClusterStatus, readClusterStatus } from "./
 import type { FactsFollowed, ReplicaFacts } from "./facts/replica-facts.ts";
 import { ConfiguredMembers, memberAt } from "./members/configured-members.ts";
 import { distinctMembers } from "./members/distinct-members.ts";
-import { MemberHealth } from "./members/member-health.ts";
-import { forgetMember, memberStatuses, reportMember } from "./members/member-reports.ts";
-import type { Member, Members } from "./members/members.ts";
+import type { MemberHealth } from "./members/member-health.ts";
+import { memberStatuses, type OwnGreeting } from "./members/member-reports.ts";
+import { openHealth } from "./members/open-health.ts";
+import { type Member, type Members, membersOf } from "./members/members.ts";
 import { ownUrl } from "./members/own-address.ts";
 import { Twins } from "./members/twins.ts";
 import { nearOf } from "./near.ts";
@@ -71,6 +72,7 @@ export class Cluster implements AsyncDisposable {
   readonly #health: MemberHealth;
   readonly #client: ReplicaClient;
   readonly #following = new Following();
+  readonly #twins: Twins;
   readonly #ledger: ClusterLedger | undefined;
   #settings: ClusterSettings;
   #members: ConfiguredMembers;
@@ -83,6 +85,7 @@ export class Cluster implements AsyncDisposable {
     const { settings, log, budget } = options;
     this.#settings = settings;
     this.problems = new ClusterProblems(log);
+    this.#twins = this.#closing.use(new Twins(this.problems));
     this.#signatures = new Signatures(settings.secret, options.now);
     this.#client = this.#closing.use(
       new ReplicaClient({
@@ -94,14 +97,14 @@ export class Cluster implements AsyncDisposable {
       }),
     );
     this.#health = this.#closing.use(
-      new MemberHealth({
+      openHealth({
         ping: (member, signal) => this.#client.ping(member, signal),
-        onChange: (member, state) => {
-          // That this replica cannot reach itself says nothing of whether others do.
-          if (member.id !== this.#members.self.id || state.kind === "alive")
-            reportMember(this.problems, member, state, version);
-        },
-        onForgotten: (member) => forgetMember(this.problems, member),
+        problems: this.problems,
+        twins: this.#twins,
+        self: () => this.#believed.self,
+        configuredSelf: () => this.#members.self,
+        instance: this.#instance,
+        own: () => this.#greeting,
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);
@@ -146,7 +149,6 @@ export class Cluster implements AsyncDisposable {
   /** Begins to answer other replicas. Returns the address, as `host:port`. */
   listen({ lookup, upstreams, isAllowed, open }: Served): Address {
     const settings = this.#settings;
-    const twins = this.#closing.use(new Twins(this.problems));
     const handler = new ReplicaHandler({
       lookup,
       upstreams,
@@ -158,7 +160,8 @@ export class Cluster implements AsyncDisposable {
       self: () => this.#believed.self,
       instance: this.#instance,
       onHeard: (id) => this.#health.heard(id),
-      onTwin: (id) => twins.met(id),
+      members: () => this.#greeting.members,
+      onTwin: (id) => this.#twins.met(id, "it asks this replica as if it was itself"),
       onAnswered: (status) => this.counters.answered(status),
     });
     const server = new ReplicaServer(handler, settings, this.problems);
@@ -176,13 +179,20 @@ export class Cluster implements AsyncDisposable {
     this.#client.configure(settings.tls);
     this.#server?.renew(settings.tls);
     this.#look(this.#server?.port ?? settings.listen.port);
+    this.#health.review();
   }
 
-  /** Looks for the members. */
+  /** Looks for the members, and for who answers at the address of this one. */
   #look(port: number): void {
     this.#members = this.#membersAt(port);
     this.#health.keepOnly(this.#known);
-    for (const member of this.#members.all) this.#health.watch(member);
+    for (const member of [...this.#members.all, this.#believed.self]) this.#health.watch(member);
+  }
+
+  /** With a ledger, who is asked is not a matter of lists. */
+  get #greeting(): OwnGreeting {
+    const members = this.#ledger ? undefined : this.#members.list;
+    return { version, ...(members && { members }) };
   }
 
   /** For `status`. */
@@ -250,19 +260,12 @@ export class Cluster implements AsyncDisposable {
   #openLedger({ settings, openLedger, log }: ClusterOptions): ClusterLedger | undefined {
     const { database } = settings;
     if (!database || !openLedger) return undefined;
-    const members = (): Members => this.#members;
-    const configured: Members = {
-      get self() {
-        return members().self;
-      },
-      living: () => members().living(),
-    };
     return this.#closing.use(
       openLedger({
         settings: database,
         secret: settings.secret,
         self: memberAt(ownUrl(settings, settings.listen.port)),
-        configured,
+        configured: membersOf(() => this.#members),
         health: this.#health,
         problems: this.problems,
         isConfigured: ({ id }) => this.#members.all.some((member) => member.id === id),

@@ -19,7 +19,7 @@ export const clusterSchema = z.object({
 /** A row for each part that works, and one for each that does not, with what that means. */
 export function clusterFindings(cluster: z.infer<typeof clusterSchema>): Finding[] {
   const { members, ledger, store, degraded } = cluster;
-  const living = members.filter(({ state }) => state !== "silent");
+  const living = members.filter(({ state }) => state === "this" || state === "living");
   const versions = [...new Set(members.flatMap(({ version }) => version ?? []))];
   const report = (subject: string) => reporter("cluster", subject);
   const found = `${living.length} of ${members.length} replicas are living, with ${versions.join(" and ") || "an unknown version"}`;

@@ -103,7 +103,9 @@ export async function statusOf(
       readonly degraded: readonly { readonly kind: string }[];
     };
   };
-  const living = (cluster?.members ?? []).filter(({ state }) => state !== "silent").length;
+  const living = (cluster?.members ?? []).filter(
+    ({ state }) => state === "this" || state === "living",
+  ).length;
   return { living, problems: (cluster?.degraded ?? []).map(({ kind }) => kind) };
 }
 

@@ -40,6 +40,17 @@ export class ConfiguredMembers implements Members {
     return distinctMembers(others, health, instance);
   }
 
+  /**
+   * The ids of all, this one included, for the others to compare with their own lists. `undefined` without a list,
+   * and before it is known under which of these this replica is listed.
+   */
+  get list(): readonly string[] | undefined {
+    const { health } = this.#options;
+    const isKnown = this.all.every((member) => health.stateOf(member).kind !== "unknown");
+    if (this.all.length === 0 || !isKnown) return undefined;
+    return [...new Set([this.self, ...this.all].map(({ id }) => id))];
+  }
+
   living(): readonly Member[] {
     const { health } = this.#options;
     return [this.self, ...this.others.filter((member) => health.isUp(member))];

@@ -8,7 +8,7 @@ const SILENT = { kind: "silent-member", reason: "ECONNREFUSED" } as const;
 const ALIVE: PingResult = { kind: "alive", greeting: { instance: "one", version: "1.2.3" } };
 
 /** A member that answers pings like this, and what was told of it. */
-function world(pauses = { first: 1, longest: 2, check: 3_600_000 }) {
+function world(pauses = { first: 1, longest: 2, settled: 3_600_000, check: 3_600_000 }) {
   const told: string[] = [];
   let result: PingResult = ALIVE;
   let pings = 0;
@@ -63,7 +63,12 @@ describe("a member", () => {
   });
 
   test("that asks something is alive: one that was thought dead is pinged at once", async () => {
-    const here = world({ first: 3_600_000, longest: 3_600_000, check: 3_600_000 });
+    const here = world({
+      first: 3_600_000,
+      longest: 3_600_000,
+      settled: 3_600_000,
+      check: 3_600_000,
+    });
     const { health } = here;
     health.failed(MEMBER, SILENT);
     health.heard(MEMBER.id);

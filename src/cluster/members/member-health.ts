@@ -6,6 +6,8 @@ export interface Greeting {
   /** Differs for each start of each replica. */
   readonly instance: string;
   readonly version: string;
+  /** The ids of the members that it is configured with, itself included; absent if it does not say. */
+  readonly members?: readonly string[];
 }
 
 /** Why a member cannot be asked. */
@@ -32,8 +34,18 @@ export interface MemberHealthOptions {
   readonly onChange: (member: Member, state: PingResult) => void;
   /** Called with each member that is no longer one. */
   readonly onForgotten?: (member: Member) => void;
-  /** In milliseconds. */
-  readonly pauses?: { readonly first: number; readonly longest: number; readonly check: number };
+  readonly pauses?: Pauses;
+}
+
+/** In milliseconds. */
+interface Pauses {
+  /** Of those that are down: each is twice as long as the one before. */
+  readonly first: number;
+  readonly longest: number;
+  /** After one has come up: by then it knows more of the others. */
+  readonly settled: number;
+  /** Between looks at those that are up. */
+  readonly check: number;
 }
 
 /**
@@ -41,8 +53,7 @@ export interface MemberHealthOptions {
  * the silence before it, no pull waits for 3 s.
  */
 const PING_TIMEOUT_MS = 1500;
-/** Of those that are down, and between looks at those that are up. */
-const PAUSES = { first: 250, longest: 5000, check: 15_000 };
+const PAUSES: Pauses = { first: 250, longest: 5000, settled: 1000, check: 15_000 };
 
 interface Known {
   readonly member: Member;
@@ -60,7 +71,7 @@ interface Known {
  */
 export class MemberHealth implements Disposable {
   readonly #options: MemberHealthOptions;
-  readonly #pauses: NonNullable<MemberHealthOptions["pauses"]>;
+  readonly #pauses: Pauses;
   readonly #known = new Map<string, Known>();
   readonly #closed = new AbortController();
 
@@ -79,6 +90,12 @@ export class MemberHealth implements Disposable {
   keepOnly(members: readonly Member[]): void {
     const ids = new Set(members.map(({ id }) => id));
     for (const { member } of this.#known.values()) if (!ids.has(member.id)) this.forget(member);
+  }
+
+  /** Tells of the living members once more: what they are compared with has changed. */
+  review(): void {
+    for (const { member, state } of this.#known.values())
+      if (state.kind === "alive") this.#options.onChange(member, state);
   }
 
   /** Looks at a member no more. */
@@ -155,11 +172,12 @@ export class MemberHealth implements Disposable {
   }
 
   async #check(known: Known): Promise<void> {
-    const { first, longest, check } = this.#pauses;
+    const { first, longest, settled, check } = this.#pauses;
+    const wasAlive = known.state.kind === "alive";
     const { kind } = await this.#ping(known);
     if (kind === "alive") {
       known.pause = first;
-      this.#checkAfter(known, check);
+      this.#checkAfter(known, wasAlive ? check : settled);
       return;
     }
     this.#checkAfter(known, known.pause);
@@ -192,7 +210,9 @@ function isUsable({ kind }: MemberState): boolean {
 
 function isSame(one: MemberState, other: MemberState): boolean {
   if (one.kind === "alive" && other.kind === "alive") {
-    return one.greeting.instance === other.greeting.instance;
+    const [before, after] = [one.greeting, other.greeting];
+    const isList = String(before.members) === String(after.members);
+    return before.instance === after.instance && isList;
   }
   return one.kind === other.kind;
 }

@@ -12,3 +12,13 @@ export interface Members {
   /** Without those that are known to be gone; `self` is one of them. At most 256. */
   living(): readonly Member[];
 }
+
+/** Those of whatever says who they are at the moment. */
+export function membersOf(current: () => Members): Members {
+  return {
+    get self() {
+      return current().self;
+    },
+    living: () => current().living(),
+  };
+}

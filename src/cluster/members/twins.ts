@@ -13,12 +13,12 @@ export class Twins implements Disposable {
   }
 
   /**
-   * Another replica has asked this one something.
+   * Another replica has the address of this one for its own, or answers there.
    *
    * @param id the address that both have
    */
-  met(id: string): void {
-    this.#problems.notice("duplicate-id", id, "it asks this replica as if it was itself");
+  met(id: string, detail: string): void {
+    this.#problems.notice("duplicate-id", id, detail);
     clearTimeout(this.#timers.get(id));
     const timer = setTimeout(() => {
       this.#timers.delete(id);

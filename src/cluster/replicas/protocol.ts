@@ -17,7 +17,7 @@ import {
  * or is being downloaded, which is answered at once; otherwise it is downloaded. `silent`, once for each: a member
  * for which whoever asks has just waited in vain: it is not waited for again.
  *
- * - 200, 206: the manifest; the blob from N on, which may still be growing
+ * - 200, 206: of a ping, the members that the replica is configured with, one a line; the manifest; the blob from N on, which may still be growing
  * - 202: being downloaded, without a byte at N yet: ask again
  * - 404: not here, or what the upstream said; 502, 503: what the upstream said
  * - 409: this replica asks, or follows, the one that Entrepot-Follows names. Whoever asks goes on elsewhere: no
@@ -81,6 +81,16 @@ export function parseQuestion(url: URL): Question | undefined {
     silent: url.searchParams.getAll("silent").slice(0, MAX_SILENT),
     ...(size === null ? {} : { size: Number(size) }),
   };
+}
+
+/** More than 256 members have. */
+export const MAX_MEMBERS_BYTES = 128 * 1024;
+
+/** Of the body of a ping: `undefined` if the replica is not configured with members, or of a version that does not say. */
+export function parseMembers(body: Uint8Array | undefined): readonly string[] | undefined {
+  if (!body || body.byteLength === 0) return undefined;
+  const lines = new TextDecoder().decode(body).split("\n");
+  return lines.flatMap((line) => URL.parse(line)?.origin ?? []).slice(0, 256);
 }
 
 /** The parts of an answer that its proof covers. */

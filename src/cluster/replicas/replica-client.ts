@@ -8,7 +8,7 @@ import { HttpSyntaxError } from "../../upstream/http1/syntax-error.ts";
 import type { ClusterIdentity } from "../../config/cluster-settings.ts";
 import type { Member } from "../members/members.ts";
 import type { Failure, MemberProblemKind, PingResult } from "../members/member-health.ts";
-import { HEADERS, provenParts, ROOT } from "./protocol.ts";
+import { HEADERS, MAX_MEMBERS_BYTES, parseMembers, provenParts, ROOT } from "./protocol.ts";
 import type { Signatures } from "./signature.ts";
 
 /** What answers at a member's address is of no use, for a reason that an operator has to mend. */
@@ -93,11 +93,14 @@ export class ReplicaClient implements Disposable {
   async ping(member: Member, signal: AbortSignal): Promise<PingResult> {
     try {
       const { status, headers, body } = await this.get(member, `${ROOT}/ping`, signal);
-      await body.cancel();
+      const members = parseMembers(await readBody(body, MAX_MEMBERS_BYTES));
       const [, instance] = headers.get(HEADERS.replica)?.split(" ") ?? [];
       if (status === 200 && instance !== undefined) {
         const said = headers.get("server")?.replace(/^entrepot\//, "") ?? version;
-        return { kind: "alive", greeting: { instance, version: said } };
+        return {
+          kind: "alive",
+          greeting: { instance, version: said, ...(members && { members }) },
+        };
       }
       const isStopping = status === 503;
       return { kind: "silent-member", reason: isStopping ? "it stops" : `it returned ${status}` };

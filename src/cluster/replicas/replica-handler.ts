@@ -42,6 +42,8 @@ export interface ReplicaHandlerOptions {
   /** What a download asks that another replica has begun. */
   readonly near: (asker: string, silent: readonly string[]) => NearSources;
   readonly takenOver: TakenOver;
+  /** The ids of the members that this replica is configured with. */
+  readonly members: () => readonly string[] | undefined;
   readonly self: () => Member;
   readonly instance: string;
   /** Another replica says that it is at the address of this one. */
@@ -89,7 +91,7 @@ export class ReplicaHandler {
     const isOwn = instance === this.#options.instance;
     if (!isOwn && id === this.#options.self().id) this.#options.onTwin(id);
     else if (!isOwn) this.#options.onHeard(id);
-    if (url.pathname === `${ROOT}/ping`) return { status: this.#isStopping ? 503 : 200 };
+    if (url.pathname === `${ROOT}/ping`) return this.#greeting();
     const question = parseQuestion(url);
     if (!question) return { status: 400 };
     if (this.#isStopping || this.#answers >= MAX_ANSWERS) return { status: 503 };
@@ -115,6 +117,12 @@ export class ReplicaHandler {
     } finally {
       if (!isStreamed) ended();
     }
+  }
+
+  #greeting(): Answer {
+    if (this.#isStopping) return { status: 503 };
+    const members = this.#options.members();
+    return { status: 200, ...(members && { body: members.join("\n") }) };
   }
 
   #placeOf({ upstream: name, repository, digest }: Question): AskedPlace | undefined {

@@ -61,7 +61,8 @@ test("where several members freeze at once, a download waits for one of them, an
   );
   for (const replica of replicas) {
     closing.use(replica);
-    const living = () => replica.cluster.status().members.every(({ state }) => state !== "silent");
+    const living = () =>
+      replica.cluster.status().members.every(({ state }) => state === "this" || state === "living");
     await until(living, { what: "five living members" });
   }
   const [, asking] = replicas;

@@ -33,14 +33,16 @@ export function measureCluster(
 function measureStates(metrics: Metrics, read: () => ClusterStatus): void {
   metrics.gauges(
     "entrepot_replicas",
-    "Replicas of the cluster, this one included, by whether they are living or silent.",
+    "Replicas of the cluster, this one included, by whether they are living, silent, or answer and cannot be asked.",
     ["state"],
     () => {
       const { members } = read();
-      const silent = members.filter(({ state }) => state === "silent").length;
+      const count = (...states: readonly string[]): number =>
+        members.filter(({ state }) => states.includes(state)).length;
       return [
-        { labels: ["living"], value: members.length - silent },
-        { labels: ["silent"], value: silent },
+        { labels: ["living"], value: count("this", "living") },
+        { labels: ["silent"], value: count("silent") },
+        { labels: ["unusable"], value: count("unusable") },
       ];
     },
   );

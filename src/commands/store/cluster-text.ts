@@ -6,9 +6,16 @@ import { ago, counted, duration, table } from "../table.ts";
 
 type Cluster = NonNullable<Status["cluster"]>;
 
-/** More replicas would push everything else off the screen: the silent ones come first. */
+/** More replicas would push everything else off the screen: those that are not living come first. */
 const MAX_MEMBERS = 16;
-const STATE_ORDER = { this: 0, silent: 1, living: 2 } as const;
+const STATE_ORDER = { this: 0, unusable: 1, silent: 2, living: 3 } as const;
+/** What is wrong with one that answers. */
+const UNUSABLE: Readonly<Record<string, string>> = {
+  "wrong-secret": "other secret",
+  "foreign-member": "no replica",
+  "member-certificate": "bad certificate",
+  clock: "other clock",
+};
 
 /** How this replica is connected to the others, and the others: a paragraph each. */
 export function clusterText(cluster: Cluster, now: number): string[] {
@@ -21,11 +28,14 @@ export function clusterText(cluster: Cluster, now: number): string[] {
 }
 
 function membersText({ members, leader }: Cluster): string {
-  const silent = members.filter(({ state }) => state === "silent").length;
+  const count = (which: string): number => members.filter(({ state }) => state === which).length;
+  const [silent, unusable] = [count("silent"), count("unusable")];
   const versions = new Set(members.flatMap(({ version }) => version ?? []));
   return [
     counted(members.length, "replica"),
-    silent === 0 ? "all living" : `${silent} silent`,
+    ...(silent + unusable === 0 ? ["all living"] : []),
+    ...(silent > 0 ? [`${silent} silent`] : []),
+    ...(unusable > 0 ? [`${unusable} unusable`] : []),
     ...(versions.size > 1 ? [`${versions.size} versions`] : []),
     ...(leader ? [leader.isThis ? "led by this one" : `led by ${leader.id}`] : []),
   ].join(", ");
@@ -67,10 +77,10 @@ function memberTable({ members }: Cluster, now: number): string {
   const shown = members
     .toSorted((one, other) => STATE_ORDER[one.state] - STATE_ORDER[other.state])
     .slice(0, MAX_MEMBERS);
-  const rows = shown.map(({ id, state, version, seenAt }) => [
+  const rows = shown.map(({ id, state, problem = "", version, seenAt }) => [
     // Others say their addresses and versions themselves.
     printable(id),
-    state === "this" ? "this one" : state,
+    state === "this" ? "this one" : (UNUSABLE[problem] ?? state),
     printable(version ?? "-"),
     state === "this" ? "-" : seenAt === undefined ? "never" : ago(seenAt, now),
   ]);
