@@ -3,6 +3,7 @@ import type { NearSources } from "../cache/fetch/near-sources.ts";
 import type { ReplicaLookup } from "../cache/sharing/replica-lookup.ts";
 import type { Upstream } from "../cache/upstream.ts";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
+import { currentDatabase } from "../config/database-settings.ts";
 import type { Address } from "../config/parsing/address.ts";
 import type { RepositoryName, UpstreamName } from "../oci/names.ts";
 import type { ByteBudget } from "../process/byte-budget.ts";
@@ -172,7 +173,7 @@ export class Cluster implements AsyncDisposable {
     return { host: settings.listen.host, port };
   }
 
-  /** Applies what can change while it runs: the members, the secret, the certificates. */
+  /** Applies what can change while it runs: the members, the secret, the certificates, the database's password. */
   configure(settings: ClusterSettings): void {
     this.#settings = settings;
     this.#signatures.configure(settings.secret);
@@ -234,7 +235,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #openStore({
-    settings: { store, database },
+    settings: { store },
     storeParts,
     log,
     budget,
@@ -246,7 +247,7 @@ export class Cluster implements AsyncDisposable {
       new ClusterStore({
         ...storeParts,
         store,
-        database,
+        database: currentDatabase(() => this.#settings.database),
         assertLedgerUp: () => this.#ledger?.assertUp(),
         members: () => this.#believed,
         problems,
@@ -258,7 +259,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #openLedger({ settings, openLedger, log }: ClusterOptions): ClusterLedger | undefined {
-    const { database } = settings;
+    const database = currentDatabase(() => this.#settings.database);
     if (!database || !openLedger) return undefined;
     return this.#closing.use(
       openLedger({

@@ -9,6 +9,35 @@ export interface DatabaseSettings {
   readonly tls: "none" | DatabaseTls;
 }
 
+/** The settings as they are at the moment: whoever opens a connection takes those. `undefined` if there are none. */
+export function currentDatabase(
+  current: () => DatabaseSettings | undefined,
+): DatabaseSettings | undefined {
+  const first = current();
+  if (!first) return undefined;
+  const read = (): DatabaseSettings => current() ?? first;
+  return {
+    get host() {
+      return read().host;
+    },
+    get port() {
+      return read().port;
+    },
+    get user() {
+      return read().user;
+    },
+    get password() {
+      return read().password;
+    },
+    get database() {
+      return read().database;
+    },
+    get tls() {
+      return read().tls;
+    },
+  };
+}
+
 export interface DatabaseTls {
   /** CA certificates to trust instead of the public ones, as PEM text. */
   readonly ca?: string;

@@ -101,3 +101,23 @@ test("other replicas and what they know each other by change at once; whether an
   });
   expect(runningCluster(one.cluster, undefined)).toEqual(one.cluster);
 });
+
+test("a database's user and password may change while the cache runs, but not the database", () => {
+  const loaded = (url: string) =>
+    loadSettings({
+      flags: { config: "/etc/e.yaml" },
+      readFile: filesOf({
+        "/etc/e.yaml": "cluster: { secretFile: s, database: { urlFile: d } }",
+        "/etc/s": "0123456789abcdef",
+        "/etc/d": url,
+      }),
+    });
+  const before = loaded("postgres://me:old@db/cache");
+  const rotated = loaded("postgres://you:new@db/cache?sslmode=require");
+  const moved = loaded("postgres://me:new@db/other");
+  const change = "cluster.database: changed";
+  expect(diffSettings(before, rotated)).toEqual({ immediate: [change], needsRestart: [] });
+  expect(diffSettings(before, moved)).toEqual({ immediate: [], needsRestart: [change] });
+  expect(runningCluster(before.cluster, rotated.cluster)).toEqual(rotated.cluster);
+  expect(runningCluster(before.cluster, moved.cluster)).toEqual(before.cluster);
+});

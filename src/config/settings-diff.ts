@@ -1,6 +1,7 @@
 import type { UpstreamName } from "../oci/names.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
+import type { DatabaseSettings } from "./database-settings.ts";
 import { type Address, formatAddress } from "./parsing/address.ts";
 import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
@@ -111,8 +112,9 @@ export function awaitsAddress(
 }
 
 /**
- * What a running cache uses of `cluster` in a changed configuration: who the others are, and how they know each other.
- * Whether there is a cluster at all, where this replica listens, and whether it speaks HTTPS, stays until a restart.
+ * What a running cache uses of `cluster` in a changed configuration: who the others are, how they know each other, and
+ * as whom it uses the database. Whether there is a cluster at all, where this replica listens, whether it speaks HTTPS,
+ * and which database it has, stays until a restart.
  */
 export function runningCluster(
   before: ClusterSettings | undefined,
@@ -120,13 +122,14 @@ export function runningCluster(
 ): ClusterSettings | undefined {
   if (!before || !after) return before;
   const { tls: oldTls, advertise: _, ...kept } = before;
-  const { advertise, members, secret, tls = oldTls } = after;
+  const { advertise, members, secret, tls = oldTls, database } = after;
   return {
     ...kept,
     members,
     secret,
     ...(advertise ? { advertise } : {}),
     ...(oldTls && tls ? { tls } : {}),
+    ...(database && isSameDatabase(before.database, database) ? { database } : {}),
   };
 }
 
@@ -152,6 +155,15 @@ function diffWarm(before: Settings["warm"] = [], after: Settings["warm"] = []): 
 export function runningTokens(before: Settings, after: Settings): AdminTokens | undefined {
   if (after.adminTokens || isLoopbackHost(before.admin.host)) return after.adminTokens;
   return before.adminTokens;
+}
+
+function isSameDatabase(
+  before: DatabaseSettings | undefined,
+  after: DatabaseSettings | undefined,
+): boolean {
+  if (!before || !after) return false;
+  const { host, port, database } = after;
+  return before.host === host && before.port === port && before.database === database;
 }
 
 /** Keys of `cluster` whose changes apply immediately, and those that are shown: the others are or contain secrets. */
@@ -180,7 +192,10 @@ function diffCluster(
     const what = isSwitched ? (to === "none" ? "removed" : "added") : "changed";
     changes.push({
       change: SHOWN_CLUSTER_KEYS.has(key) ? `${name}: ${from} → ${to}` : `${name}: ${what}`,
-      isImmediate: IMMEDIATE_CLUSTER_KEYS.has(key) && !isSwitched,
+      isImmediate:
+        key === "database"
+          ? isSameDatabase(before.database, after.database)
+          : IMMEDIATE_CLUSTER_KEYS.has(key) && !isSwitched,
     });
   }
   return changes;
@@ -212,7 +227,9 @@ function toText(value: unknown): string {
 
 function isAddress(value: unknown): value is Address {
   if (typeof value !== "object" || value === null) return false;
-  const { host, port }: { host?: unknown; port?: unknown } = value;
+  const { host, port, ...more }: { host?: unknown; port?: unknown } = value;
+  // A database has both, too.
+  if (Object.keys(more).length > 0) return false;
   return typeof host === "string" && typeof port === "number";
 }
 

@@ -6,7 +6,7 @@ import {
   type PostgresPoolClient,
   type PostgresQueryResult,
 } from "kysely";
-import { Pool, type PoolClient } from "pg";
+import { Client, Pool, type PoolClient } from "pg";
 import type { DatabaseSettings } from "../../config/database-settings.ts";
 import { clientConfig, Sockets } from "./connection.ts";
 import { isOfStatement } from "./database-error.ts";
@@ -35,7 +35,11 @@ const IDLE_MS = 10_000;
 /** How long connections may take to end in an orderly way. */
 const GOODBYE_MS = 500;
 
-/** Opens no connection yet: they are opened when they are needed, and closed when they are not. */
+/**
+ * Opens no connection yet: they are opened when they are needed, and closed when they are not.
+ *
+ * @param settings are read for each connection: they may change
+ */
 export function openDatabase<Tables>(
   settings: DatabaseSettings,
   limits: PoolLimits,
@@ -44,7 +48,13 @@ export function openDatabase<Tables>(
   const { connectMs = CONNECT_MS, assertUp = () => {} } = limits;
   const sockets = new Sockets();
   const pool = new Pool({
-    ...clientConfig(settings, { connectMs, statementMs }, sockets),
+    Client: class extends Client {
+      // The password may have changed since the last connection was opened.
+      constructor() {
+        super(clientConfig(settings, { connectMs, statementMs }, sockets));
+      }
+    },
+    connectionTimeoutMillis: connectMs,
     max: connections,
     min: kept,
     idleTimeoutMillis: IDLE_MS,

@@ -5,10 +5,12 @@ import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts"
 import { databaseSettings } from "../../../test/harness/postgres-ledger.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
-import { failureOf } from "../../../test/harness/waiting.ts";
+import { failureOf, until } from "../../../test/harness/waiting.ts";
+import { currentDatabase } from "../../config/database-settings.ts";
 import { describeDatabaseError } from "../database/database-error.ts";
 import { migrateLedger, SCHEMA_VERSION } from "../database/migrations.ts";
 import { type Database, openDatabase } from "../database/pool.ts";
+import { Session } from "../database/session.ts";
 import { probeLedger } from "./probe-ledger.ts";
 import type { LedgerTables } from "../database/tables.ts";
 import { tidyDaily } from "./tidying.ts";
@@ -61,6 +63,28 @@ describe("a pool of connections", () => {
     // No connection with a statement of somebody else in it is given again: none of these fails.
     const answers = await Promise.all(Array.from({ length: 6 }, () => one(database)));
     expect(answers).toEqual(Array.from({ length: 6 }, () => ({ one: 1 })));
+  });
+
+  realTest("and a session take the password that is right when they connect", async () => {
+    const url = await postgres.database();
+    await postgres.query("create role rotated login superuser password 'old'");
+    const as = (password: string) => ({ ...databaseSettings(url), user: "rotated", password });
+    let settings = as("old");
+    const current = currentDatabase(() => settings) ?? settings;
+    const database = openDatabase<LedgerTables>(current, { connections: 1, statementMs: 300 });
+    await one({ ...database });
+    await postgres.query("alter role rotated password 'new'");
+    await postgres.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rotated'",
+    );
+    await until(async () => /password/.test(await failureOf(one(database))), {
+      what: "the old password to be refused",
+    });
+    settings = as("new");
+    expect(await one(database)).toEqual({ one: 1 });
+    await database.close();
+    await using session = new Session(current, () => {});
+    await session.open();
   });
 
   realTest("closes though the server hangs", async () => {
