@@ -101,3 +101,13 @@ test("a pull by HEAD and digest decides nothing about the tag: GET does", async 
   expect(await at.now("GET", `/v2/app/manifests/${at.digests.new}?ns=reg.test`)).toBe("new");
   expect([await at.now(), await at.now("HEAD")]).toEqual(["old", "old"]);
 });
+
+test("what a HEAD said of a tag does not replace what a GET said of it since", async () => {
+  await using at = await setUp(() => undefined);
+  expect(await at.now("HEAD")).toBe("old");
+  at.upstream.tag("app", "1", at.digests.new);
+  expect(await at.now()).toBe("new");
+  expect(await at.now("GET", `/v2/app/manifests/${at.digests.old}?ns=reg.test`)).toBe("old");
+  await at.upstream.stop();
+  expect([await at.now("HEAD"), await at.now()]).toEqual(["new", "new"]);
+});

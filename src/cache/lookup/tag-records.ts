@@ -75,6 +75,14 @@ export class TagRecords {
     this.#changes?.changed({ repo, tag, digest, ...(previous ? { previous } : {}) });
   }
 
+  /** Records a tag of which nothing is known: whatever is, was learnt since, or says more. */
+  async putIfUnknown(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
+    const known = await this.get(repo, tag);
+    // It may have been learnt while the database was read.
+    if (known || this.#unwritten.has(keyOf(repo, tag))) return;
+    await this.put(repo, tag, record);
+  }
+
   async remove(repo: RepositoryRef, tag: Tag): Promise<void> {
     this.#unwritten.delete(keyOf(repo, tag));
     await this.#behind.run(() => this.#tags.remove(repo, tag));

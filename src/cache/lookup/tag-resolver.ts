@@ -127,7 +127,7 @@ export class TagResolver {
   /**
    * Records a tag that a HEAD named, after its manifest was fetched and verified: runtimes ask for the tag
    * by HEAD and for its digest by GET, and want the same with the upstream down. The record is stale from
-   * the start, so that the upstream is asked where it can be.
+   * the start, so that the upstream is asked where it can be. What has been learnt since the HEAD is kept.
    */
   async recordClaim(
     { settings }: Upstream,
@@ -138,7 +138,7 @@ export class TagResolver {
     // An immutable tag is never revalidated, so what only a HEAD said must not be recorded for it.
     if (matchesAny(settings.immutableTags, tag)) return;
     const checkedAt = this.#now() - settings.tagTtl;
-    await this.#records.put(repo, tag, { digest, checkedAt });
+    await this.#records.putIfUnknown(repo, tag, { digest, checkedAt });
   }
 
   #mayServeStale({ settings }: Upstream, record: TagRecord): boolean {
