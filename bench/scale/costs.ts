@@ -28,11 +28,19 @@ export const LEDGER_CPU = {
   look: 35e-6,
 } as const;
 
-/** How often a replica does what does not depend on pulls, in seconds. */
-export const LEDGER_INTERVALS = { heartbeat: 1, look: 30 } as const;
+/**
+ * How often a replica does what does not depend on pulls, in seconds. With a store, each asks who leads, and what the
+ * store holds; both cost what a look does.
+ */
+export const LEDGER_INTERVALS = { heartbeat: 1, look: 30, leader: 2, totals: 30 } as const;
+/** Statements per second of the one that leads: a transaction each second. */
+export const LEADER_STATEMENTS = 4;
 
-/** Connections of a replica to the ledger: two that ask, two that tell, and one that hears. */
-export const LEDGER_CONNECTIONS = 5;
+/**
+ * Connections of a replica to the ledger, at most: two that ask, two that tell, and one that hears; with a store, two
+ * that tell of objects and ask who leads, two for the upkeep, and one about all objects.
+ */
+export const LEDGER_CONNECTIONS = { always: 5, withStore: 5 } as const;
 /** What PostgreSQL takes without a word in its configuration is 100; with some memory, this many. */
 export const MOST_CONNECTIONS = 1000;
 export const LEDGER_CORES = 4;

@@ -1,5 +1,6 @@
 import {
   CPU,
+  LEADER_STATEMENTS,
   LEDGER_CONNECTIONS,
   LEDGER_CORES,
   LEDGER_CPU,
@@ -77,13 +78,16 @@ function ledgerLoad(
   if (replicas === 1) return NO_LEDGER;
   const each = (interval: number): number => replicas / interval;
   const [beats, looks] = [each(LEDGER_INTERVALS.heartbeat), each(LEDGER_INTERVALS.look)];
+  const ofStore = hasStore
+    ? each(LEDGER_INTERVALS.leader) + each(LEDGER_INTERVALS.totals) + LEADER_STATEMENTS
+    : 0;
   const batches = hasStore ? looks : 0;
   const uses = per(traffic.usesTold);
   const { tagQuestions, placeQuestions, tagsTold, tagsMoved, storePuts } = traffic;
   const asked = per(tagQuestions + placeQuestions);
   const idleLedgerCores =
     beats * (LEDGER_CPU.heartbeat + replicas * LEDGER_CPU.heartbeatPerMember) +
-    looks * LEDGER_CPU.look;
+    (looks + ofStore) * LEDGER_CPU.look;
   const ledgerCores =
     idleLedgerCores +
     per(tagQuestions) * LEDGER_CPU.tagQuestion +
@@ -93,11 +97,12 @@ function ledgerLoad(
     per(storePuts) * LEDGER_CPU.objectPut +
     uses * LEDGER_CPU.useTold;
   return {
-    ledgerStatements: beats + looks + batches + asked + per(tagsTold + storePuts),
+    ledgerStatements: beats + looks + ofStore + batches + asked + per(tagsTold + storePuts),
     ledgerRows: beats * replicas + uses,
     ledgerCores,
     idleLedgerCores,
-    ledgerConnections: replicas * LEDGER_CONNECTIONS,
+    ledgerConnections:
+      replicas * (LEDGER_CONNECTIONS.always + (hasStore ? LEDGER_CONNECTIONS.withStore : 0)),
   };
 }
 

@@ -51,6 +51,17 @@ test("a single machine has no ledger; that of many grows faster than their numbe
   expect(hundred.ledgerRows).toBeGreaterThan(50 * ten.ledgerRows);
 });
 
+test("a store costs the ledger connections and statements of its own", () => {
+  const load = (hasStore: boolean) => {
+    const { fleet, traffic } = at(10, { hasStore });
+    return loadOf(fleet, traffic);
+  };
+  const [with_, without] = [load(true), load(false)];
+  expect([with_.ledgerConnections, without.ledgerConnections]).toEqual([100, 50]);
+  // Each asks every two seconds who leads.
+  expect(with_.ledgerStatements - without.ledgerStatements).toBeGreaterThan(5);
+});
+
 test("what is possible is found where the first part that grows with the pulls is full", () => {
   const { fleet, traffic } = at(10);
   const load = loadOf(fleet, traffic);
