@@ -148,6 +148,11 @@ export function openSharedStore(options: SharedStoreOptions): OpenSharedStore {
               { digest, size },
               "a blob cannot be in the shared store: it is kept here only",
             ),
+          left: (blobs) =>
+            log.info(
+              { blobs },
+              "blobs were not written to the shared store yet: they are within six minutes of the next start",
+            ),
           damaged: (digest) =>
             log.warn(
               { digest },

@@ -30,7 +30,7 @@ async function replica() {
     local: { store: local, using: (_, work) => work() },
     health,
     news: reports,
-    events: { shared: () => {}, notShareable: () => {}, damaged: () => {} },
+    events: { shared: () => {}, notShareable: () => {}, damaged: () => {}, left: () => {} },
   });
   const records: BlobUse[] = [];
   for (let seed = 0; seed < 4; seed += 1) {

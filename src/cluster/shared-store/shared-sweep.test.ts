@@ -17,7 +17,7 @@ test("what the store lacks of the recently used is written, by the replica to wh
   const store = new ScriptedSharedStore();
   const local = new MemoryBlobStore();
   const health = new SharedStoreHealth({ failed: () => {}, recovered: () => {} });
-  const events = { shared: () => {}, notShareable: () => {}, damaged: () => {} };
+  const events = { shared: () => {}, notShareable: () => {}, damaged: () => {}, left: () => {} };
   using stack = new DisposableStack();
   const blobsHere = { store: local, using: <V>(_: unknown, work: () => Promise<V>) => work() };
   const writes = stack.use(new SharedWrites({ store, local: blobsHere, health, events }));

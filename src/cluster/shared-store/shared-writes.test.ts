@@ -34,6 +34,7 @@ function setup(): Setup {
       shared: ({ size }, written) => told.push(`${size} ${written ? "written" : "found"}`),
       notShareable: ({ size }) => told.push(`${size} not shareable`),
       damaged: () => told.push("damaged"),
+      left: (blobs) => told.push(`${blobs} left`),
     },
   });
   return {
@@ -54,6 +55,15 @@ function setup(): Setup {
 function idle({ writes }: Setup): Promise<unknown> {
   return until(() => writes.backlog === 0, { what: "the writes" });
 }
+
+test("how much was not written is told once, when the cache stops", async () => {
+  const set = setup();
+  set.store.held = new Promise(() => {});
+  for (const seed of [1, 2, 3]) set.writes.add(await set.put(100, seed));
+  set.writes[Symbol.dispose]();
+  set.writes[Symbol.dispose]();
+  expect(set.told.filter((text) => text.endsWith("left"))).toEqual(["3 left"]);
+});
 
 test("what is there already is not written again", async () => {
   using set = setup();
@@ -162,7 +172,7 @@ test("a close gives up what is being written", async () => {
   set.writes[Symbol.dispose]();
   gate.resolve();
   await idle(set);
-  expect(set.told).toEqual([]);
+  expect(set.told).toEqual(["1 left"]);
 });
 
 test("a store that may not be read says nothing of whether it can be written to", async () => {

@@ -20,6 +20,8 @@ export interface SharedWritesEvents {
   notShareable(blob: Pick<StoredBlob, "digest" | "size">): void;
   /** The store has refused bytes of this machine's disk, since they do not match their digest. */
   damaged(digest: Digest): void;
+  /** The cache stops before so many blobs were written: a sweep of the next process finds them. */
+  left(blobs: number): void;
 }
 
 export interface SharedWritesOptions {
@@ -101,6 +103,8 @@ export class SharedWrites implements Disposable {
 
   /** Gives up what is being written. */
   [Symbol.dispose](): void {
+    if (this.#closing.signal.aborted) return;
+    if (this.backlog > 0) this.#options.events.left(this.backlog);
     this.#closing.abort(new Error("the cache is shutting down"));
     this.#waiting.clear();
     clearTimeout(this.#timer);
