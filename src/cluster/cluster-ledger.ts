@@ -56,6 +56,8 @@ export class ClusterLedger implements AsyncDisposable {
   #others: readonly Member[] = [];
   /** In milliseconds of the epoch. */
   #awaySince: number | undefined = Date.now();
+  /** What was told of it, and is not over. */
+  readonly #told = new Set<LedgerAbsence>();
   readonly #timer = setInterval(() => this.#notice(), NOTICE_MS).unref();
 
   constructor(options: ClusterLedgerOptions) {
@@ -135,9 +137,11 @@ export class ClusterLedger implements AsyncDisposable {
     if (this.#awaySince !== undefined) counters.ledgerWasAway(Date.now() - this.#awaySince);
     this.#awaySince = state.state === "away" ? Date.now() : undefined;
     const absence = state.state === "away" ? state.absence : undefined;
-    // Object.keys returns strings, whatever the type of the object's keys.
-    for (const other of Object.keys(LEDGER_PROBLEMS) as LedgerAbsence[]) {
-      if (other !== absence) problems.over(LEDGER_PROBLEMS[other], this.#subjectOf(other));
+    // Others tell of a second replica with this id, too: only what was told here is over.
+    for (const other of this.#told) {
+      if (other === absence) continue;
+      problems.over(LEDGER_PROBLEMS[other], this.#subjectOf(other));
+      this.#told.delete(other);
     }
     if (state.state === "up") log.info({ ledger: this.#name }, "the ledger is up");
     else this.#notice(state);
@@ -146,6 +150,7 @@ export class ClusterLedger implements AsyncDisposable {
   #notice(state: LedgerState = this.#ledger.state): void {
     if (state.state === "up") return;
     const { absence, reason } = state;
+    this.#told.add(absence);
     this.#options.problems.notice(LEDGER_PROBLEMS[absence], this.#subjectOf(absence), reason);
   }
 
