@@ -4,6 +4,7 @@ import type { BodyEvents } from "../results.ts";
 import type { Fill } from "./fill.ts";
 import { type ResumePoint, withheldFrom } from "./resume-point.ts";
 import type { Detours } from "./detours.ts";
+import type { Lead } from "./followers.ts";
 import { toFault } from "../fetch/transient.ts";
 import { withTimeout } from "../with-timeout.ts";
 import { TAIL_BLOCK_BYTES } from "./tail-buffer.ts";
@@ -28,8 +29,8 @@ export interface FollowOptions extends BodyEvents {
   readonly openAhead?: (from: number) => Promise<Transfer>;
   /** Whether it gives up where the fill cannot go on, rather than go on by itself. */
   readonly endsWithFill?: boolean;
-  /** How far ahead of it the fill may go, in bytes, as long as it reads; by default, to the end. */
-  readonly lead?: number;
+  /** How far ahead of it the fill may go, as long as it reads; by default, to the end. */
+  readonly lead?: Lead;
   /** Allows the only follower to leave while the disk is slower than the source. By default, it stays. */
   readonly detours?: Detours;
 }

@@ -7,6 +7,8 @@ async function isOpen(work: Promise<void> | undefined): Promise<boolean> {
   return Promise.race([(work ?? Promise.resolve()).then(() => true), setImmediate(false)]);
 }
 
+const LEAD = { inOrder: 5, parts: 10 };
+
 describe("a fill with followers", () => {
   test("goes as far as it likes where none of them has a lead", async () => {
     const followers = new Followers();
@@ -17,7 +19,7 @@ describe("a fill with followers", () => {
 
   test("keeps its lead over the fastest, and goes on when that one has read", async () => {
     const followers = new Followers();
-    const replica = { position: 0, lead: 10 };
+    const replica = { position: 0, lead: LEAD };
     const client = { position: 0 };
     followers.add(replica);
     followers.add(client);
@@ -33,7 +35,7 @@ describe("a fill with followers", () => {
 
   test("goes on when the last one with a lead has left", async () => {
     const followers = new Followers();
-    const replica = { position: 0, lead: 10 };
+    const replica = { position: 0, lead: LEAD };
     followers.add(replica);
     followers.add({ position: 0 });
     const waiting = followers.keepUp(20);
@@ -44,7 +46,7 @@ describe("a fill with followers", () => {
 
   test("waits no more for one that stands still, until it reads again", async () => {
     const followers = new Followers();
-    const replica = { position: 0, lead: 10 };
+    const replica = { position: 0, lead: LEAD };
     followers.add(replica);
     await followers.keepUp(10);
     expect(followers.reach(1000)).toBe(Infinity);

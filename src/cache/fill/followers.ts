@@ -4,12 +4,20 @@ import { withTimeout } from "../with-timeout.ts";
 /** How long a reader may stand still before it is waited for no more, in milliseconds. */
 const STANDSTILL_MS = 1000;
 
+/** How far ahead of the fastest reader a fill may go, in bytes. */
+export interface Lead {
+  /** With what it receives in order: what is on its way then comes on top. */
+  readonly inOrder: number;
+  /** With the parts that further connections receive. */
+  readonly parts: number;
+}
+
 /** One that reads a fill. */
 export interface Follower {
   /** Up to where it has read, in bytes. */
   readonly position: number;
-  /** How far ahead of it, and of all others, the fill may go, in bytes; by default, to the end. */
-  readonly lead?: number | undefined;
+  /** By default, the fill goes on to the end. */
+  readonly lead?: Lead | undefined;
 }
 
 /**
@@ -55,13 +63,11 @@ export class Followers implements Readers {
   }
 
   reach(offset: number): number {
-    const farthest = this.#farthest;
-    if (farthest === this.#stoodAt) return Infinity;
-    return Math.max(0, farthest + this.#lead - offset);
+    return Math.max(0, this.#limit("parts") - offset);
   }
 
   keepUp(offset: number): Promise<void> | undefined {
-    return this.#isFarAhead(offset) ? this.#wait(offset) : undefined;
+    return offset < this.#limit("inOrder") ? undefined : this.#wait(offset);
   }
 
   /** Calls back as soon as there is no follower, which may be at once. Keeps only the last callback. */
@@ -75,14 +81,13 @@ export class Followers implements Readers {
     return new Promise((resolve) => this.onIdle(resolve));
   }
 
-  get #lead(): number {
-    return Math.min(Infinity, ...[...this.#all].map(({ lead = Infinity }) => lead));
-  }
-
-  /** Half of the lead is for parts ahead: what is on its way when the fill waits comes on top. */
-  #isFarAhead(offset: number): boolean {
-    const reach = this.reach(offset);
-    return reach !== Infinity && reach <= this.#lead / 2;
+  /** Up to where it may go. */
+  #limit(way: keyof Lead): number {
+    const farthest = this.#farthest;
+    if (farthest === this.#stoodAt) return Infinity;
+    return (
+      farthest + Math.min(Infinity, ...[...this.#all].map(({ lead }) => lead?.[way] ?? Infinity))
+    );
   }
 
   get #farthest(): number {
@@ -91,7 +96,7 @@ export class Followers implements Readers {
 
   async #wait(offset: number): Promise<void> {
     this.#isAwaited = true;
-    while (this.#isFarAhead(offset)) {
+    while (offset >= this.#limit("inOrder")) {
       const farthest = this.#farthest;
       const hasRead = await withTimeout(STANDSTILL_MS, this.#read.promise);
       if (!hasRead && this.#farthest === farthest) this.#stoodAt = farthest;

@@ -4,11 +4,9 @@ import { follow } from "../../cache/fill/follow.ts";
 const MIB = 1024 * 1024;
 /**
  * How far ahead of what other replicas receive a blob may be downloaded, in bytes: what they lack is downloaded again
- * where this one dies. That is to be a small part of the blob, and enough for several connections.
+ * where this one dies. Parts ahead are enough for several connections; what comes in order gains nothing by it.
  */
-const MAX_LEAD = 8 * MIB;
-const MIN_LEAD = 2 * MIB;
-const LEAD_PART = 1 / 32;
+const LEAD = { inOrder: 2 * MIB, parts: 8 * MIB };
 
 /**
  * The bytes of a fill from an offset on, for another replica. It ends early where the fill cannot go on: the other
@@ -27,7 +25,7 @@ export function fillBody(
     first,
     size,
     end: size,
-    lead: Math.max(MIN_LEAD, Math.min(MAX_LEAD, size * LEAD_PART)),
+    lead: LEAD,
     endsWithFill: true,
     copiesChunks: true,
     giveUp: () => gaveUp.abort(),
