@@ -6,7 +6,7 @@ const MIB = 1024 * 1024;
  * How far ahead of what other replicas receive a blob may be downloaded, in bytes: what they lack is downloaded again
  * where this one dies. Parts ahead are enough for several connections; what comes in order gains nothing by it.
  */
-const LEAD = { inOrder: 2 * MIB, parts: 8 * MIB };
+const LEAD = { inOrder: 2 * MIB, parts: 6 * MIB };
 
 /**
  * The bytes of a fill from an offset on, for another replica. It ends early where the fill cannot go on: the other

@@ -35,7 +35,7 @@ export interface SegmentsOptions {
   readonly onOpened: (transfer: Transfer) => void;
   /** Called when bytes were written ahead, and when a segment has ended. */
   readonly onProgress: (bytes: number) => void;
-  /** How far ahead of the fill segments may begin; by default, anywhere. Clients may read beyond. */
+  /** How far ahead of the fill segments may go; by default, to the end. Clients may read beyond. */
   readonly readers?: Pick<Readers, "reach"> | undefined;
 }
 
@@ -132,10 +132,11 @@ export class Segments implements LineUser {
     if (!gap || this.sizes.isFast || this.#isFull || isDiskSlow() || yielding?.isPaused)
       return false;
     if (this.#source?.hasRoom === false || this.#isPausing) return false;
-    if (gap.first >= writer.length + far) return false;
-    if (share.now() < this.#lackedAt + KEPT_MS || !share.take(false)) return false;
     const left = Math.min((size - from) / (this.#running.size + 2), far / 4);
-    void this.#start(this.sizes.next(gap, left));
+    const part = this.sizes.next(gap, left);
+    if (part.end > writer.length + far) return false;
+    if (share.now() < this.#lackedAt + KEPT_MS || !share.take(false)) return false;
+    void this.#start(part);
     return true;
   }
 
