@@ -172,13 +172,21 @@ async function idleSegments(limit: number, later?: () => number, reach = Infinit
   return { segments, share, requests };
 }
 
-test("no segment begins further ahead than may be lost, and a client reads beyond all the same", async () => {
-  const { segments, share, requests } = await idleSegments(9, undefined, 80_000);
-  expect(requests.map(({ offset }) => offset)).toEqual([40_000, 60_000]);
-  expect(segments.demand(800_000, bytes.length)).toBe("received");
-  share.leave(segments);
-  await segments.stop();
-});
+test.each([
+  [80_000, [40_000, 60_000]],
+  // The next one would end beyond it.
+  [79_000, [40_000]],
+  [50_000, []],
+])(
+  "no segment goes further ahead than %i bytes, which may be lost, and a client reads beyond all the same",
+  async (reach, offsets) => {
+    const { segments, share, requests } = await idleSegments(9, undefined, reach);
+    expect(requests.map(({ offset }) => offset)).toEqual(offsets);
+    expect(segments.demand(800_000, bytes.length)).toBe("received");
+    share.leave(segments);
+    await segments.stop();
+  },
+);
 
 test("a connection that becomes free is for the client that waits for one", async () => {
   const { segments, share, requests } = await idleSegments(9);
