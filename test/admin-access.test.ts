@@ -91,8 +91,8 @@ test("a token that only reads sees everything, and changes nothing", async () =>
     await statusOf("/api/v1/status", ADMIN),
     await statusOf("/api/v1/status", "wrong"),
     await statusOf("/api/v1/gc", ADMIN, change),
-    await statusOf("/api/v1/gc", READ, change),
-  ]).toEqual([200, 401, 200, 200, 200, 401, 202, 403]);
+  ]).toEqual([200, 401, 200, 200, 200, 401, 202]);
+  expect(await statusOf("/api/v1/gc", READ, change)).toBe(403);
   // Doctor has no token for a port that another configuration opened, and knows it all the same.
   const [host = "", port = ""] = cache.adminAddress.split(":");
   expect(await listenerAt({ host, port: Number(port) })).toBe("entrepot");

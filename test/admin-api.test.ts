@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { stringify } from "yaml";
+import { jobSchema } from "../src/api/jobs.ts";
 import { imagesSchema } from "../src/api/images.ts";
 import { type RunningCache, runCache } from "../src/commands/serve/running-cache.ts";
 import { loadSettings } from "../src/config/load.ts";
+import { withTimeout } from "../src/cache/with-timeout.ts";
 import { createLog } from "../src/telemetry/log.ts";
 import { type Call, DescribedApi } from "./harness/described-api.ts";
 import { localUpstream } from "./harness/entrepot.ts";
@@ -68,6 +70,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
 const closing = new AsyncDisposableStack();
 let cache: RunningCache;
 let api: DescribedApi;
+let upstreamUrl: string;
 let document: object;
 const [one, two] = [imageOf("base", "one"), imageOf("base", "two")];
 const untagged = imageOf("base", "untagged");
@@ -79,8 +82,12 @@ function imageOf(...layers: readonly string[]): Image {
   );
 }
 
-async function pull(image: Image, repository: string, tag: string): Promise<void> {
-  const { listen } = cache.listening;
+async function pull(
+  image: Image,
+  repository: string,
+  tag: string,
+  { listening: { listen } }: RunningCache = cache,
+): Promise<void> {
   const get = async (path: string): Promise<void> => {
     const response = await fetch(`http://${listen}/v2/${repository}/${path}?ns=reg.test`);
     expect(response.status).toBe(200);
@@ -89,6 +96,27 @@ async function pull(image: Image, repository: string, tag: string): Promise<void
   await get(`manifests/${tag}`);
   for (const child of image.children ?? []) await get(`manifests/${child.manifest.digest}`);
   for (const blob of image.blobs) await get(`blobs/${blob.digest}`);
+}
+
+async function start(upstream: string, owner: AsyncDisposableStack): Promise<RunningCache> {
+  const dir = owner.use(await tempDir("admin-api"));
+  const config = dir.file("entrepot.yaml");
+  const anyPort = "127.0.0.1:0";
+  await Bun.write(
+    config,
+    stringify({
+      listen: anyPort,
+      admin: anyPort,
+      storage: { dir: "data", scrub: 0 },
+      events: { webhooks: { away: { url: "http://127.0.0.1:9", format: "cloudevents" } } },
+      upstreams: { "reg.test": localUpstream(upstream) },
+      warm: { base: { images: ["reg.test/app:1"] } },
+    }),
+  );
+  const log = createLog({ format: "json", level: "silent" });
+  const started = await runCache(loadSettings({ flags: { config }, env: {} }), log);
+  owner.defer(() => started.close());
+  return started;
 }
 
 beforeAll(async () => {
@@ -100,22 +128,8 @@ beforeAll(async () => {
   upstream.add("app", untagged, "untagged");
   upstream.add("app", signature);
   upstream.add("many", many, "latest");
-  const dir = closing.use(await tempDir("admin-api"));
-  const config = dir.file("entrepot.yaml");
-  await Bun.write(
-    config,
-    stringify({
-      listen: "127.0.0.1:0",
-      admin: "127.0.0.1:0",
-      storage: { dir: "data", scrub: 0 },
-      events: { webhooks: { away: { url: "http://127.0.0.1:9", format: "cloudevents" } } },
-      upstreams: { "reg.test": localUpstream(upstream.url) },
-      warm: { base: { images: ["reg.test/app:1"] } },
-    }),
-  );
-  const log = createLog({ format: "json", level: "silent" });
-  cache = await runCache(loadSettings({ flags: { config }, env: {} }), log);
-  closing.defer(() => cache.close());
+  upstreamUrl = upstream.url;
+  cache = await start(upstreamUrl, closing);
   api = new DescribedApi(cache.operations, cache.listening.admin);
   document = await api.open();
   await pull(one, "app", "1");
@@ -198,4 +212,24 @@ test("every answer of a running cache is as it is described", async () => {
     for (const call of CALLS[id] ?? []) await api.call(id, call);
     expect(api.called.keys().toArray(), `${method} ${path}: give it a call in CALLS`).toContain(id);
   }
+});
+
+test("a cache that stops cancels its jobs, and waits for no reader of their events", async () => {
+  const closingBoth = new AsyncDisposableStack();
+  const stopping = await start(upstreamUrl, closingBoth);
+  await pull(one, "app", "1", stopping);
+  // A byte per second: it ends when it is cancelled.
+  const fsck = await fetch(`http://${stopping.listening.admin}/api/v1/fsck`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ rate: 1 }),
+  });
+  const { id } = jobSchema.parse(await fsck.json());
+  const address = `http://${stopping.listening.admin}/api/v1/jobs/${id}/events`;
+  const events = (await fetch(address)).body?.getReader();
+  expect(new TextDecoder().decode((await events?.read())?.value)).toContain('"state":"running"');
+  const stopped = closingBoth.disposeAsync().then(() => "stopped");
+  // A guard only: the grace for responses in progress is 15 s.
+  expect(await withTimeout(8000, stopped)).toBe("stopped");
+  await events?.cancel();
 });

@@ -31,9 +31,10 @@ export class AdminClient {
   readonly #base: string;
 
   constructor({ url, headers, tls }: AdminEndpoint) {
-    this.#base = `${url}${API_PREFIX}/`;
+    const baseUrl = url + API_PREFIX;
+    this.#base = `${baseUrl}/`;
     this.api = createClient<paths>({
-      baseUrl: this.#base.replace(/\/$/, ""),
+      baseUrl,
       headers: { "content-type": "application/json", ...headers },
       // A job is followed for as long as it runs.
       fetch: (request) => fetch(request, { timeout: false, ...(tls && { tls }) }),

@@ -48,9 +48,9 @@ export class AdminPort {
   }
 
   /** @throws ListenError */
-  open(isStopping: () => boolean): { server: RenewablePort; port: number } {
+  open(stopping: AbortSignal): { server: RenewablePort; port: number } {
     const { admin } = this.#options.settings;
-    const answers = { ...this.#options.answers, isStopping };
+    const answers = { ...this.#options.answers, stopping };
     const common = { ...answers, access: this.#access, host: admin.host };
     const server = new RenewablePort(
       (address, tls) => listenForAdmin({ ...common, address, tls }),

@@ -31,7 +31,7 @@ export class Listeners implements AsyncDisposable {
   readonly #nodePorts: NodePorts;
   readonly #servers: Stoppable[] = [];
   readonly #closing = new AsyncDisposableStack();
-  #isStopping = false;
+  readonly #stopping = new AbortController();
 
   constructor({ ports, nodePorts, workers }: ListenersOptions) {
     this.#ports = ports;
@@ -58,7 +58,7 @@ export class Listeners implements AsyncDisposable {
 
   /** Accepts no more connections. Resolves once all responses in progress are sent. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stopping.abort();
     await Promise.all(this.#servers.map((server) => server.stop()));
   }
 
@@ -88,7 +88,7 @@ export class Listeners implements AsyncDisposable {
   }
 
   #openForAdmin(address: Address, adminPort: AdminPort): string {
-    const { server, port } = adminPort.open(() => this.#isStopping);
+    const { server, port } = adminPort.open(this.#stopping.signal);
     return this.#opened(server, address, port);
   }
 

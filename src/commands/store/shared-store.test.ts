@@ -60,7 +60,7 @@ beforeAll(async () => {
     access: new AdminAccess(undefined),
     address: { host: "127.0.0.1", port: 0 },
     metrics: async () => "",
-    isStopping: () => false,
+    stopping: new AbortController().signal,
     problem: () => undefined,
     api,
   });

@@ -14,7 +14,7 @@ const events = (onCancel: () => void) =>
 test("a stream of events ends cleanly as tokens change, so that its reader asks again", async () => {
   const access = new AdminAccess({ admin: ["the-first-admin-token"], read: [] });
   const cancelled = Promise.withResolvers<void>();
-  const limited = limitStream(events(cancelled.resolve), access.changed);
+  const limited = limitStream(events(cancelled.resolve), [access.changed]);
   const reader = limited.body?.getReader();
   expect((await reader?.read())?.value).toEqual(new TextEncoder().encode("data: 1\n\n"));
   access.configure({ admin: ["another-admin-token"], read: [] });
@@ -33,7 +33,7 @@ test("reading the same tokens again ends no stream", () => {
 test("a reader that goes away ends the stream itself", async () => {
   const access = new AdminAccess(undefined);
   const cancelled = Promise.withResolvers<void>();
-  const reader = limitStream(events(cancelled.resolve), access.changed).body?.getReader();
+  const reader = limitStream(events(cancelled.resolve), [access.changed]).body?.getReader();
   await reader?.read();
   await reader?.cancel();
   await cancelled.promise;
@@ -41,5 +41,5 @@ test("a reader that goes away ends the stream itself", async () => {
 
 test("other responses are as they were", () => {
   const response = Response.json({});
-  expect(limitStream(response, new AdminAccess(undefined).changed)).toBe(response);
+  expect(limitStream(response, [new AdminAccess(undefined).changed])).toBe(response);
 });

@@ -76,7 +76,7 @@ export class AdminApi {
   }
 
   /** @param right what the client's token allows; everything where none is needed */
-  handle(request: Request, right: Right = "admin"): Promise<Response> {
+  handle(request: Request, right: Right): Promise<Response> {
     return this.#router.respond(request, right);
   }
 }

@@ -17,7 +17,8 @@ export interface AdminListenerOptions {
   readonly tls?: ServerTls | undefined;
   /** The metrics in Prometheus's text format. */
   readonly metrics: () => Promise<string>;
-  readonly isStopping: () => boolean;
+  /** Aborts when the cache stops. */
+  readonly stopping: AbortSignal;
   /** Why the cache cannot do all it should; `undefined` if it can. */
   readonly problem: () => string | undefined;
   readonly api: AdminApi;
@@ -32,7 +33,7 @@ type Handler = (
 
 /** Listens at the admin port. The health endpoints need no token: they reveal nothing else. */
 export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefined> {
-  const { address, tls, metrics, isStopping, problem, api } = options;
+  const { address, tls, metrics, stopping, problem, api } = options;
   const isSecure = tls !== undefined;
   const guard = new AdminGuard({ ...options, isSecure });
   const login = new Login({ ...options, guard, isSecure });
@@ -64,7 +65,7 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
     routes: {
       "/healthz": route(() => new Response("ok\n")),
       "/readyz": route(() => {
-        const reason = isStopping() ? "stopping" : problem();
+        const reason = stopping.aborted ? "stopping" : problem();
         return reason === undefined
           ? new Response("ready\n")
           : new Response(`${reason}\n`, { status: 503 });
@@ -86,7 +87,7 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
         server.timeout(request, 0);
         const right = await guard.admit(request, client);
         if (right instanceof Response) return right;
-        return limitStream(await api.handle(request, right), options.access.changed);
+        return limitStream(await api.handle(request, right), [options.access.changed, stopping]);
       }),
     },
     fetch: route(() => new Response("not found\n", { status: 404 })),
