@@ -65,7 +65,9 @@ const platformManifest = z
     isComplete: z.boolean().describe("whether all of its parts are stored"),
     parts: z
       .array(part)
-      .describe("the manifest, its config and layers; the manifest alone if that is not stored"),
+      .describe(
+        "the manifest, its config and layers; the manifest alone if that is not stored. The first 4096 of all platforms together",
+      ),
   })
   .meta({ id: "PlatformManifest" });
 

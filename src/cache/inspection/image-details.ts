@@ -15,6 +15,8 @@ import { RefusedError } from "../retention/refused-error.ts";
 
 /** How many platforms, tags, repositories and referrers are listed, each. */
 const MOST = 256;
+/** How many parts are listed, of all platforms together: an image may have tens of thousands. */
+const MOST_PARTS = 4096;
 /** Blobs per metadata query. */
 const BATCH_SIZE = 256;
 
@@ -122,16 +124,22 @@ export class ImageInspector {
   }
 
   async #platforms(tree: ManifestTree, survey: Survey): Promise<ImagePlatform[]> {
-    const listed = tree.platforms.slice(0, MOST);
-    const stored = await this.#stored(listed);
-    return Promise.all(listed.map((one) => this.#platform(one, stored, survey)));
+    const listed: ImagePlatform[] = [];
+    let room = MOST_PARTS;
+    for (const one of tree.platforms.slice(0, MOST)) {
+      const platform = await this.#platform(one, survey, room);
+      room -= platform.parts.length;
+      listed.push(platform);
+    }
+    return listed;
   }
 
   async #platform(
     { platform, manifest, parts }: PlatformTree,
-    stored: ReadonlyMap<Digest, BlobUse>,
     survey: Survey,
+    room: number,
   ): Promise<ImagePlatform> {
+    const stored = await this.#stored(parts);
     const own = platform ?? (await this.#options.trees.platformOf(manifest));
     const partOf = ({ digest, size, mediaType }: Part): ImagePart => {
       // A descriptor may have none.
@@ -144,13 +152,12 @@ export class ImageInspector {
       ...(own !== undefined && { platform: own }),
       digest: manifest,
       isComplete: parts.every(({ digest }) => stored.has(digest)),
-      parts: parts.map(partOf),
+      parts: parts.slice(0, room).map(partOf),
     };
   }
 
-  async #stored(platforms: readonly PlatformTree[]): Promise<Map<Digest, BlobUse>> {
-    const digests = new Set(platforms.flatMap(({ parts }) => parts.map(({ digest }) => digest)));
-    const all = [...digests];
+  async #stored(parts: readonly Part[]): Promise<Map<Digest, BlobUse>> {
+    const all = [...new Set(parts.map(({ digest }) => digest))];
     const stored = new Map<Digest, BlobUse>();
     for (let first = 0; first < all.length; first += BATCH_SIZE) {
       const batch = all.slice(first, first + BATCH_SIZE);

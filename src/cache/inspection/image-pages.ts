@@ -43,7 +43,7 @@ interface Place {
  * and keeps those of the page. What several images share is known only once all were read, which is done for
  * the first page, and kept for the next ones for a while: nine bytes per blob.
  */
-export class ImagePages implements Disposable {
+export class ImagePages {
   readonly #options: ImagePagesOptions;
   #known: { readonly survey: Promise<Survey>; readonly revision: number } | undefined;
   #forget: NodeJS.Timeout | undefined;
@@ -65,6 +65,8 @@ export class ImagePages implements Disposable {
       signal?.throwIfAborted();
       if (pattern && !pattern.matches(name)) continue;
       if (!isFound(name)) continue;
+      // It came since: a tag or an index may lead to it.
+      if (name.tag === undefined && !survey.knows(name.digest)) continue;
       const image = await images.describe(name, survey, pins);
       if (!image) continue;
       if (order === "name") {
@@ -101,11 +103,6 @@ export class ImagePages implements Disposable {
       if (this.#known === known) this.#known = undefined;
     });
     return survey;
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#forget);
-    this.#known = undefined;
   }
 }
 

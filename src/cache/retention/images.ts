@@ -57,6 +57,11 @@ export class Survey {
     return this.#marks.has(digest, SHARED);
   }
 
+  /** Whether a blob was stored when the survey began. */
+  knows(digest: Digest): boolean {
+    return this.#marks.knows(digest);
+  }
+
   /** Whether a tag or an index leads to a manifest. */
   isReached(digest: Digest): boolean {
     return this.#marks.has(digest, REACHED);
