@@ -189,7 +189,6 @@ async function start(
   // What operators can see and do.
   metrics.gauge("entrepot_workers", WORKERS_HELP, () => workers?.ready ?? 0);
   measureUpstreams(metrics, upstreams, cache, rates);
-  news.events.watch(upstreams);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));

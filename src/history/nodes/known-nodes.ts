@@ -21,6 +21,7 @@ interface Entry {
 /** Who pulls, by address: with what, and since when it is wired, as it told itself. */
 export class KnownNodes {
   readonly #nodes = new LRUCache<string, Entry>({ max: MAX_NODES });
+  readonly #listeners: ((node: Node) => void)[] = [];
 
   /** Remembers those of earlier processes, as far as none of them has been seen since. */
   async load(history: Pick<History, "nodes">): Promise<void> {
@@ -55,15 +56,23 @@ export class KnownNodes {
     }
   }
 
+  /** Calls a listener whenever a node that was wired tells that it is so no longer. */
+  onUnwired(listener: (node: Node) => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** A node told of its wiring. */
   reported(address: string, name: string | undefined, wired: WiringReport): Node {
     const node = this.#of(address);
+    const wasWired = isWired(node.report);
     node.name = name ?? node.name;
     const provedAt =
       wired.provedAt ?? (wired.state === "unwired" ? undefined : node.report?.provedAt);
     node.report = { ...wired, ...(provedAt === undefined ? {} : { provedAt }) };
     node.isChanged = true;
-    return nodeOf(node);
+    const told = nodeOf(node);
+    if (wasWired && !isWired(wired)) for (const listener of this.#listeners) listener(told);
+    return told;
   }
 
   /** Those that pulled last first. */
@@ -109,6 +118,10 @@ export class KnownNodes {
     this.#nodes.set(address, node);
     return node;
   }
+}
+
+function isWired(report: WiringReport | undefined): boolean {
+  return report?.state === "proved" || report?.state === "wired";
 }
 
 function lastSeen({ pulledAt, report }: Entry): number {

@@ -52,8 +52,10 @@ export function loginPage({
 <form method="post" action="/login">
 ${alert}
 <input type="hidden" name="to" value="${escapeHtml(to)}">
-<label for="token">Token</label>
+<input name="username" value="entrepot" autocomplete="username" hidden>
+<label>Token
 <input id="token" name="token" type="password" autocomplete="current-password" spellcheck="false" required autofocus aria-describedby="${described}"${text === "" ? "" : ' aria-invalid="true"'}>
+</label>
 <button>Log in</button>
 <p id="hint">The admin token, or one that only allows to read. You stay logged in for 12 hours.</p>
 </form>
@@ -77,18 +79,27 @@ ${alert}
   });
 }
 
-const STYLE = `:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: Canvas; color: CanvasText; }
-main { box-sizing: border-box; width: min(24rem, 100%); padding: 1.5rem; }
-h1 { margin: 0 0 1rem; font-size: 1.5rem; font-weight: 600; }
-form { display: grid; gap: 0.5rem; }
-label { font-weight: 600; }
-input, button { box-sizing: border-box; width: 100%; padding: 0.6rem 0.75rem; font: inherit; border-radius: 0.375rem; border: 1px solid; }
-input { border-color: light-dark(#767b85, #8a909b); background: Field; color: FieldText; }
-button { border-color: transparent; background: light-dark(#1f5fbf, #7fb0f5); color: light-dark(#fff, #10151c); font-weight: 600; cursor: pointer; }
-:focus-visible { outline: 3px solid light-dark(#1f5fbf, #7fb0f5); outline-offset: 2px; }
-.problem { margin: 0; padding: 0.6rem 0.75rem; border-radius: 0.375rem; background: light-dark(#fbe9e7, #442220); color: light-dark(#7a1a10, #ffcfc9); }
-#hint { margin: 0; font-size: 0.875rem; color: light-dark(#545a64, #a9b0bb); }
+/** In the colours of the page. */
+const STYLE = `:root {
+  color-scheme: light dark;
+  --panel: light-dark(#ffffff, #1a1d1c);
+  --edge: light-dark(#e0e0da, #2c302e);
+  --text: light-dark(#1b1d1c, #e8eae8);
+  --soft: light-dark(#5c605e, #a0a6a3);
+  --accent: light-dark(#0d655f, #5cc4b8);
+  font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+}
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: light-dark(#f4f4f1, #121413); color: var(--text); }
+main { box-sizing: border-box; width: min(25rem, 100% - 1.5rem); padding: 1.5rem; background: var(--panel); border: 1px solid var(--edge); border-radius: 8px; }
+h1 { margin: 0 0 1rem; font-size: 1.25rem; font-weight: 600; }
+form { display: grid; gap: 0.75rem; }
+label { display: grid; gap: 0.25rem; font-weight: 600; }
+input, button { box-sizing: border-box; width: 100%; padding: 0.5rem 0.75rem; font: inherit; border-radius: 6px; border: 1px solid; }
+input { border-color: light-dark(#858a87, #7d8480); background: var(--panel); color: var(--text); }
+button { border-color: transparent; background: var(--accent); color: light-dark(#ffffff, #10201e); font-weight: 600; cursor: pointer; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+.problem { margin: 0; padding: 0.5rem 0.75rem; border-radius: 6px; background: light-dark(#fbe9e7, #361a18); color: light-dark(#b3261e, #ff8a80); }
+#hint { margin: 0; color: var(--soft); }
 `;
 
 export function loginStyle(): Response {

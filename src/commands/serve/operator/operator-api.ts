@@ -46,6 +46,8 @@ export class OperatorApi implements AsyncDisposable {
     const jobs = new Jobs((job) => insight.feed.publish("job", job));
     this.#jobs = jobs;
     this.#wanted = new Wanted({ settings, storage, cache, upstreams, jobs, metrics });
+    const { readiness } = this.#wanted;
+    news.events.watch({ upstreams, nodes: insight.nodes, readiness });
     this.api = new AdminApi({
       storage,
       jobs,

@@ -1,8 +1,11 @@
 import { join } from "node:path";
+import type { Node } from "../../../api/nodes.ts";
 import type { TagChange, TagChanges } from "../../../cache/lookup/tag-records.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { TellEvent } from "../../../events/event.ts";
+import type { KnownNodes } from "../../../history/nodes/known-nodes.ts";
 import { Webhooks } from "../../../events/webhooks.ts";
+import type { Readiness, ReadinessFell } from "../../../readiness/readiness.ts";
 import type { Operation } from "../../../server/api/operation.ts";
 import { webhookOperations } from "../../../server/api/operations/webhooks.ts";
 import type { Log } from "../../../telemetry/log.ts";
@@ -10,12 +13,16 @@ import type { Metrics } from "../../../telemetry/metrics.ts";
 import type { HostStatus } from "../../../upstream/hosts.ts";
 import { UpstreamWatch, type WatchedUpstream } from "./upstream-watch.ts";
 
-/** Of an upstream, for the watch. */
-interface Upstreams {
-  readonly all: ReadonlyMap<
-    string,
-    { readonly registry: { readonly status: readonly HostStatus[] } }
-  >;
+/** Of what operators are told. */
+interface Watched {
+  readonly upstreams: {
+    readonly all: ReadonlyMap<
+      string,
+      { readonly registry: { readonly status: readonly HostStatus[] } }
+    >;
+  };
+  readonly nodes: Pick<KnownNodes, "onUnwired">;
+  readonly readiness: Pick<Readiness, "onFell">;
 }
 
 /** What operators are told of by webhooks: puts together who tells and who is told. */
@@ -47,13 +54,29 @@ export class OperatorEvents implements AsyncDisposable {
     };
   }
 
+  readonly #readinessFell = ({ upstream, before, ratio, images }: ReadinessFell): void => {
+    const percent = Math.floor(ratio * 100);
+    const message = `only ${percent} % of the images that are wanted of ${upstream} would start without it`;
+    const data = { message, upstream, ratio, previousRatio: before, missing: images };
+    this.tell({ type: "readiness.fell", subject: upstream, data });
+  };
+
+  readonly #nodeUnwired = ({ address, name, wired }: Node): void => {
+    const why = wired?.how === undefined ? "" : `: ${wired.how}`;
+    const message = `${name ?? address} does not pull through this cache any more${why}`;
+    const data = { message, address, ...(name === undefined ? {} : { name }) };
+    this.tell({ type: "node.unwired", subject: name ?? address, data });
+  };
+
   /** Opens the queues of the receivers. */
   configure({ events }: Pick<Settings, "events">): Promise<void> {
     return this.#webhooks.configure(events);
   }
 
-  /** Tells from now on what becomes of upstreams. */
-  watch(upstreams: Upstreams): void {
+  /** Tells from now on what becomes of them. */
+  watch({ upstreams, nodes, readiness }: Watched): void {
+    nodes.onUnwired(this.#nodeUnwired);
+    readiness.onFell(this.#readinessFell);
     this.#watch = new UpstreamWatch({
       tell: this.tell,
       read: () =>
