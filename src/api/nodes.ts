@@ -20,6 +20,22 @@ export const wiringReportSchema = z
 
 export type WiringReport = z.infer<typeof wiringReportSchema>;
 
+/** What a node tells of itself. */
+export const nodeReportSchema = z.strictObject({
+  address: z
+    .union([z.ipv4(), z.ipv6()])
+    .describe("as the cache sees it: GET /entrepot/v1/served at the port for nodes tells it"),
+  name: z
+    .string()
+    .max(253)
+    .regex(/^[a-zA-Z0-9._-]+$/, "is not a host name")
+    .optional(),
+  state: wiringReportSchema.shape.state,
+  how: z.string().max(500).optional(),
+  runtimes: z.array(z.string().max(40)).max(16),
+  version: z.string().max(40).optional(),
+});
+
 /** A machine that pulls, or that reported its wiring. */
 export const nodeSchema = z
   .object({

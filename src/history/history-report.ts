@@ -37,6 +37,8 @@ export interface PeriodReport {
   /** When the first step begins, in milliseconds of the epoch. */
   readonly from: number;
   readonly step: number;
+  /** How many steps there are. */
+  readonly count: number;
   readonly upstreams: ReadonlyMap<string, UpstreamPeriod>;
 }
 
@@ -77,11 +79,10 @@ export class HistoryReport {
   }
 
   /** What was saved in the period, of all upstreams together. */
-  saved({ from, step, upstreams }: PeriodReport): Saved {
+  saved({ from, step, count, upstreams }: PeriodReport): Saved {
     const all = [...upstreams.values()];
     const total = sum(all.map((one) => one.total));
-    const steps = all[0]?.steps ?? [];
-    const series = steps.map((_, index) =>
+    const series = Array.from({ length: count }, (_, index) =>
       savedBytes(sum(all.map((one) => one.steps[index] ?? NO_FIGURES))),
     );
     const first = all.flatMap((one) => firstStep(one));
@@ -120,7 +121,7 @@ export class HistoryReport {
     const known = this.#read.get(name);
     if (known?.key === key) return known.report;
     const upstreams = await this.#readAll({ resolution, from, step }, steps);
-    const report = { from, step, upstreams };
+    const report = { from, step, count: steps, upstreams };
     this.#read.set(name, { key, report });
     return report;
   }

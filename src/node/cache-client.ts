@@ -56,6 +56,8 @@ export interface RecentRequests {
 
 const namespacesResponse = z.object({ namespaces: z.array(z.string()) });
 const servedResponse = z.object({
+  /** Absent from caches of earlier versions. */
+  address: z.string().optional(),
   served: z.array(
     z.object({
       namespace: z.string(),
@@ -151,6 +153,13 @@ export class CacheClient {
     );
     if (parsed.success) return parsed.data;
     throw this.#unexpectedResponse();
+  }
+
+  /** The address that this node has for the cache, if that tells. */
+  async ownAddress(timeoutMs = TIMEOUT_MS): Promise<string | undefined> {
+    const far = Number.MAX_SAFE_INTEGER;
+    const path = `/entrepot/v1/served?since=${far}`;
+    return servedResponse.safeParse(await this.#json(path, timeoutMs)).data?.address;
   }
 
   /**

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect } from "bun:test";
+import { z } from "zod";
+import { nodeSchema } from "../../src/api/nodes.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
 import { textImage } from "../harness/images.ts";
 import { real, realTest } from "../harness/real-components.ts";
@@ -9,6 +11,8 @@ import { type SupervisedNode, startNode } from "./supervised.ts";
 const WIDTH = 100;
 /** A registry of which neither the node nor the cache has an image. */
 const UNKNOWN = "unknown.test";
+
+const nodesSchema = z.object({ items: z.array(nodeSchema) });
 
 let upstream: ScriptedUpstream;
 let cache: Entrepot;
@@ -39,6 +43,13 @@ interface Verified {
 async function verified(...args: readonly string[]): Promise<{ code: number } & Verified> {
   const { code, text } = await entrepotNode(["verify", "--json", ...args, ...optionsFor(node)]);
   return { code, ...(JSON.parse(text) as Verified) };
+}
+
+/** What the node last told the cache of itself. */
+async function wiringTold() {
+  const { items } = nodesSchema.parse(await (await cache.getAdmin("/api/v1/nodes")).json());
+  const told = items.find(({ wired }) => wired !== undefined)?.wired;
+  return [told?.state, told?.runtimes];
 }
 
 realTest(
@@ -93,29 +104,41 @@ realTest(
   async () => {
     const named = `${upstream.address}/org/named:1`;
     const args = ["--upstream", upstream.address, "--probe", named, "--yes"];
+    const report = ["--report", cache.adminUrl];
     const applied = await entrepotNode([
       "apply",
       "--cache",
       cache.url,
       ...args,
+      ...report,
       ...optionsFor(node),
     ]);
     expect(applied).toMatchObject({ code: 0, text: expect.stringContaining("proven") });
+    expect(await wiringTold()).toEqual(["proved", ["containerd"]]);
     expect(await verified()).toMatchObject({
       code: 0,
       namespaces: [{ state: "proven", probe: { reference: named } }],
     });
 
     const missing = `${upstream.address}/org/none:1`;
-    const failed = await verified("--probe", missing);
+    const failed = await verified("--probe", missing, ...report);
+    expect(await wiringTold()).toEqual(["drifted", ["containerd"]]);
     expect(failed).toMatchObject({ code: 1, namespaces: [{ state: "failed" }] });
     const [detail] = failed.namespaces.map(({ probe }) => probe.detail);
     expect(detail).toContain("the cache answered 404 MANIFEST_UNKNOWN");
     expect(detail).toContain("--probe");
-    const shown = await entrepotNode(["verify", "--probe", missing, ...optionsFor(node)]);
+    // The port for nodes takes no reports.
+    const refused = ["verify", "--probe", missing, "--report", cache.url];
+    const shown = await entrepotNode([...refused, ...optionsFor(node)]);
+    expect(shown.text).toContain(`entrepot: not reported to ${cache.url}: `);
     expect(shown.text.split("\n").filter((line) => line.length > WIDTH)).toEqual([]);
-    expect(await entrepotNode(["rollback", "--yes", ...optionsFor(node)])).toMatchObject({
-      code: 0,
+    const back = await entrepotNode(["rollback", "--yes", ...report, ...optionsFor(node)]);
+    expect(back).toMatchObject({ code: 0 });
+    expect(await wiringTold()).toEqual(["unwired", []]);
+    const odd = await entrepotNode(["verify", "--report", "http://a:1/x", ...optionsFor(node)]);
+    expect(odd).toMatchObject({
+      code: 2,
+      text: expect.stringContaining("write http://cache:5001"),
     });
   },
   120_000,

@@ -20,10 +20,11 @@ import {
   wiredText,
 } from "./node-print.ts";
 import { withDesiredState } from "./node-plan.ts";
+import { type Proof, type ReportOptions, withReport } from "./node-report.ts";
 import type { OpenNodes, Outcome } from "./node-runtimes.ts";
 import { onEachRuntime } from "./node-runtimes.ts";
 
-interface ApplyOptions extends DesiredStateOptions {
+interface ApplyOptions extends DesiredStateOptions, ReportOptions {
   readonly yes?: true;
   readonly probe?: readonly string[];
   readonly requireProof?: true;
@@ -31,7 +32,7 @@ interface ApplyOptions extends DesiredStateOptions {
 }
 
 export function applyCommand(): Command {
-  return withDesiredState(new Command("apply"))
+  return withReport(withDesiredState(new Command("apply")))
     .description("wire this node and prove it by pulls through the cache, or revert all changes")
     .option("--yes", "restart the runtime without asking, if a restart is needed")
     .option(
@@ -43,6 +44,7 @@ export function applyCommand(): Command {
     .action((options: ApplyOptions) =>
       onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options), {
         rootCommand: "apply",
+        report: options,
       }),
     );
 }
@@ -88,7 +90,14 @@ async function applyNode(
     code: isApplied || result.outcome === "nothing-to-do" ? 0 : 1,
     json: resultJson(shown),
     text: resultText(shown, context),
+    proof: proofOf(result),
   };
+}
+
+/** Where nothing was to be done, nothing was pulled either. */
+function proofOf(result: ApplyResult): Proof {
+  if (result.outcome !== "applied" || result.probes.length === 0) return undefined;
+  return result.probes.every(({ outcome }) => outcome === "proven") ? "proven" : "unproven";
 }
 
 /** Waits for a cache that is starting. Does not wait if another kind of server responds. */

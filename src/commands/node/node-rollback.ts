@@ -6,20 +6,22 @@ import { rollback } from "../../node/wiring/rollback.ts";
 import { confirmOnTerminal } from "./node-apply.ts";
 import { obstaclesText, print, redactedText } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
+import { type ReportOptions, withReport } from "./node-report.ts";
 import type { Outcome } from "./node-runtimes.ts";
 import { onEachRuntime } from "./node-runtimes.ts";
 
-interface RollbackOptions extends NodeOptions {
+interface RollbackOptions extends NodeOptions, ReportOptions {
   readonly yes?: true;
 }
 
 export function rollbackCommand(): Command {
-  return new Command("rollback")
+  return withReport(new Command("rollback"))
     .description("restore every file that apply changed, unless it was modified since")
     .option("--yes", "restart the runtime without asking, if a restart is needed")
     .action((options: RollbackOptions) =>
       onEachRuntime(options, (context) => rollbackNode(context, options), {
         rootCommand: "rollback",
+        report: options,
       }),
     );
 }

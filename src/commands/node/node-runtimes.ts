@@ -10,6 +10,7 @@ import type { RuntimeName } from "../../node/runtime.ts";
 import { findRuntimes, isInstalled, openRuntime, stateDirectoryOf } from "../../node/runtimes.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, isExpected, requireRoot, run } from "./node-options.ts";
+import { NodeReporter, type Proof, type ReportOptions, type Told } from "./node-report.ts";
 import { print, printJson, table } from "./node-print.ts";
 
 /** The runtimes of this node that a command works on. */
@@ -28,6 +29,8 @@ export interface Outcome {
   readonly text: string;
   /** Columns of a line that sums it up, where several runtimes have one below each other. */
   readonly summary?: readonly string[];
+  /** What it found out by pulls. */
+  readonly proof?: Proof;
 }
 
 /**
@@ -95,16 +98,20 @@ function requireFiles(files: NodeFiles, named: RuntimeName | undefined, mayLack:
  *
  * @param how.rootCommand the name of a command that only root can carry out
  * @param how.isLive whether the command is always about a running node
+ * @param how.report whether and where it is told to the cache how the node is wired then
  */
 export function onEachRuntime(
   options: NodeOptions,
   work: (context: NodeContext, nodes: OpenNodes) => Promise<Outcome>,
-  how: { rootCommand?: "apply" | "rollback"; isLive?: true } = {},
+  how: { rootCommand?: "apply" | "rollback"; isLive?: true; report?: ReportOptions } = {},
 ): Promise<void> {
   return run(options.json, async () => {
+    const reporter = NodeReporter.of(how.report ?? {});
     if (how.rootCommand) requireRoot(options, how.rootCommand);
     const nodes = openNodes(options, how.isLive ?? options.live);
+    reporter?.begin(nodes.contexts);
     const results: object[] = [];
+    const told: Told[] = [];
     const summaries: (readonly string[])[] = [];
     let code = 0;
     let isChanged = false;
@@ -114,6 +121,7 @@ export function onEachRuntime(
       const outcome = await outcomeOf(context, nodes, work);
       code = worse(code, outcome.code);
       isChanged ||= outcome.json["changed"] === true;
+      told.push({ context, proof: outcome.proof });
       results.push({ runtime: context.runtime.name, ...outcome.json });
       summaries.push([context.runtime.title, ...(outcome.summary ?? [endText(outcome)])]);
       if (!options.json && outcome.text !== "") print(outcome.text);
@@ -121,6 +129,7 @@ export function onEachRuntime(
     if (!options.json && summaries.length > 1) print(`\n${table(summaries)}`);
     if (options.json)
       printJson(nodes.isAuto ? { changed: isChanged, runtimes: results } : results[0]);
+    await reporter?.tell(told);
     return code;
   });
 }

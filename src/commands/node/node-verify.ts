@@ -10,9 +10,10 @@ import { readCa } from "./ca-file.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, openCache } from "./node-options.ts";
 import type { OpenNodes, Outcome } from "./node-runtimes.ts";
+import { type ReportOptions, withReport } from "./node-report.ts";
 import { onEachRuntime } from "./node-runtimes.ts";
 
-interface VerifyOptions extends NodeOptions {
+interface VerifyOptions extends NodeOptions, ReportOptions {
   readonly cache?: string;
   readonly ca?: string;
   readonly upstream?: readonly string[];
@@ -21,7 +22,7 @@ interface VerifyOptions extends NodeOptions {
 }
 
 export function verifyCommand(): Command {
-  return new Command("verify")
+  return withReport(new Command("verify"))
     .description("prove by pulls that the runtime uses the cache first for each registry")
     .option("--cache <url>", "the cache; by default the one in the journal")
     .option("--ca <file>", "the CA of the cache's certificate; by default the one in the journal")
@@ -34,6 +35,7 @@ export function verifyCommand(): Command {
     .action((options: VerifyOptions) =>
       onEachRuntime(options, (context, nodes) => verifyNode(context, nodes, options), {
         isLive: true,
+        report: options,
       }),
     );
 }
@@ -82,9 +84,15 @@ async function verifyNode(
       proven: states.every((state) => state === "proven"),
       namespaces: proofs.map((proof) => ({ ...proof, state: stateOf(proof) })),
     },
+    proof: proofOf(states),
     text: proofsText(proofs, cache.url),
     summary: [isWrong ? "failed: see above" : "proven, where it can be"],
   };
+}
+
+function proofOf(states: readonly ProofState[]): ProofState {
+  if (states.includes("failed")) return "failed";
+  return states.length > 0 && states.every((state) => state === "proven") ? "proven" : "unproven";
 }
 
 /** A damaged journal is told of in the turn of its runtime. */

@@ -1,13 +1,15 @@
+import { setTimeout } from "node:timers/promises";
 import { Command } from "commander";
 import { parseDuration } from "../../config/parsing/units.ts";
 import { watch } from "../../node/wiring/watch.ts";
 import { readCa } from "./ca-file.ts";
+import { NodeReporter, type ReportOptions, withReport } from "./node-report.ts";
 import { print } from "./node-print.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { UsageError, openCache, requireRoot, run } from "./node-options.ts";
 import { openNodes } from "./node-runtimes.ts";
 
-interface WatchOptions extends NodeOptions {
+interface WatchOptions extends NodeOptions, ReportOptions {
   readonly cache?: string;
   readonly ca?: string;
   readonly grace: string;
@@ -15,8 +17,13 @@ interface WatchOptions extends NodeOptions {
   readonly repair?: true;
 }
 
+/** How often a watcher tells the cache how the node is wired, in milliseconds. */
+const TELL_INTERVAL_MS = 300_000;
+/** How long it waits after an event, for the files to be as it leaves them. */
+const SOON_MS = 500;
+
 export function watchCommand(): Command {
-  return new Command("watch")
+  return withReport(new Command("watch"))
     .description(
       "remove the cache from the runtimes' mirrors while it fails, and add it again; runs until stopped",
     )
@@ -34,6 +41,7 @@ export function watchCommand(): Command {
 async function runWatch(options: WatchOptions): Promise<number> {
   const graceMs = duration("--grace", options.grace);
   const intervalMs = Math.max(100, duration("--interval", options.interval));
+  const reporter = NodeReporter.of(options);
   requireRoot(options, "watch");
   const { contexts } = openNodes(options, true);
   const wired = contexts.flatMap((context) => {
@@ -49,11 +57,14 @@ async function runWatch(options: WatchOptions): Promise<number> {
   // SIGHUP: the terminal in which it was started by hand was closed.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => stop.abort());
+  const told = wired.map(({ context }) => ({ context }));
+  const telling = reporter && tellWhile(stop.signal, () => reporter.tell(told));
   const watching = wired.map(async ({ context, url, ca: known }) => {
     const { name, title } = context.runtime;
     const report = (line: string): void => {
       const at = new Date().toISOString();
       const text = wired.length > 1 ? `${title}: ${line}` : line;
+      telling?.soon();
       print(options.json ? JSON.stringify({ at, runtime: name, event: line }) : `${at}  ${text}`);
     };
     report(
@@ -64,8 +75,26 @@ async function runWatch(options: WatchOptions): Promise<number> {
     const rest = { graceMs, intervalMs, repair: options.repair === true, report };
     await watch({ context, ...cache, ...rest, signal: stop.signal });
   });
-  await Promise.all(watching);
+  await Promise.all([...watching, telling?.ended]);
   return 0;
+}
+
+/** Tells at once, every five minutes, and a moment after something has happened, one at a time. */
+function tellWhile(
+  signal: AbortSignal,
+  tell: () => Promise<void>,
+): { soon(): void; readonly ended: Promise<void> } {
+  let wake = new AbortController();
+  const telling = async (): Promise<void> => {
+    while (!signal.aborted) {
+      wake = new AbortController();
+      await tell();
+      const either = AbortSignal.any([signal, wake.signal]);
+      await setTimeout(TELL_INTERVAL_MS, undefined, { signal: either }).catch(() => {});
+      await setTimeout(SOON_MS, undefined, { signal }).catch(() => {});
+    }
+  };
+  return { soon: () => wake.abort(), ended: telling() };
 }
 
 function duration(option: string, text: string): number {

@@ -83,6 +83,7 @@ export class OwnAnswers implements NodeAnswers {
     const since = Number.isFinite(asked) ? asked : 0;
     await collected?.();
     return Response.json({
+      address,
       served: recentPulls.of(address, since),
       refused: recentPulls.refusedOf(address, since),
     });

@@ -73,7 +73,7 @@ test.each<[HealthParts, string, string]>([
   [
     parts({ machine: [{ kind: "slow-disk", text: "the disk is slow" }] }),
     "degraded",
-    "This machine slows pulls down: the disk is slow",
+    "This machine slows pulls down: the disk is slow.",
   ],
   [
     parts({ metadataProblem: "disk I/O error", isFull: true }),
@@ -85,7 +85,7 @@ test.each<[HealthParts, string, string]>([
       problems: ["the mirror https://m.test of docker.io is unavailable: it fails", "another"],
     }),
     "degraded",
-    "The mirror https://m.test of docker.io is unavailable: it fails (and 1 more problem)",
+    "The mirror https://m.test of docker.io is unavailable: it fails (and 1 more problem).",
   ],
 ])("of several problems, the worst is told (%#)", (some, state, sentence) => {
   expect(healthOf(some)).toMatchObject({ state, sentence, problems: some.problems });

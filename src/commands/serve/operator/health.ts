@@ -83,7 +83,7 @@ function ofMachine({ machine }: HealthParts): Verdict | undefined {
   if (!problem) return undefined;
   return {
     state: "degraded",
-    sentence: `This machine slows pulls down: ${problem.text}${more(others.length)}`,
+    sentence: sentenceOf(`this machine slows pulls down: ${problem.text}`, others.length),
   };
 }
 
@@ -91,7 +91,11 @@ function ofMachine({ machine }: HealthParts): Verdict | undefined {
 function ofRest({ problems }: HealthParts): Verdict | undefined {
   const [problem, ...others] = problems;
   if (problem === undefined) return undefined;
-  return { state: "degraded", sentence: `${capital(problem)}${more(others.length)}` };
+  return {
+    state: "degraded",
+    sentence: sentenceOf(problem, others.length),
+    advice: `${DOCTOR}.`,
+  };
 }
 
 function wellness({ upstreams }: HealthParts): Verdict {
@@ -111,6 +115,10 @@ function wellness({ upstreams }: HealthParts): Verdict {
   }
   const who = upstreams.length === 1 ? `${one.name} answers` : "no registry fails";
   return { state: "ok", sentence: `All is well: ${who}, and there is room on the disk.` };
+}
+
+function sentenceOf(problem: string, others: number): string {
+  return `${capital(problem).replace(/\.$/, "")}${more(others)}.`;
 }
 
 function more(count: number): string {

@@ -95,7 +95,7 @@ export class Insight implements AsyncDisposable {
       reference: route.kind === "manifest" ? route.reference : route.digest,
       digest: record.digest,
       result: status >= 400 ? "refused" : (result ?? "hit"),
-      reason: refused?.message ?? record.reason,
+      reason: record.error ?? refused?.message ?? record.reason,
       bytes: record.bytes,
     });
   }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { historySchema, imageClientsSchema, tagHistorySchema } from "../../../api/history.ts";
-import { type Node, nodeSchema } from "../../../api/nodes.ts";
+import { type Node, nodeReportSchema, nodeSchema } from "../../../api/nodes.ts";
 import { type Overview, overviewSchema } from "../../../api/overview.ts";
 import { pageOf, pageQuery } from "../../../api/page.ts";
 import { type Pull, pullSchema } from "../../../api/pulls.ts";
@@ -94,6 +94,24 @@ function liveOperations({ overview, feed, pulls, nodes }: OverviewParts): Operat
       answer: z.object(pageOf(nodeSchema)).meta({ id: "NodesPage" }),
       refusals: [400],
       handle: ({ query }) => nodesPage(nodes.all, query),
+    }),
+    operation({
+      id: "reportNode",
+      method: "POST",
+      path: "/nodes",
+      tag: "nodes",
+      summary: "Tells how a node is wired, for the list of nodes",
+      description:
+        "What `entrepot node apply`, `verify`, `watch` and `rollback` send with `--report`. A token that may only read suffices: nodes have it, and this changes nothing but what is told of them.",
+      right: "read",
+      body: nodeReportSchema,
+      answer: nodeSchema,
+      refusals: [400],
+      handle({ body: { address, name, ...told } }) {
+        const now = Date.now();
+        const proved = told.state === "proved" ? { provedAt: now } : {};
+        return nodes.reported(address, name, { ...told, ...proved, reportedAt: now });
+      },
     }),
   ];
 }
