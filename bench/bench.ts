@@ -29,6 +29,7 @@ import { measureMisses } from "./misses.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTls } from "./tls.ts";
 import { MIB, startUpstream } from "./upstream.ts";
+import { measurePages } from "./pages.ts";
 import { measureWorkers } from "./workers.ts";
 
 const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
@@ -51,6 +52,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   startup: measureStartup,
   soak: measureSoak,
   workers: measureWorkers,
+  pages: measurePages,
 };
 
 const BASELINE = join(import.meta.dir, "baseline.json");
