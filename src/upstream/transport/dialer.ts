@@ -18,6 +18,7 @@ import { bodyLength, headerProblem } from "./header-checks.ts";
 import { exchangeCause, requestCause, reservedFault, timeoutCause } from "./local-limits.ts";
 import { networkFault } from "./network-fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
+import { Outages } from "../outages.ts";
 import { fastestFirst, sendToOnly } from "./happy-eyeballs.ts";
 import type { DownloadRates } from "../rates/download-rates.ts";
 import { PacedReader } from "../rates/paced-reader.ts";
@@ -45,6 +46,7 @@ export interface DialerOptions {
   readonly descriptors?: DescriptorBudget;
   /** What bodies that take no turns are counted in. */
   readonly rates?: DownloadRates;
+  readonly outages?: Outages | undefined;
 }
 
 export interface DialRequest extends OutgoingRequest {
@@ -77,6 +79,7 @@ export class Dialer {
   readonly #pools: ConnectionPools;
   readonly #descriptors: DescriptorBudget | undefined;
   readonly #rates: DownloadRates | undefined;
+  readonly #outages: Outages;
   readonly #waits = new Map<string, SlowTimes>();
 
   constructor(options: DialerOptions = {}) {
@@ -87,6 +90,7 @@ export class Dialer {
     this.#observe = options.observe;
     this.#descriptors = options.descriptors;
     this.#rates = options.rates;
+    this.#outages = options.outages ?? new Outages();
   }
 
   /**
@@ -96,18 +100,14 @@ export class Dialer {
    * `local-limit`; the signal's reason if the caller aborted
    */
   async dial(request: DialRequest): Promise<DialResponse> {
-    const { signal, upstream, method } = request;
+    const { signal, upstream, method, kind } = request;
     signal?.throwIfAborted();
     const startedAt = performance.now();
-    const labels = { upstream, kind: request.kind };
-    const controller = new AbortController();
-    const onAbort = (): void => controller.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const { controller, close } = this.#outages.open(upstream, signal);
     const ended = Promise.withResolvers<BodyEnd>();
     const onEnd = (end: BodyEnd): void => {
-      signal?.removeEventListener("abort", onAbort);
-      const { bytes } = end;
-      if (bytes > 0) this.#observe?.({ type: "received", ...labels, bytes });
+      close();
+      if (end.bytes > 0) this.#observe?.({ type: "received", upstream, kind, bytes: end.bytes });
       this.#reportLocal(upstream, end.fault);
       ended.resolve(end);
     };
@@ -119,16 +119,16 @@ export class Dialer {
       if (this.#descriptors?.areForNoUpstream) throw reservedFault(upstream, this.#descriptors);
       const response = await this.#connect(request, controller.signal);
       const milliseconds = performance.now() - startedAt;
-      const { status } = response;
-      this.#observe?.({ type: "responded", ...labels, method, status, milliseconds });
+      const { status, headers } = response;
+      this.#observe?.({ type: "responded", upstream, kind, method, status, milliseconds });
       const body = this.#watchBody(request, response, controller, onEnd);
-      return { status, headers: response.headers, body, ended: ended.promise };
+      return { status, headers, body, ended: ended.promise };
     } catch (cause) {
       const error = await timeoutCause(upstream, cause);
       const fault = error instanceof Fault ? error.detail.kind : "aborted";
-      this.#observe?.({ type: "failed", ...labels, fault });
+      this.#observe?.({ type: "failed", upstream, kind, fault });
       this.#reportLocal(upstream, error);
-      signal?.removeEventListener("abort", onAbort);
+      close();
       throw error;
     } finally {
       endWait();
