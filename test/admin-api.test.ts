@@ -60,6 +60,13 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     { body: { images: ["-"] } },
     { body: { platforms: ["arm"] } },
   ],
+  beginDrill: [
+    { body: { upstreams: ["reg.test"], seconds: 60 } },
+    { body: { upstreams: ["reg.test"] } },
+    { body: { upstreams: ["none.test"] } },
+    { body: { upstreams: [] } },
+  ],
+  endDrill: [{}, {}],
   reload: [{}],
   testWebhooks: [{ body: {} }, { body: { name: "away" } }, { body: { name: "other" } }],
   getJob: [{ params: { id: "none" } }],

@@ -16,6 +16,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   gc: async () => (await import("./store/gc.ts")).gcCommand(),
   fsck: async () => (await import("./store/fsck.ts")).fsckCommand(),
   adopt: async () => (await import("./store/adopt.ts")).adoptCommand(),
+  drill: async () => (await import("./drill/drill.ts")).drillCommand(),
   render: async () => (await import("./setup/render.ts")).renderCommand(),
   events: async () => (await import("./events/events.ts")).eventsCommand(),
   doctor: async () => (await import("./setup/doctor.ts")).doctorCommand(),

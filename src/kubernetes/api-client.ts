@@ -132,7 +132,7 @@ export class ApiClient implements Disposable {
 /** What a status means, also of an error in the middle of a watch. */
 export function statusError(status: number, what: string, message: string): KubernetesError {
   const said = message === "" ? "" : `: ${printable(message).slice(0, MAX_MESSAGE)}`;
-  const text = `${what} returned ${status}${said}`;
+  const text = `the Kubernetes API returned ${status} for ${what}${said}`;
   if (status === 410) return new KubernetesError("gone", text);
   if (status === 404) return new KubernetesError("missing", text);
   if (status === 401) {

@@ -80,9 +80,9 @@ export class Reflector<Value> implements Disposable {
         if (performance.now() - startedAt > firstPause) pause = firstPause;
       } catch (error) {
         if (signal.aborted) return;
-        if (!(error instanceof KubernetesError)) throw error;
-        if (error.kind === "gone" && version !== undefined) version = undefined;
-        else this.#target.failed(error);
+        const failure = failureOf(error);
+        if (failure.kind === "gone" && version !== undefined) version = undefined;
+        else this.#target.failed(failure);
         if (performance.now() - startedAt > longestPause) pause = firstPause;
       }
       await rest(pause * (0.5 + Math.random() / 2), signal);
@@ -165,6 +165,13 @@ export class Reflector<Value> implements Disposable {
     objects.set(key, value);
     return true;
   }
+}
+
+/** Whatever goes wrong here must not end the program. */
+function failureOf(error: unknown): KubernetesError {
+  if (error instanceof KubernetesError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new KubernetesError("failed", `reading the cluster failed: ${message}`, { cause: error });
 }
 
 /** `namespace/name`, or `name` of what is in no namespace. */

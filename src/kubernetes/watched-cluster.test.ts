@@ -173,7 +173,9 @@ test("what one right is missing for is named, and everything else is known", asy
   api.forbidden.add("cronjobs").add("nodes");
   using cluster = open(ns);
   await until(() => cluster.state.problem !== undefined, { what: "the problem" });
-  expect(cluster.state.problem).toContain(`/apis/batch/v1/namespaces/${ns}/cronjobs returned 403`);
+  expect(cluster.state.problem).toContain(
+    `returned 403 for ${api.url.origin}/apis/batch/v1/namespaces/${ns}/cronjobs: cronjobs is`,
+  );
   expect(cluster.state.problem).toContain("deploy/kubernetes/rbac.yaml");
   expect(await failureOf(linesOf(cluster))).toContain("returned 403");
   api.forbidden.delete("cronjobs");
@@ -187,7 +189,7 @@ test("a CA that did not sign the server's certificate, and a wrong token, are re
   expect(await failureOf(linesOf(stranger))).toContain(untrusted);
   const access = accessOf({ kind: "token", token: "wrong" });
   using refused = new WatchedCluster({ access }, QUICK);
-  const wrong = "returned 401: Unauthorized. Renew the credentials";
+  const wrong = ": Unauthorized. Renew the credentials";
   expect(await failureOf(linesOf(refused))).toContain(wrong);
 });
 

@@ -14,9 +14,22 @@ export const LOCAL_PROBLEM_KINDS = [
   "processes",
   "ports",
   "permission",
-] as const satisfies readonly (
-  LocalLimit | "slow-disk" | "failing-reads" | "failing-writes" | "inodes"
-)[];
+  "kubernetes",
+  "kept-images",
+  "drill",
+] as const satisfies readonly (LocalLimit | OtherProblem)[];
+
+type OtherProblem =
+  | "slow-disk"
+  | "failing-reads"
+  | "failing-writes"
+  | "inodes"
+  /** The cluster whose images are wanted cannot be read. */
+  | "kubernetes"
+  /** There is no room to keep all that it runs. */
+  | "kept-images"
+  /** An upstream counts as dead, since an operator wanted it so. */
+  | "drill";
 
 export type LocalProblemKind = (typeof LOCAL_PROBLEM_KINDS)[number];
 
@@ -49,10 +62,18 @@ export class LocalProblems {
     this.#noticed = new NoticedProblems({ log, over, overAfter });
   }
 
-  /** @param text what is wrong, with its figures, and what to do: the newest is shown */
-  notice(kind: LocalProblemKind, text: string): void {
+  /**
+   * @param text what is wrong, with its figures, and what to do: the newest is shown
+   * @param stays until it is said to be over, however long it is not noticed again
+   */
+  notice(kind: LocalProblemKind, text: string, { stays = false } = {}): void {
     this.#counts.set(kind, this.count(kind) + 1);
-    this.#noticed.notice(kind, { kind, text });
+    this.#noticed.notice(kind, { kind, text }, stays);
+  }
+
+  /** It is known to be over; nothing happens if it was none. */
+  over(kind: LocalProblemKind): void {
+    this.#noticed.over(kind);
   }
 
   /** What is wrong now, or was a while ago, each with what to do. */

@@ -50,10 +50,13 @@ export class NoticedProblems<Problem extends { readonly text: string }> {
     this.#timer = undefined;
   }
 
-  /** Each with the milliseconds since it was noticed last. */
+  /** Each with the milliseconds since it was noticed last: none for what stays until it is said to be over. */
   get current(): readonly { readonly problem: Problem; readonly age: number }[] {
     const now = performance.now();
-    return [...this.#noticed.values()].map(({ problem, at }) => ({ problem, age: now - at }));
+    return [...this.#noticed.values()].map(({ problem, at, stays }) => ({
+      problem,
+      age: stays ? 0 : now - at,
+    }));
   }
 
   has(key: string): boolean {

@@ -120,9 +120,8 @@ export class Hosts {
   isAtEase(account: string): boolean {
     const registry = this.#hosts.at(-1);
     if (!registry) return false;
-    const { metadataCircuit, blobCircuit, targetCircuits, limits } = registry;
-    const circuits = [metadataCircuit, blobCircuit, ...targetCircuits.values()];
-    return circuits.every(({ state }) => state === "closed") && limits.isQuiet(account);
+    const areClosed = circuitsOf(registry).every(({ state }) => state === "closed");
+    return areClosed && registry.limits.isQuiet(account);
   }
 
   /** Why the registry itself should be left alone by what no client waits for; `undefined` if it need not be. */
@@ -140,11 +139,16 @@ export class Hosts {
     return this.#hosts.at(-1)?.metadataCircuit.fault;
   }
 
+  /** What they failed with was no failure of their own: all get requests again at once. */
+  forgetFailures(): void {
+    for (const circuit of this.#hosts.flatMap(circuitsOf)) circuit.succeeded();
+  }
+
   status(upstreamAccount: string): HostStatus[] {
     return this.#hosts.map((host) => {
       const { settings, metadataCircuit, limits, isMirror } = host;
       const blobCircuit = worstForBlobs(host);
-      const circuits = [metadataCircuit, host.blobCircuit, ...host.targetCircuits.values()];
+      const circuits = circuitsOf(host);
       const account = isMirror ? ANONYMOUS : upstreamAccount;
       const rateLimited = limits.fault(account, "metadata");
       const failsForBlobs = metadataCircuit.state === "closed" && blobCircuit.fault !== undefined;
@@ -231,6 +235,10 @@ function latest(failures: readonly (Failure | undefined)[]): Failure | undefined
     (one, other) => (one && other && one.at >= other.at ? one : (other ?? one)),
     undefined,
   );
+}
+
+function circuitsOf({ metadataCircuit, blobCircuit, targetCircuits }: Host): CircuitBreaker[] {
+  return [metadataCircuit, blobCircuit, ...targetCircuits.values()];
 }
 
 /** Of a host's own circuit for blobs and those of the hosts it redirects to: one that fails, if any. */

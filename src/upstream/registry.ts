@@ -91,6 +91,11 @@ export class Registry {
     return this.#hosts.fault;
   }
 
+  /** It counted as dead (see `Outages`), and does no more. */
+  outageEnded(): void {
+    this.#hosts.forgetFailures();
+  }
+
   /** For how much of the last so many milliseconds it was slow to answer a request. */
   waitedWithin(milliseconds: number): number {
     return this.#transport.dialer.waitsFor(this.name).within(milliseconds);

@@ -14,6 +14,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   readiness: 5,
   cache: 4,
   history: 4,
+  drill: 4,
   upstream: 3,
   store: 3,
   kubernetes: 3,
@@ -281,6 +282,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Images that are wanted before anybody pulls them.
       wanted: [".", "api", "store"],
       events: [".", "store"],
+      drill: [".", "api", "store"],
       setup: [".", "node"],
       // Completion asks the running cache for values.
       help: [".", "api", "store"],

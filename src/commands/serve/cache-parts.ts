@@ -12,6 +12,7 @@ import {
   openRegistryTransport,
   type RegistryTransportOptions,
 } from "../../upstream/registry-transport.ts";
+import { Outages } from "../../upstream/outages.ts";
 import type { RequestReporter } from "./request-reporter.ts";
 import { Upstreams } from "./upstreams.ts";
 
@@ -24,12 +25,14 @@ export function connectUpstreams(
     "budget" | "concurrency" | "descriptors" | "downloads" | "pooledLimits" | "rates" | "replicas"
   >,
 ): Upstreams {
+  const outages = new Outages();
   const transport = openRegistryTransport({
+    outages,
     observe: (event) => reporter.upstream(event),
     ...limits,
     ...(reread ? { reread } : {}),
   });
-  return new Upstreams(settings.upstreams, transport);
+  return new Upstreams(settings.upstreams, transport, outages);
 }
 
 /** One, and one that collects its garbage. */

@@ -11,7 +11,7 @@ export function measureLocalProblems(metrics: Metrics, problems: LocalProblems):
     LOCAL_PROBLEM_KINDS.map((kind) => ({ labels: [kind], value: read(kind) }));
   metrics.gauges(
     "entrepot_local_problem",
-    "1 while something is wrong with the cache's machine, else 0: its disk, memory or limits.",
+    "1 while something is wrong with the cache's machine or its surroundings, else 0: its disk, memory or limits, the cluster that it reads, a drill.",
     ["problem"],
     each((kind) => (problems.isNow(kind) ? 1 : 0)),
   );

@@ -193,13 +193,14 @@ async function start(
   if (descriptors.areFew) await metrics.load();
   closing.use(new LimitsWatch({ localProblems, descriptors, memoryLimit: memory.limit }));
   const collect = async (): Promise<void> => workers?.collect();
-  const operators = closing.use(
+  const operators: OperatorApi = closing.use(
     new OperatorApi({
       settings,
       storage,
       cache,
       cluster,
       upstreams,
+      log,
       metrics,
       metadataHealth,
       localProblems,
@@ -228,7 +229,7 @@ async function start(
     responses.clear();
     threads?.publish();
   });
-  const record = reporter.request.bind(reporter);
+  const record = operators.recording(reporter.request.bind(reporter));
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
   const broken = new BrokenResponses(secondLooks);

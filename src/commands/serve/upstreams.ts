@@ -1,6 +1,7 @@
 import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamSettings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
+import type { Outages } from "../../upstream/outages.ts";
 import { Registry } from "../../upstream/registry.ts";
 import type { RegistryTransport } from "../../upstream/registry-transport.ts";
 
@@ -24,7 +25,12 @@ export class Upstreams {
   readonly #transport: RegistryTransport;
   readonly #all = new Map<UpstreamName, LiveUpstream>();
 
-  constructor(settings: AllSettings, transport: RegistryTransport) {
+  constructor(
+    settings: AllSettings,
+    transport: RegistryTransport,
+    /** Those that count as dead: the transport asks it. */
+    readonly outages: Outages,
+  ) {
     this.#transport = transport;
     this.configure(settings);
   }

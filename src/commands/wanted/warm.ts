@@ -4,19 +4,23 @@ import type { AdminClient } from "../api/admin-client.ts";
 import { runJob } from "../api/run-job.ts";
 import { ProgressLine } from "../progress.ts";
 import {
+  CommandError,
   onRunning,
   print,
   printJson,
   storeCommand,
   type StoreOptions,
 } from "../store/store-connection.ts";
+import { imageName } from "../../oci/image-reference.ts";
 import { readImageFile } from "./image-file.ts";
+import { NodeError, readNode } from "./read-node.ts";
 import { warmProgressText, warmText } from "./warm-text.ts";
 
 interface WarmOptions extends StoreOptions {
   readonly file?: readonly string[];
   readonly list?: string;
   readonly fromCluster?: true;
+  readonly fromNode?: true | string;
   readonly platform: readonly string[];
   readonly referrers?: true;
   readonly pin?: true;
@@ -42,6 +46,10 @@ export function warmCommand(): Command {
     .option("--list <name>", "instead: a list under warm of the cache's configuration")
     .option("--from-cluster", "further images: what the cluster of the cache runs, or would run")
     .option(
+      "--from-node [socket]",
+      "further images: what the runtime of this machine has, by its CRI socket (default: that of containerd, k3s, RKE2, CRI-O or Docker)",
+    )
+    .option(
       "--platform <platform>",
       "such as linux/arm64, or all; may be given several times (default: those in use)",
       each,
@@ -56,10 +64,11 @@ export function warmCommand(): Command {
     )
     .option("--detach", "do not wait: print the job, which goes on");
   return command.action(async (images: readonly string[], options: WarmOptions) => {
-    const { list, file = [], fromCluster = false } = options;
-    const isNamed = images.length + file.length > 0 || fromCluster;
+    const { list, file = [], fromCluster = false, fromNode } = options;
+    const isNamed = images.length + file.length > 0 || fromCluster || fromNode !== undefined;
     if (isNamed === (list !== undefined)) {
-      command.error("error: give images, --file or --from-cluster, or else a --list");
+      const ways = "images, --file, --from-cluster or --from-node, or else a --list";
+      command.error(`error: give ${ways}`);
     }
     process.exitCode = await onRunning(options, (client) => warm(client, images, options));
   });
@@ -77,7 +86,12 @@ async function warm(
   options: WarmOptions,
 ): Promise<number> {
   const { list, file = [], fromCluster, platform, referrers, pin, max, json, detach } = options;
-  const images = [...named, ...file.flatMap((name) => readImageFile(name))];
+  const { fromNode } = options;
+  const images = [
+    ...named,
+    ...file.flatMap((name) => readImageFile(name)),
+    ...(fromNode === undefined ? [] : await namesOfNode(fromNode)),
+  ];
   const body = {
     images,
     from: fromCluster ? (["cluster"] satisfies ["cluster"]) : [],
@@ -100,6 +114,18 @@ async function warm(
   if (json) printJson(result);
   else print(warmText(result));
   return result.failed > 0 ? 1 : 0;
+}
+
+/** @throws CommandError if the runtime does not answer, or has no images */
+async function namesOfNode(socket: true | string): Promise<readonly string[]> {
+  try {
+    const wanted = await readNode(socket === true ? undefined : socket);
+    if (wanted.length > 0) return wanted.map(({ image }) => imageName(image));
+    throw new NodeError("the runtime of this machine has no images that a registry could have");
+  } catch (error) {
+    if (error instanceof NodeError) throw new CommandError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** Waits for a job that warms, and shows how far it is. */

@@ -3,6 +3,9 @@ import { adopt } from "../../../cache/adoption/adoption.ts";
 import type { Cache } from "../../../cache/cache.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { AdminApi } from "../../../server/admin/admin-api.ts";
+import type { RequestRecord } from "../../../server/pull/request-record.ts";
+import type { Log } from "../../../telemetry/log.ts";
+import { OutageParts } from "../outage/outage-parts.ts";
 import { Jobs } from "../../../server/api/jobs/job-table.ts";
 import { version } from "../../../version.ts";
 import type { ClusterParts } from "../cluster-parts.ts";
@@ -11,6 +14,9 @@ import { StatusReport, type StatusReportOptions } from "../status-report.ts";
 import type { Insight } from "./insight.ts";
 import type { OperatorNews } from "./operator-news.ts";
 import { Wanted } from "./wanted-parts.ts";
+
+/** For the look at all that is wanted which a drill begins and ends with, in milliseconds. */
+const LOOK_MS = 60_000;
 
 export interface OperatorApiOptions extends Omit<
   StatusReportOptions,
@@ -22,6 +28,7 @@ export interface OperatorApiOptions extends Omit<
   readonly insight: Insight;
   readonly news: OperatorNews;
   readonly live: LiveConfiguration;
+  readonly log: Log;
   /** Where the cache listens: known once it does. */
   readonly listening: () => Status["listening"];
   /** Has the threads that answer hits tell of them. */
@@ -33,6 +40,7 @@ export class OperatorApi implements AsyncDisposable {
   readonly api: AdminApi;
   readonly #jobs: Jobs;
   readonly #wanted: Wanted;
+  readonly #outage: OutageParts;
 
   constructor(options: OperatorApiOptions) {
     const { settings, storage, cache, cluster, upstreams, metrics } = options;
@@ -45,7 +53,14 @@ export class OperatorApi implements AsyncDisposable {
     };
     const jobs = new Jobs((job) => insight.feed.publish("job", job));
     this.#jobs = jobs;
-    this.#wanted = new Wanted({ settings, storage, cache, upstreams, jobs, metrics });
+    this.#outage = new OutageParts(settings, {
+      ...options,
+      upstreams: upstreams.all,
+      outages: upstreams.outages,
+      readiness: () => this.#wanted.readiness.check(AbortSignal.timeout(LOOK_MS)),
+    });
+    const sources = [this.#outage.wanted];
+    this.#wanted = new Wanted({ settings, storage, cache, upstreams, jobs, metrics, sources });
     const { readiness } = this.#wanted;
     news.events.watch({ upstreams, nodes: insight.nodes, readiness });
     this.api = new AdminApi({
@@ -62,17 +77,25 @@ export class OperatorApi implements AsyncDisposable {
       operations: [
         ...insight.operations(status),
         ...this.#wanted.operations,
+        ...this.#outage.operations,
         ...news.events.operations,
       ],
     });
   }
 
+  /** Records requests, and counts them in drills. */
+  recording(record: (request: RequestRecord) => void): (request: RequestRecord) => void {
+    return this.#outage.recording(record);
+  }
+
   configure(settings: Settings): void {
+    this.#outage.configure(settings);
     this.#wanted.configure(settings);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#wanted[Symbol.dispose]();
+    this.#outage[Symbol.dispose]();
     await this.#jobs[Symbol.asyncDispose]();
   }
 }
