@@ -63,6 +63,8 @@ test("what a cluster runs is kept from eviction, also while the cluster is away 
     const isTold = async (): Promise<boolean> =>
       (await command(cache, "status")).stdout.includes(problem);
     await until(isTold, { what: "the problem" });
+    const shown = `Kubernetes ${api.url.origin}: 1 image, 1 kept, as it was last known\n`;
+    expect((await command(cache, "status")).stdout).toContain(shown);
     expect(await keptImages()).toBe(true);
     await cache.stop("SIGKILL");
 

@@ -180,6 +180,15 @@ export const statusSchema = z
     /** Of all upstreams together. */
     rate,
     upstreams: z.array(upstreamSchema),
+    kubernetes: z
+      .object({
+        address: z.string().describe("of its API"),
+        isCurrent: z.boolean().describe("whether all was read, and is kept up to date now"),
+        images: z.int().describe("different images that it runs, or would run"),
+        kept: z.int().describe("images that are kept since it runs them, or ran them lately"),
+      })
+      .optional()
+      .describe("absent where `kubernetes` is not configured"),
     cluster: clusterStatusSchema.optional().describe("absent where `cluster` is not configured"),
     problems: z.array(z.string()).describe("each says what is wrong and what to do"),
   })

@@ -151,7 +151,7 @@ export class Reflector<Value> implements Disposable {
     if (isChange) this.#target.changed();
   }
 
-  /** Returns whether anything of it is known, or was. */
+  /** Returns whether what is known of it has changed: most changes of a pod are about its health. */
   #put(objects: Map<string, Value>, object: unknown): boolean {
     const key = isObject(object) ? keyOf(object) : undefined;
     if (!isObject(object) || key === undefined) return false;
@@ -162,6 +162,7 @@ export class Reflector<Value> implements Disposable {
       const next = "name fewer namespaces in kubernetes.namespaces";
       throw new KubernetesError("failed", `${what}: ${next}`);
     }
+    if (Bun.deepEquals(objects.get(key), value)) return false;
     objects.set(key, value);
     return true;
   }

@@ -250,3 +250,17 @@ test.each([
   putPod(ns, "b", "b:1");
   await until(async () => (await linesOf(cluster)).length === 2, { what: "two images" });
 });
+
+test("a change that says nothing of images is no news", async () => {
+  const ns = "health";
+  putPod(ns, "a", "a:1");
+  using cluster = open(ns);
+  await untilLines(cluster, [`Pod ${ns}/a docker.io/library/a:1`]);
+  const news: (readonly string[])[] = [];
+  cluster.onChange(() => void linesOf(cluster).then((lines) => news.push(lines)));
+  const pod = { metadata: { name: "a", namespace: ns }, spec: podSpec("a:1") };
+  for (const phase of ["Pending", "Running"]) api.store.put("pods", { ...pod, status: { phase } });
+  putPod(ns, "b", "b:1");
+  await until(() => news.some((lines) => lines.length === 2), { what: "the other pod" });
+  expect(news.filter((lines) => lines.length === 2)).toHaveLength(1);
+});

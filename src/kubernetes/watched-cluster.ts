@@ -8,7 +8,7 @@ import { Reflector, type ReflectorOptions } from "./reflector.ts";
 import { type ObjectImages, platformOfNode, type Resource, RESOURCES } from "./resources.ts";
 
 /** Changes come in bursts, such as a rollout, in milliseconds. */
-const SETTLE_MS = 200;
+const SETTLE_MS = 1000;
 /** How long a caller waits for the first lists, in milliseconds. */
 const PATIENCE_MS = 30_000;
 /** Different texts that name images: as many as a large cluster has. */

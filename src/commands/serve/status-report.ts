@@ -42,6 +42,8 @@ export interface StatusReportOptions {
   /** Who holds bytes of blobs that were received and are not written yet. */
   readonly received: readonly Pick<ByteBudget, "held">[];
   readonly rates: Pick<DownloadRates, "status">;
+  /** Absent where no Kubernetes cluster is read. */
+  readonly kubernetes?: (() => Status["kubernetes"]) | undefined;
   /** Absent where no cluster is configured. */
   readonly cluster?: (() => ClusterStatus) | undefined;
 }
@@ -60,6 +62,7 @@ export class StatusReport {
     const { problem } = metadataHealth;
     const storage = await this.#storage();
     const cluster = this.#options.cluster?.();
+    const kubernetes = this.#options.kubernetes?.();
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
       upstreamOf(registry, siblings.usefulness(registry.name), metrics),
     );
@@ -82,6 +85,7 @@ export class StatusReport {
       fills: [...fills.all].map(fillOf),
       rate: rateOf(this.#options.rates.status()),
       upstreams: upstreamStatuses,
+      ...(kubernetes && { kubernetes }),
       ...(cluster && { cluster: statusOf(cluster) }),
       problems,
     };

@@ -48,6 +48,7 @@ export function statusText(status: Status, now: number): string {
     fillsText(status.fills, now),
     upstreamTable(status.upstreams, now),
     addressTable(status.upstreams, now),
+    ...kubernetesLines(status),
     ...(status.cluster ? clusterText(status.cluster, now) : []),
     problems.length === 0
       ? "No problems found."
@@ -123,6 +124,14 @@ function fillsText(fills: Status["fills"], now: number): string {
     });
   const more = fills.length - rows.length;
   return table(columns, rows) + (more > 0 ? `\n… and ${more} more` : "");
+}
+
+/** The cluster whose images are wanted. Why it cannot be read is among the problems. */
+function kubernetesLines({ kubernetes }: Status): string[] {
+  if (!kubernetes) return [];
+  const { address, isCurrent, images, kept } = kubernetes;
+  const state = isCurrent ? "" : ", as it was last known";
+  return [`Kubernetes ${address}: ${counted(images, "image")}, ${kept} kept${state}`];
 }
 
 /** What comes from all upstreams, and from those with a limit of their own. */

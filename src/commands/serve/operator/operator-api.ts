@@ -20,7 +20,7 @@ const LOOK_MS = 60_000;
 
 export interface OperatorApiOptions extends Omit<
   StatusReportOptions,
-  "fills" | "siblings" | "cluster"
+  "fills" | "siblings" | "cluster" | "kubernetes"
 > {
   readonly settings: Settings;
   readonly cache: Cache;
@@ -46,7 +46,13 @@ export class OperatorApi implements AsyncDisposable {
     const { settings, storage, cache, cluster, upstreams, metrics } = options;
     const { insight, news, live, listening, collect } = options;
     const { fills, siblings } = cache;
-    const report = new StatusReport({ ...options, fills, siblings, cluster: cluster?.status });
+    const report = new StatusReport({
+      ...options,
+      fills,
+      siblings,
+      cluster: cluster?.status,
+      kubernetes: () => this.#outage.kubernetes,
+    });
     const status = async (): Promise<Status> => {
       await collect();
       return report.read(listening());

@@ -1,9 +1,11 @@
 import { join } from "node:path";
+import type { Status } from "../../../api/status.ts";
 import { ClusterKeeper } from "../../../cache/keeping/cluster-keeper.ts";
 import { KeptFile } from "../../../cache/keeping/kept-file.ts";
 import type { Storage } from "../../../cache/retention/storage.ts";
 import type { KubernetesSettings } from "../../../config/kubernetes-api/kubernetes-settings.ts";
 import type { Cluster } from "../../../kubernetes/cluster.ts";
+import { imageName } from "../../../oci/image-reference.ts";
 import { printable } from "../../../printable.ts";
 import type { WantedImages } from "../../../readiness/wanted.ts";
 import type { LocalProblems } from "../../../telemetry/local-problems.ts";
@@ -27,12 +29,27 @@ export class KubernetesParts implements Disposable {
   #settings = "";
   #cluster: Cluster | undefined;
   #keeper: ClusterKeeper | undefined;
+  readonly #stop = new AbortController();
+  #address = "";
+  /** Different images of the cluster. */
+  #images = 0;
   /** What the cluster runs, or would run. */
   readonly wanted: WantedImages = new ClusterImages(() => this.#cluster);
 
   constructor(options: KubernetesPartsOptions) {
     this.#options = options;
     options.metrics.gauge("entrepot_kept_images", KEPT_HELP, () => this.#keeper?.count ?? 0);
+  }
+
+  /** For `status`; `undefined` where no cluster is read. */
+  get status(): Status["kubernetes"] {
+    if (!this.#cluster) return undefined;
+    return {
+      address: this.#address,
+      isCurrent: this.#cluster.state.isCurrent,
+      images: this.#images,
+      kept: this.#keeper?.count ?? 0,
+    };
   }
 
   /** Reads this cluster from now on, instead of the one before. */
@@ -46,6 +63,7 @@ export class KubernetesParts implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#stop.abort();
     this.#settings = "";
     this.#close();
   }
@@ -56,9 +74,11 @@ export class KubernetesParts implements Disposable {
     if (this.#settings === text) this.#open(new WatchedCluster(settings), settings);
   }
 
-  #open(cluster: Cluster, { keep }: KubernetesSettings): void {
+  #open(cluster: Cluster, { access, keep }: KubernetesSettings): void {
     const { storage, log } = this.#options;
     this.#cluster = cluster;
+    this.#address = access.server.origin;
+    this.#images = 0;
     this.#keeper =
       keep &&
       new ClusterKeeper({
@@ -92,6 +112,7 @@ export class KubernetesParts implements Disposable {
         stays: true,
       });
     } else if (isCurrent) localProblems.over("kubernetes");
+    await this.#count(cluster);
     await this.#keeper?.update();
     if (!this.#keeper || this.#cluster !== cluster) return;
     try {
@@ -101,6 +122,17 @@ export class KubernetesParts implements Disposable {
     } catch (error) {
       log.warn({ reason: reasonOf(error) }, "it is not known whether all has room that is kept");
     }
+  }
+
+  /** A cluster that was never read has none, and why is told. */
+  async #count(cluster: Cluster): Promise<void> {
+    const names = new Set<string>();
+    try {
+      for await (const { image } of cluster.images(this.#stop.signal)) names.add(imageName(image));
+    } catch {
+      return;
+    }
+    if (this.#cluster === cluster) this.#images = names.size;
   }
 }
 

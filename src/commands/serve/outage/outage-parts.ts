@@ -1,3 +1,4 @@
+import type { Status } from "../../../api/status.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { WantedImages } from "../../../readiness/wanted.ts";
 import type { Operation } from "../../../server/api/operation.ts";
@@ -19,6 +20,11 @@ export class OutageParts implements Disposable {
   /** What the cluster runs, or would run. */
   get wanted(): WantedImages {
     return this.#kubernetes.wanted;
+  }
+
+  /** The cluster, for `status`. */
+  get kubernetes(): Status["kubernetes"] {
+    return this.#kubernetes.status;
   }
 
   get operations(): readonly Operation[] {
