@@ -60,6 +60,18 @@ test("a reader that does not read gets the newest events, and holds no more of t
   expect(await reader.next()).toBeUndefined();
 });
 
+test("of what changes all the time, the last state is told", async () => {
+  const { feed } = feedOf();
+  const reader = readerOf(feed.open());
+  await reader.next();
+  await reader.next();
+  for (let done = 0; done < 100; done += 1) feed.publishSoon("job", "a", { id: "a", done });
+  feed.publishSoon("job", "b", { id: "b" });
+  expect(await reader.next()).toContain('data: {"id":"a","done":99}');
+  expect(await reader.next()).toContain('data: {"id":"b"}');
+  await reader.leave();
+});
+
 test("the readers are bounded in number, and a feed that is closed takes none", async () => {
   const { feed } = feedOf();
   const refusal = () => {

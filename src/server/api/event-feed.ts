@@ -8,6 +8,8 @@ const OVERVIEW_MS = 2000;
 const MAX_READERS = 100;
 /** How many events wait for a slow reader: of more, the oldest are left out. An overview tells all that is lost. */
 const MAX_WAITING = 32;
+/** How long what changes all the time waits for its next change, in milliseconds. */
+const SOON_MS = 250;
 /** When a page asks again after the cache was restarted, in milliseconds. */
 const RETRY_MS = 2000;
 
@@ -69,6 +71,7 @@ export class EventFeed {
   #making: Promise<void> | undefined;
   /** The last one, for those that come later. */
   #overview: { readonly said: string; readonly event: Uint8Array } | undefined;
+  readonly #soon = new Map<string, { readonly event: EventName; readonly data: unknown }>();
   #lastId = 0;
   #isClosed = false;
 
@@ -105,6 +108,19 @@ export class EventFeed {
     if (this.#readers.size === 0) return;
     const text = this.#encode(event, JSON.stringify(data));
     for (const reader of this.#readers) reader.add(text);
+  }
+
+  /** Tells what something has become, a quarter of a second later: what it was meanwhile is left out. */
+  publishSoon(event: EventName, id: string, data: unknown): void {
+    if (this.#readers.size === 0) return;
+    const isFirst = this.#soon.size === 0;
+    this.#soon.set(id, { event, data });
+    if (!isFirst) return;
+    setTimeout(() => {
+      const all = [...this.#soon.values()];
+      this.#soon.clear();
+      for (const one of all) this.publish(one.event, one.data);
+    }, SOON_MS).unref();
   }
 
   /** Ends all streams. */

@@ -57,7 +57,7 @@ export class OperatorApi implements AsyncDisposable {
       await collect();
       return report.read(listening());
     };
-    const jobs = new Jobs((job) => insight.feed.publish("job", job));
+    const jobs = new Jobs((job) => insight.feed.publishSoon("job", job.id, job));
     this.#jobs = jobs;
     this.#outage = new OutageParts(settings, {
       ...options,
