@@ -50,6 +50,18 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     { body: { from: ["cluster"] } },
   ],
   warmList: [{ params: { name: "base" } }, { params: { name: "none" } }],
+  reportNode: [
+    { body: { address: "10.0.0.1", name: "w1", state: "proved", runtimes: ["containerd"] } },
+    { body: { address: "node", state: "wired", runtimes: [] } },
+  ],
+  listNodes: [{}, { query: { cursor: "x" } }],
+  getHistory: [{}, { query: { period: "month" } }, { query: { period: "year" } }],
+  listImageClients: [{ query: { image: "reg.test/app" } }, { query: { image: "" } }],
+  getTagHistory: [
+    { query: { image: "reg.test/app:1" } },
+    { query: { image: "reg.test/none:1" } },
+    { query: { image: `reg.test/app@sha256:${"0".repeat(64)}` } },
+  ],
   getReadiness: [{ query: { fresh: "true", limit: "1" } }, { query: { cursor: "x" } }],
   askReadiness: [
     { body: { images: ["reg.test/app:1", "reg.test/none:1"], platforms: ["all"] } },

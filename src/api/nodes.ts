@@ -23,7 +23,7 @@ export type WiringReport = z.infer<typeof wiringReportSchema>;
 /** What a node tells of itself. */
 export const nodeReportSchema = z.strictObject({
   address: z
-    .union([z.ipv4(), z.ipv6()])
+    .union([z.ipv4(), z.ipv6()], "is not an IP address")
     .describe("as the cache sees it: GET /entrepot/v1/served at the port for nodes tells it"),
   name: z
     .string()
