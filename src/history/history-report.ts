@@ -82,9 +82,7 @@ export class HistoryReport {
   saved({ from, step, count, upstreams }: PeriodReport): Saved {
     const all = [...upstreams.values()];
     const total = sum(all.map((one) => one.total));
-    const series = Array.from({ length: count }, (_, index) =>
-      savedBytes(sum(all.map((one) => one.steps[index] ?? NO_FIGURES))),
-    );
+    const series = seriesOf(all, count);
     const first = all.flatMap((one) => firstStep(one));
     const since = first.length === 0 ? undefined : from + Math.min(...first) * step;
     const byBytes = ratioByBytes(total);
@@ -150,6 +148,17 @@ export function beatOf({ answered, failed, limited }: Figures): Beat {
   if (limited > 0) return "limited";
   if (answered + failed === 0) return "idle";
   return failed * 100 >= FAILING_PERCENT * (answered + failed) ? "failed" : "ok";
+}
+
+/** Bytes saved in each step: of many upstreams, this is no place to add up all figures. */
+function seriesOf(all: readonly UpstreamPeriod[], count: number): number[] {
+  const saved = Array.from({ length: count }, () => 0);
+  for (const { steps } of all) {
+    for (const [index, { sent_bytes, fetched_bytes }] of steps.entries()) {
+      saved[index] = (saved[index] ?? 0) + sent_bytes - fetched_bytes;
+    }
+  }
+  return saved.map((bytes) => Math.max(0, bytes));
 }
 
 function periodOf(read: readonly HistoryStep[], query: PeriodQuery, count: number): UpstreamPeriod {

@@ -149,7 +149,8 @@ async function wiringOf({ context, proof }: Told): Promise<Wiring> {
       lost.length > 0 ? `not pulled through the cache: ${lost.join(", ")}` : "a proof failed";
     return { runtime, state: "drifted", how, cache };
   }
-  const how = `${desired.namespaces.length} registries`;
+  const { length } = desired.namespaces;
+  const how = length === 1 ? desired.namespaces[0] : `${length} registries`;
   return { runtime, state: proof === "proven" ? "proved" : "wired", how, cache };
 }
 

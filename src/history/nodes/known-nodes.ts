@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { type Node, type WiringReport, wiringReportSchema } from "../../api/nodes.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { History, NodeRecord } from "../../store/history-store.ts";
 import type { ServedRequest } from "../served-request.ts";
 import { parseUserAgent } from "./user-agent.ts";
@@ -26,7 +27,9 @@ export class KnownNodes {
   /** Remembers those of earlier processes, as far as none of them has been seen since. */
   async load(history: Pick<History, "nodes">): Promise<void> {
     const records = await history.nodes(MAX_NODES);
+    const yielder = new EventLoopYielder();
     for (const { address, userAgent, pulledAt, report } of records.toReversed()) {
+      await yielder.pause();
       const known = this.#nodes.get(address);
       const told = report === undefined ? undefined : parseReport(report);
       if (known) {

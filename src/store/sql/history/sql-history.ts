@@ -30,7 +30,7 @@ const ROWS_PER_INSERT = 200;
 
 /** How many records are kept, the latest ones. */
 const MAX_NODES = 5000;
-const MAX_IMAGE_CLIENTS = 50_000;
+const MAX_IMAGE_CLIENTS = 20_000;
 const MAX_FORMER_TAGS = 20_000;
 
 /** What happened in the last thirty days, in a database. */
