@@ -76,6 +76,14 @@ test.each<[HealthParts, string, string]>([
     "This machine slows pulls down: the disk is slow.",
   ],
   [
+    parts({
+      upstreams: [upstream("docker.io", "unavailable")],
+      machine: [{ kind: "drill", text: "a drill goes on: docker.io counts as dead until 12:05" }],
+    }),
+    "degraded",
+    "A drill goes on: docker.io counts as dead until 12:05.",
+  ],
+  [
     parts({ metadataProblem: "disk I/O error", isFull: true }),
     "failing",
     "The metadata database does not answer: registries are asked for everything, and what they do not give fails.",

@@ -15,8 +15,24 @@ const DOCTOR = "`entrepot doctor` says what is wrong, and tries each registry";
 export function healthOf(parts: HealthParts): Health {
   const { problems } = parts;
   const verdict =
-    ofMetadata(parts) ?? ofRegistries(parts) ?? ofDisk(parts) ?? ofMachine(parts) ?? ofRest(parts);
+    ofDrill(parts) ??
+    ofMetadata(parts) ??
+    ofRegistries(parts) ??
+    ofDisk(parts) ??
+    ofMachine(parts) ??
+    ofRest(parts);
   return { ...(verdict ?? wellness(parts)), problems: [...problems] };
+}
+
+/** It explains all that fails meanwhile. */
+function ofDrill({ machine }: HealthParts): Verdict | undefined {
+  const drill = machine.problems.find(({ kind }) => kind === "drill");
+  if (!drill) return undefined;
+  return {
+    state: "degraded",
+    sentence: sentenceOf(drill.text, 0),
+    advice: "`entrepot drill stop` ends it.",
+  };
 }
 
 function ofMetadata({ metadataProblem }: HealthParts): Verdict | undefined {
