@@ -285,7 +285,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       drill: [".", "api", "store"],
       setup: [".", "node"],
       // Completion asks the running cache for values.
-      help: [".", "api", "store"],
+      help: [".", "api", "connection", "store"],
     },
     above: ["commands.ts"],
   },

@@ -2,10 +2,9 @@ import { homedir } from "node:os";
 import { Command } from "commander";
 import { z } from "zod";
 import { MAX_PAGE } from "../../api/page.ts";
-import { adminEndpoint } from "../../config/addresses/admin-endpoint.ts";
-import { loadSettings } from "../../config/load.ts";
 import { DEFAULT_UPSTREAMS } from "../../config/settings.ts";
 import { AdminClient } from "../api/admin-client.ts";
+import { findCache } from "../connection/find-cache.ts";
 
 /** After this time, in milliseconds, a shell waits no longer for values. */
 const DEADLINE = 3000;
@@ -37,7 +36,9 @@ export function candidatesCommand(): Command {
     });
 }
 
-type Flags = Readonly<Partial<Record<"config" | "admin" | "data" | "cache", string>>>;
+const FLAGS = ["config", "admin", "ca", "data", "cache"] as const;
+
+type Flags = Readonly<Partial<Record<(typeof FLAGS)[number], string>>>;
 
 /** A name from a registry must not reach a terminal as anything but text. */
 function isPrintable(text: string): boolean {
@@ -46,7 +47,7 @@ function isPrintable(text: string): boolean {
 
 async function candidates(source: string, prefix: string, flags: Flags): Promise<string[]> {
   if (source === "upstreams") return upstreams(flags);
-  const client = new AdminClient(adminEndpoint(loadSettings({ flags, env: process.env })));
+  const client = new AdminClient(findCache(flags).endpoint);
   if (source === "pins") {
     return (await client.ask(client.api.GET("/pins"))).items.map(({ pattern }) => pattern);
   }
@@ -67,7 +68,7 @@ async function upstreams(flags: Flags): Promise<string[]> {
     return namespaces.parse(await response.json()).namespaces;
   }
   try {
-    return [...loadSettings({ flags, env: process.env }).upstreams.keys()];
+    return [...findCache(flags).settings.upstreams.keys()];
   } catch {
     return [...DEFAULT_UPSTREAMS];
   }
@@ -77,12 +78,9 @@ async function upstreams(flags: Flags): Promise<string[]> {
 function flagsOf(words: readonly string[]): Flags {
   const flags: Partial<Record<keyof Flags, string>> = {};
   words.forEach((word, index) => {
-    const [, name, value = words[index + 1]] =
-      /^--(config|admin|data|cache)(?:=(.*))?$/.exec(word) ?? [];
-    if (value === undefined) return;
-    if (name === "config" || name === "admin" || name === "data" || name === "cache") {
-      flags[name] = unquoted(value);
-    }
+    const [, typed, value = words[index + 1]] = /^--([a-z]+)(?:=(.*))?$/.exec(word) ?? [];
+    const name = FLAGS.find((flag) => flag === typed);
+    if (name !== undefined && value !== undefined) flags[name] = unquoted(value);
   });
   return flags;
 }
