@@ -159,6 +159,8 @@ realTest("a purge, a pin and an unpin at one replica are carried out at all", as
   });
   const reach = { reached: 3, of: 3, ledger: "up", images: 2, refused: 0 };
   expect(await pinAt(first, "POST", "reg.test/app:kept")).toEqual(reach);
+  const preview = await command(first, "purge", "--dry-run", "reg.test/app:purged");
+  expect(preview.stdout).toContain("\nWould purge at 3 of 3 replicas, 2 images at the others.\n");
   expect((await purgeAt(first, "reg.test/app:purged")).result?.replicas).toEqual(reach);
   await atAll("the purge", async (replica) => !(await tagsOf(replica)).includes("purged"));
   for (const replica of replicas.all) {

@@ -12,6 +12,12 @@ export const replicaReachSchema = z
       ),
     images: z.int().describe("how many images it concerned at the others"),
     refused: z.int().describe("how many of the others cannot do it as it is: their logs say why"),
+    sharedStore: z
+      .enum(["evicts", "keeps"])
+      .optional()
+      .describe(
+        "whether what is removed stays in the shared store until it is evicted, or for good; absent without a store",
+      ),
   })
   .meta({ id: "ReplicaReach" });
 

@@ -178,6 +178,20 @@ export function ledgerConformance(
       },
     );
 
+    replicaTest(
+      "asks the others what a purge would remove, and keeps no question",
+      async ({ a, news }) => {
+        const preview = {
+          kind: "preview",
+          id: newOrderId(),
+          pattern: "ghcr.io/**:it's \\ $(1)",
+        } as const;
+        await a.preview(preview);
+        await news.hasHeard(`preview ${preview.pattern}`);
+        expect(news.all).toEqual([preview]);
+      },
+    );
+
     replicaTest("says which replica has carried out an order", async ({ a, b, news }) => {
       const order = newOrderId();
       a.tell({ kind: "applied", order, outcome: "refused", images: 3 });

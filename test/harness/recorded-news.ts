@@ -49,6 +49,8 @@ export function wordsOf(news: News): string {
       return `rest of ${news.requests} at ${news.host}`;
     case "budget":
       return `${news.remaining} left at ${news.host}`;
+    case "preview":
+      return `preview ${news.pattern}`;
     case "applied":
       return `${news.by} did it for ${news.images}`;
     case "pin":

@@ -10,7 +10,7 @@ import type { TagsAgain } from "./tags-again.ts";
 export interface NewsReaderOptions {
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   readonly cache: Pick<Cache, "tagMoved">;
-  readonly orders: Pick<Orders, "heard" | "applied" | "tellAll">;
+  readonly orders: Pick<Orders, "heard" | "asked" | "applied" | "tellAll">;
   readonly limits: Pick<LimitFacts, "heard">;
   readonly again: Pick<TagsAgain, "begin">;
   /** Something could not be done with news. It is told once more with the next look at the ledger, or finds out by itself. */
@@ -56,6 +56,8 @@ export class NewsReader implements LedgerHearer {
       case "unpin":
       case "purge":
         return orders.heard(news);
+      case "preview":
+        return orders.asked(news);
       case "applied":
         return orders.applied(news);
       case "rest":

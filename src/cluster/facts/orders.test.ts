@@ -149,10 +149,30 @@ test("what is pinned at another replica is not purged there, and it says so", as
   await two.admin.pinning.unpin("reg.test/app:h");
 });
 
+test("what a purge would remove is asked of all, and nothing is removed or noted", async () => {
+  const { one, two, three } = at;
+  at.push("p", smallImage("p"));
+  for (const replica of [two, three]) await replica.pull("p");
+  for (const replica of [two, three]) await replica.cache.settled();
+  await two.admin.pinning.pin("reg.test/app:p");
+  const noted = at.shared.orders.size;
+  const reach = await one.facts.preview("reg.test/app:p");
+  expect(reach).toEqual({ reached: 2, of: 3, ledger: "up", images: 1, refused: 1 });
+  expect(await one.facts.preview("reg.test/nothing:*")).toMatchObject({ reached: 3, images: 0 });
+  for (const replica of [two, three]) expect(await tagsOf(replica)).toContain("p");
+  expect(at.shared.orders.size).toBe(noted);
+  await two.admin.pinning.unpin("reg.test/app:p");
+  one.ledger.away();
+  expect(await one.facts.preview("reg.test/app:p")).toMatchObject({ reached: 1, ledger: "away" });
+  one.ledger.back();
+  await at.settled();
+});
+
 test("orders that make no sense change nothing", async () => {
   const { one, two } = at;
   const before = await tagsOf(two);
   for (const pattern of ["", "*\n*", "$(true)", "a".repeat(10_000)]) {
+    await one.ledger.preview({ kind: "preview", id: newOrderId(), pattern });
     for (const kind of ["purge", "unpin"] as const) {
       await one.ledger.order({ kind, id: newOrderId(), pattern, ageMs: -5 });
     }

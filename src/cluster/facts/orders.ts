@@ -1,20 +1,19 @@
 import { RefusedError } from "../../cache/retention/refused-error.ts";
+import { requestedPattern } from "../../cache/retention/requested-pattern.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
-import { withTimeout } from "../../cache/with-timeout.ts";
-import { type AppliedFact, newOrderId, type Order, type OrderId } from "../ledger/facts.ts";
+import { type AppliedFact, newOrderId, type Order, type Preview } from "../ledger/facts.ts";
 import { type Ledger, LedgerAwayError } from "../ledger/ledger.ts";
+import { type Applied, OrderAnswers, type OrderReach } from "./order-answers.ts";
 import type { OrderFile, TimedOrder } from "./order-file.ts";
 import type { RecentPurges } from "./recent-purges.ts";
 
-/** How long an operator waits for the other replicas to say that they have carried out an order, in milliseconds. */
-const ANSWER_MS = 3000;
 /** When an order is tried again that could not be carried out, in milliseconds. */
 const RETRY_MS = 30_000;
 /** Orders that wait to be carried out; who tells more waits. */
 const MAX_WAITING = 256;
 
 export interface OrdersOptions {
-  readonly ledger: Pick<Ledger, "order" | "tell">;
+  readonly ledger: Pick<Ledger, "order" | "preview" | "tell">;
   readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
   readonly file: OrderFile;
   readonly purges: RecentPurges;
@@ -28,27 +27,6 @@ export interface OrdersOptions {
   readonly now?: () => number;
 }
 
-/** Which replicas have carried out an order. */
-export interface OrderReach {
-  /** How many have, this one included. */
-  readonly reached: number;
-  readonly of: number;
-  /** `up`: it has the order, so that the others will hear of it. `away`: this replica keeps the order until it has. */
-  readonly ledger: "up" | "away";
-  /** How many images it concerned at the others. */
-  readonly images: number;
-  /** How many of the others cannot carry it out as it is: their logs say why. */
-  readonly refused: number;
-}
-
-type Applied = Pick<AppliedFact, "outcome" | "images">;
-
-interface Awaited {
-  readonly by: Map<string, Applied>;
-  readonly wanted: number;
-  readonly complete: () => void;
-}
-
 /**
  * What an operator asks of one replica, and all have to do: pins and purges. It is carried out here first. What
  * the ledger does not take is kept in a file and told later, with its time: a purge is of what was stored
@@ -57,16 +35,18 @@ interface Awaited {
 export class Orders {
   readonly #options: OrdersOptions;
   readonly #now: () => number;
-  readonly #awaited = new Map<OrderId, Awaited>();
+  readonly #answers: OrderAnswers;
   readonly #queue: TimedOrder[] = [];
   #working: Promise<void> | undefined;
   #telling: Promise<void> | undefined;
+  #isPreviewing = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   readonly #closing = new AbortController();
 
   constructor(options: OrdersOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#answers = new OrderAnswers(options.replicas);
     for (const { pattern, at } of options.file.purges) options.purges.add(pattern, at);
   }
 
@@ -81,28 +61,27 @@ export class Orders {
 
   /** Tells the others what was done here at an operator's request, and waits until they have done it too. */
   async give(order: Pick<TimedOrder, "kind" | "pattern" | "platforms">): Promise<OrderReach> {
-    const { file, purges, replicas } = this.#options;
+    const { file, purges } = this.#options;
     const given: TimedOrder = { ...order, id: newOrderId(), at: this.#now() };
     if (given.kind === "purge") purges.add(given.pattern, given.at);
     // If it cannot be written, it is told while this process runs.
     const keeping = file.given([given]);
     await keeping.catch((error: unknown) => this.#options.onFailed("keeping an order", error));
-    const wanted = replicas() - 1;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const awaited: Awaited = { by: new Map(), wanted, complete: resolve };
-    this.#awaited.set(given.id, awaited);
-    try {
-      const isRecorded = await this.#tell(given);
-      if (isRecorded && wanted > 0) await withTimeout(ANSWER_MS, promise);
-      const answers = [...awaited.by.values()];
-      const images = answers.reduce((sum, answer) => sum + answer.images, 0);
-      const refused = answers.filter(({ outcome }) => outcome === "refused").length;
-      const reached = 1 + answers.length - refused;
-      const ledger = isRecorded ? "up" : "away";
-      return { reached, of: Math.max(1 + answers.length, replicas()), ledger, images, refused };
-    } finally {
-      this.#awaited.delete(given.id);
-    }
+    return this.#answers.to(given.id, () => this.#tell(given));
+  }
+
+  /** Asks the others what a purge would remove there, and waits until they have said it. */
+  preview(pattern: string): Promise<OrderReach> {
+    const id = newOrderId();
+    return this.#answers.to(id, async () => {
+      try {
+        await this.#options.ledger.preview({ kind: "preview", id, pattern });
+        return true;
+      } catch (error) {
+        if (!(error instanceof LedgerAwayError)) throw error;
+        return false;
+      }
+    });
   }
 
   /** Another replica was given an order. Resolves once it is known here, not once it is carried out. */
@@ -119,12 +98,27 @@ export class Orders {
     void this.#work();
   }
 
+  /** Another replica asks what a purge would remove here. It does not wait for long, so at most one is looked up. */
+  async asked({ id, pattern }: Preview): Promise<void> {
+    if (this.#isPreviewing || this.#isClosed) return;
+    this.#isPreviewing = true;
+    try {
+      const { signal } = this.#closing;
+      const applied = await this.#applied(async () => {
+        const parsed = requestedPattern(pattern).text;
+        const purge = await this.#options.admin.purge(parsed, { dryRun: true, signal });
+        return countOf(purge.names());
+      });
+      const { reason: _, ...answer } = applied;
+      this.#options.ledger.tell({ kind: "applied", order: id, ...answer });
+    } finally {
+      this.#isPreviewing = false;
+    }
+  }
+
   /** Another replica has carried out an order. */
-  applied({ order, by, ...answer }: AppliedFact & { readonly by: string }): void {
-    const awaited = this.#awaited.get(order);
-    if (!awaited) return;
-    awaited.by.set(by, answer);
-    if (awaited.by.size >= awaited.wanted) awaited.complete();
+  applied(fact: AppliedFact & { readonly by: string }): void {
+    this.#answers.heard(fact);
   }
 
   /** Tells what the ledger did not take before. */
@@ -209,14 +203,22 @@ export class Orders {
   }
 
   async #carryOut(order: TimedOrder): Promise<Applied> {
+    const { reason, ...applied } = await this.#applied(() => this.#imagesOf(order));
+    if (reason !== undefined) this.#refused(order, reason);
+    return applied;
+  }
+
+  /** @param work returns how many images it concerns */
+  async #applied(
+    work: () => Promise<number>,
+  ): Promise<Applied & { readonly reason?: string | undefined }> {
     try {
-      return { outcome: "done", images: await this.#imagesOf(order) };
+      return { outcome: "done", images: await work() };
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       // What is not here needs no purge.
       if (error.kind === "no-match") return { outcome: "done", images: 0 };
-      this.#refused(order, error.message);
-      return { outcome: "refused", images: 0 };
+      return { outcome: "refused", images: 0, reason: error.message };
     }
   }
 
@@ -244,8 +246,7 @@ export class Orders {
   async #purge({ pattern, at }: TimedOrder): Promise<number> {
     const { signal } = this.#closing;
     const purge = await this.#options.admin.purge(pattern, { storedUntil: at, signal });
-    let images = 0;
-    for await (const _ of purge.names()) images += 1;
+    const images = await countOf(purge.names());
     await purge.run(false);
     return images;
   }
@@ -256,4 +257,10 @@ export class Orders {
       kind === "pin" ? { kind, id, pattern, platforms, ageMs } : { kind, id, pattern, ageMs };
     this.#options.onRefused(order, reason);
   }
+}
+
+async function countOf(names: AsyncIterable<string>): Promise<number> {
+  let count = 0;
+  for await (const _ of names) count += 1;
+  return count;
 }

@@ -10,7 +10,8 @@ import { LimitFacts } from "./limit-facts.ts";
 import { ManifestFacts } from "./manifest-facts.ts";
 import { NewsReader } from "./news-reader.ts";
 import { OrderFile } from "./order-file.ts";
-import { type OrderReach, Orders } from "./orders.ts";
+import type { OrderReach } from "./order-answers.ts";
+import { Orders } from "./orders.ts";
 import type { TimedOrder } from "./order-file.ts";
 import { RecentPurges } from "./recent-purges.ts";
 import { TagFacts } from "./tag-facts.ts";
@@ -95,6 +96,12 @@ export class ReplicaFacts implements AsyncDisposable {
   async order(order: Pick<TimedOrder, "kind" | "pattern" | "platforms">): Promise<OrderReach> {
     if (!this.#orders) throw new Error("the orders are not open yet");
     return this.#orders.give(order);
+  }
+
+  /** Asks the others what a purge would remove there. */
+  async preview(pattern: string): Promise<OrderReach> {
+    if (!this.#orders) throw new Error("the orders are not open yet");
+    return this.#orders.preview(pattern);
   }
 
   /** Resolves once everything that was heard is done, or has to be tried again. */

@@ -85,6 +85,13 @@ export type Order =
       readonly ageMs: number;
     };
 
+/** What would a purge of this pattern remove at the others? They answer as if it was an order, and do nothing. */
+export interface Preview {
+  readonly kind: "preview";
+  readonly id: OrderId;
+  readonly pattern: string;
+}
+
 /** This replica has carried out an order, or cannot carry it out as it is. */
 export interface AppliedFact {
   readonly kind: "applied";
@@ -107,6 +114,7 @@ export type News =
   | RestFact
   | BudgetFact
   | Order
+  | Preview
   | (AppliedFact & {
       /** The replica. */
       readonly by: string;

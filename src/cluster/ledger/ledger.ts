@@ -1,7 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type { Fact, ManifestFact, News, Order, TagFact } from "./facts.ts";
+import type { Fact, ManifestFact, News, Order, Preview, TagFact } from "./facts.ts";
 
 /** How long a question to the ledger takes at most, in milliseconds. Whoever asks can do without. */
 export const QUESTION_MS = 100;
@@ -64,6 +64,12 @@ export interface Ledger {
    * @throws LedgerAwayError
    */
   order(order: Order): Promise<void>;
+  /**
+   * Asks those that hear it now. It is recorded nowhere.
+   *
+   * @throws LedgerAwayError
+   */
+  preview(preview: Preview): Promise<void>;
   /** To be called once, before which nothing is told of the others. */
   hear(hearer: LedgerHearer): void;
   /** Tells what is left to tell, for a second at most, and says goodbye. */

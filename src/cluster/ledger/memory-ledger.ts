@@ -1,7 +1,16 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type { BudgetFact, Fact, ManifestFact, News, Order, RestFact, TagFact } from "./facts.ts";
+import type {
+  BudgetFact,
+  Fact,
+  ManifestFact,
+  News,
+  Order,
+  Preview,
+  RestFact,
+  TagFact,
+} from "./facts.ts";
 import {
   type Ledger,
   LedgerAwayError,
@@ -93,6 +102,11 @@ export class MemoryLedger implements Ledger {
     this.#shared.changes += 1;
     orders.set(order.id, { order, at, change: this.#shared.changes });
     this.#broadcast(order);
+  }
+
+  async preview(preview: Preview): Promise<void> {
+    if (!this.#isUp) throw new LedgerAwayError("the ledger is away");
+    this.#broadcast(preview);
   }
 
   hear(hearer: LedgerHearer): void {

@@ -25,6 +25,7 @@ const MESSAGE = z.discriminatedUnion("kind", [
     platforms: z.array(z.string()),
     at: time,
   }),
+  z.object({ kind: z.literal("preview"), id: parsed(parseOrderId), pattern: z.string() }),
   z.object({
     kind: z.enum(["rest", "budget"]),
     upstream,
@@ -84,6 +85,7 @@ export function newsOf(message: Message, clock: ServerClock): News | undefined {
     case "rest":
     case "budget":
       return limitOf(message, clock);
+    case "preview":
     case "applied":
       return message;
   }

@@ -4,7 +4,7 @@ import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type { Fact, ManifestFact, Order, TagFact } from "../ledger/facts.ts";
+import type { Fact, ManifestFact, Order, Preview, TagFact } from "../ledger/facts.ts";
 import { Hearing } from "../ledger/hearing.ts";
 import {
   type Ledger,
@@ -22,7 +22,7 @@ import { migrateLedger } from "../database/migrations.ts";
 import { type Database, openDatabase } from "../database/pool.ts";
 import { Presence } from "./presence.ts";
 import { askManifest } from "./manifest-question.ts";
-import { recordOrder } from "./record-order.ts";
+import { askPreview, recordOrder } from "./record-order.ts";
 import type { ServerClock } from "../database/server-clock.ts";
 import type { LedgerTables } from "../database/tables.ts";
 import { tidyDaily } from "./tidying.ts";
@@ -84,9 +84,8 @@ export class PostgresLedger implements Ledger {
   /** How often this has come up, and of which of these times the hearer has heard everything. */
   #ups = 0;
   #caughtUp = 0;
-  /** When the last look began. */
+  /** When the last look began, and when everything was heard. */
   #lookedAt: number | undefined;
-  /** When everything was heard. */
   #heardAt: number | undefined;
   #tidiedAt: number = now();
   #closed: Promise<void> | undefined;
@@ -158,12 +157,19 @@ export class PostgresLedger implements Ledger {
     if (this.#isUp) void this.#flush();
   }
 
-  async order(order: Order): Promise<void> {
+  order(order: Order): Promise<void> {
+    return this.#put((by) => recordOrder(this.#work.db, by, order, this.#clock().earliest()));
+  }
+
+  preview(preview: Preview): Promise<void> {
+    return this.#put((by) => askPreview(this.#work.db, by, preview));
+  }
+
+  async #put(work: (by: string) => Promise<void>): Promise<void> {
     const { state } = this;
     if (state.state === "away") throw new LedgerAwayError(`the ledger is away: ${state.reason}`);
-    const at = this.#clock().earliest() - order.ageMs;
     try {
-      await recordOrder(this.#work.db, this.#presence.run.instance, order, at);
+      await work(this.#presence.run.instance);
     } catch (cause) {
       this.#failed(cause);
       const reason = describeDatabaseError(cause);
@@ -172,8 +178,7 @@ export class PostgresLedger implements Ledger {
   }
 
   hear(hearer: LedgerHearer): void {
-    const hearing = new Hearing(hearer);
-    this.#hearing = hearing;
+    const hearing = (this.#hearing = new Hearing(hearer));
     this.#looks = new Looks({
       db: this.#work.db,
       hearing,

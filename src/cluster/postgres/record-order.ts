@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import type { Order } from "../ledger/facts.ts";
+import type { Order, Preview } from "../ledger/facts.ts";
 import { MESSAGES, notifyOf, timeOf } from "../database/message-sql.ts";
 import type { LedgerTables } from "../database/tables.ts";
 
@@ -7,15 +7,16 @@ import type { LedgerTables } from "../database/tables.ts";
  * Records an order, and notifies of it unless it is known. Of the orders to pin and to unpin a pattern, the one
  * that was given last holds, in whatever order they arrive. It survives a crash of the server.
  *
- * @param at when it was given, on the server's clock, in milliseconds of the epoch
+ * @param now on the server's clock, in milliseconds of the epoch
  */
 export async function recordOrder(
   db: Kysely<LedgerTables>,
   by: string,
   order: Order,
-  at: number,
+  now: number,
 ): Promise<void> {
   const { id, pattern } = order;
+  const at = now - order.ageMs;
   const moment = sql`least(${timeOf(sql`${at}::float8`)}, clock_timestamp())`;
   await db.transaction().execute(async (transaction) => {
     await sql`set local synchronous_commit = on`.execute(transaction);
@@ -46,4 +47,16 @@ export async function recordOrder(
       select ${notifyOf(by, MESSAGES.pins)} from put
     `.execute(transaction);
   });
+}
+
+/** Notifies of a question. An older version does not know it, and does not answer. */
+export async function askPreview(
+  db: Kysely<LedgerTables>,
+  by: string,
+  { kind, id, pattern }: Preview,
+): Promise<void> {
+  const message = sql`json_build_object('kind', ${kind}::text, 'id', id, 'pattern', pattern)`;
+  await sql`
+    select ${notifyOf(by, message)} from (values (${id}::text, ${pattern}::text)) as asked (id, pattern)
+  `.execute(db);
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Cache, CacheOptions } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Upstream } from "../../cache/upstream.ts";
-import type { ClusterOptions } from "../../cluster/cluster.ts";
+import type { Cluster, ClusterOptions } from "../../cluster/cluster.ts";
 import type { ClusterStore } from "../../cluster/cluster-store.ts";
 import type { ClusterStatus } from "../../cluster/cluster-status.ts";
 import type { OpenSharedStore } from "../../cluster/open-shared-store.ts";
@@ -94,14 +94,12 @@ export async function openCluster({
     shared: () => store?.admin,
     redirects: store?.open.addresses,
     limits: { pooledLimits: cluster.facts?.limits, replicas: () => cluster.living },
-    tellReplicas: async (order) =>
-      cluster.facts?.order(order) ?? {
-        reached: 1,
-        of: cluster.size,
-        ledger: "none",
-        images: 0,
-        refused: 0,
-      },
+    tellReplicas: async (order) => ({
+      ...(await tellReplicas(cluster, order)),
+      ...(settings.store && {
+        sharedStore: settings.store.maxSize === undefined ? "keeps" : "evicts",
+      }),
+    }),
     status,
     async join(ports, cache, upstreams) {
       const address = cluster.listen({
@@ -128,4 +126,13 @@ export async function openCluster({
     stop: () => cluster.stop(),
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };
+}
+
+function tellReplicas(
+  { facts, size }: Cluster,
+  { kind, pattern, platforms }: Parameters<TellReplicas>[0],
+): ReturnType<TellReplicas> {
+  if (!facts)
+    return Promise.resolve({ reached: 1, of: size, ledger: "none", images: 0, refused: 0 });
+  return kind === "preview" ? facts.preview(pattern) : facts.order({ kind, pattern, platforms });
 }

@@ -4,7 +4,7 @@ import { formatSize } from "../../config/parsing/units.ts";
 import { counted } from "../table.ts";
 import type { AdminClient } from "../api/admin-client.ts";
 import { runJob } from "../api/run-job.ts";
-import { reachText } from "./replica-reach.ts";
+import { reachText, sharedStoreText, UNANSWERED } from "./replica-reach.ts";
 import {
   onRunning,
   print,
@@ -20,7 +20,7 @@ interface PurgeOptions extends StoreOptions {
 export function purgeCommand(): Command {
   return storeCommand("purge", "remove images, and the blobs that no other image uses")
     .argument("<pattern>", "docker.io/library/nginx:1.29, or with * for any characters")
-    .option("--dry-run", "only show what would be removed")
+    .option("--dry-run", "only show what would be removed, at all replicas")
     .action(async (pattern: string, options: PurgeOptions) => {
       process.exitCode = await runPurge(pattern, options);
     });
@@ -66,5 +66,8 @@ function purgeText(
       `${counted(busy, "blob")} ${are} being downloaded or read, and ${stay} until evicted like any other.`,
     );
   }
-  return [...lines, ...reachText("Purged", replicas)].join("\n");
+  const reach = dryRun
+    ? reachText("Would purge", replicas, UNANSWERED)
+    : reachText("Purged", replicas);
+  return [...lines, ...reach, ...sharedStoreText(replicas)].join("\n");
 }

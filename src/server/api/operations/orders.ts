@@ -6,7 +6,8 @@ import { requestedPattern } from "../../../cache/retention/requested-pattern.ts"
 import type { StoreAdmin } from "../../../cache/retention/store-admin.ts";
 
 export interface ReplicaOrder {
-  readonly kind: "pin" | "unpin" | "purge";
+  /** `preview`: what a purge would remove; nothing is done. */
+  readonly kind: "pin" | "unpin" | "purge" | "preview";
   /** Complete, as in `ImagePattern`. */
   readonly pattern: string;
   /** Of a pin. */
@@ -62,19 +63,23 @@ export class Orders {
       const purge = await this.#admin.purge(pattern, { signal, dryRun: isDryRun });
       const run = async (): Promise<Purged & Reached> => {
         const purged = await purge.run(isDryRun);
-        return isDryRun ? purged : { ...purged, ...(await this.#tell("purge", pattern)) };
+        return { ...purged, ...(await this.#tell(isDryRun ? "preview" : "purge", pattern)) };
       };
       return { names: purge.names(), run };
     } catch (error) {
       const isMissing = error instanceof RefusedError && error.kind === "no-match";
-      if (!isMissing || isDryRun || !this.#tellReplicas) throw error;
-      return this.#purgeElsewhere(pattern, error);
+      if (!isMissing || !this.#tellReplicas) throw error;
+      return this.#purgeElsewhere(isDryRun ? "preview" : "purge", pattern, error);
     }
   }
 
   /** What no image matches here may be at another replica, or at one that hears of it later. */
-  async #purgeElsewhere(pattern: string, unmatched: RefusedError): Promise<PreparedPurge> {
-    const { replicas } = await this.#tell("purge", pattern);
+  async #purgeElsewhere(
+    kind: "purge" | "preview",
+    pattern: string,
+    unmatched: RefusedError,
+  ): Promise<PreparedPurge> {
+    const { replicas } = await this.#tell(kind, pattern);
     const isNowhere = replicas?.images === 0 && replicas.reached === replicas.of;
     if (isNowhere || replicas?.ledger === "none") throw unmatched;
     const run = async (): Promise<Purged & Reached> => {
