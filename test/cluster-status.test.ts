@@ -68,7 +68,7 @@ test("members with another secret, that are somebody else's, or not there: each 
   expect(status.code).toBe(1);
   expect(status.stdout).toContain("\nCluster    5 replicas, 1 silent, 3 unusable\n");
   const rowOf = (url = ""): string | undefined =>
-    status.stdout.split("\n").find((line) => line.startsWith(url));
+    status.stdout.split("\n").find((line) => line.startsWith(`${url}  `));
   expect(
     [other, foreignUrl, databaseUrl, nobody].map((url) => rowOf(url)?.split(/ {2,}/)[1]),
   ).toEqual(["other secret", "no replica", "no replica", "silent"]);
