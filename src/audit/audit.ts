@@ -12,6 +12,8 @@ const INTERVAL_MS = 1000;
 
 export interface AuditOptions {
   readonly log: Log;
+  /** The pods of the node with this address that have this image. */
+  readonly podsOf?: ((address: string, image: string) => readonly string[]) | undefined;
   /** Called each time that lines cannot be written. */
   readonly onError: (error: unknown, file: string) => void;
 }
@@ -56,8 +58,10 @@ export class Audit implements AsyncDisposable {
 
   #write({ at, since, result, ...line }: AuditLine): void {
     this.#lines += 1;
+    const pods = this.#options.podsOf?.(line.client, line.image) ?? [];
     const fields = {
       ...line,
+      ...(pods.length > 0 ? { pods } : {}),
       agent: cutForLog(line.agent),
       cache: result,
       ms: Math.round(at - since),

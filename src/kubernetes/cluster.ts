@@ -7,6 +7,8 @@ export interface ClusterImage {
   readonly by: string;
   /** The platforms of the nodes that it can run on; absent if the nodes are not known. */
   readonly platforms?: readonly string[];
+  /** The addresses of the node that a pod is on. */
+  readonly hosts?: readonly string[];
   /** Whether it runs now; else it is scaled to zero, or suspended. */
   readonly isRunning: boolean;
 }

@@ -32,8 +32,9 @@ test("platforms are those of the nodes that something runs on, or can run on", a
   };
   node("n1", "amd64");
   node("n2", "arm64");
-  const pod = { metadata: { name: "a", namespace: ns }, spec: { ...podSpec("a"), nodeName: "n2" } };
-  api.store.put("pods", pod);
+  const metadata = { name: "a", namespace: ns };
+  const status = { hostIP: "10.0.0.2", hostIPs: [{ ip: "10.0.0.2" }, { ip: "fd00::2" }] };
+  api.store.put("pods", { metadata, spec: { ...podSpec("a"), nodeName: "n2" }, status });
   const selector = { nodeSelector: { "kubernetes.io/arch": "amd64" }, ...podSpec("b") };
   const template = { spec: { template: { spec: selector } } };
   api.store.put("daemonsets", { metadata: { name: "b", namespace: ns }, ...template });
@@ -41,16 +42,17 @@ test("platforms are those of the nodes that something runs on, or can run on", a
   using cluster = open(ns);
   const platforms = async (): Promise<Record<string, string>> => {
     const found: Record<string, string> = {};
-    for await (const { by, platforms: all } of cluster.images(AbortSignal.timeout(5000))) {
-      found[by] = (all ?? []).join(" ");
+    for await (const image of cluster.images(AbortSignal.timeout(5000))) {
+      const { by, platforms: all = [], hosts = [] } = image;
+      found[by] = [...all, ...hosts].join(" ");
     }
     return found;
   };
-  await until(async () => (await platforms())["Pod platforms/a"] === "linux/arm64", {
+  await until(async () => (await platforms())["Pod platforms/a"]?.startsWith("linux/arm64"), {
     what: "the platform of a node",
   });
   expect(await platforms()).toEqual({
-    "Pod platforms/a": "linux/arm64",
+    "Pod platforms/a": "linux/arm64 10.0.0.2 fd00::2",
     "DaemonSet platforms/b": "linux/amd64",
     "Deployment platforms/c": "linux/amd64 linux/arm64",
   });

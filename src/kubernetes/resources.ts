@@ -13,6 +13,8 @@ export interface ObjectImages {
   readonly isRunning: boolean;
   /** The node that it runs on. */
   readonly node?: string;
+  /** The addresses of that node. */
+  readonly hosts?: readonly string[];
   /** `os` and `architecture` that its nodes must have. */
   readonly os?: string;
   readonly architecture?: string;
@@ -69,7 +71,15 @@ function imagesOfPod(pod: Json): ObjectImages | undefined {
     running,
     isRunning: true,
     ...(typeof node === "string" && node !== "" ? { node } : {}),
+    ...hostsOf(status),
   };
+}
+
+/** A node may have an address of each family. */
+function hostsOf(status: Json | undefined): Pick<ObjectImages, "hosts"> {
+  const all = [status?.["hostIP"], ...list(status?.["hostIPs"]).map(({ ip }) => ip)];
+  const hosts = all.filter((ip): ip is string => typeof ip === "string" && ip !== "");
+  return hosts.length === 0 ? {} : { hosts: [...new Set(hosts)] };
 }
 
 /** Runtimes write `docker.io/library/nginx@sha256:…`, Docker's with `docker-pullable://` before it. */

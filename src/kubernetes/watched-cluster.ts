@@ -75,8 +75,11 @@ export class WatchedCluster implements Cluster {
         const by = `${resource.kind} ${name}`;
         const platforms = platformsOf(object, nodes, all);
         const where = platforms.length > 0 ? { platforms } : {};
-        const { isRunning } = object;
-        for (const image of this.#references(object)) yield { image, by, isRunning, ...where };
+        const { isRunning, hosts } = object;
+        const at = hosts ? { hosts } : {};
+        for (const image of this.#references(object)) {
+          yield { image, by, isRunning, ...where, ...at };
+        }
       }
     }
   }

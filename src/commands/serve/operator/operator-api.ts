@@ -65,6 +65,7 @@ export class OperatorApi implements AsyncDisposable {
       outages: upstreams.outages,
       readiness: () => this.#wanted.readiness.check(AbortSignal.timeout(LOOK_MS)),
     });
+    news.audit.knowPods((address, image) => this.#outage.podsOf(address, image));
     const sources = [this.#outage.wanted];
     this.#wanted = new Wanted({ settings, storage, cache, upstreams, jobs, metrics, sources });
     const { readiness } = this.#wanted;

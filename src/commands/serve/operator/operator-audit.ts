@@ -19,9 +19,11 @@ export interface OperatorAuditOptions {
 export class OperatorAudit implements AsyncDisposable {
   readonly #options: OperatorAuditOptions;
   #audit: Audit | undefined;
+  #podsOf: (address: string, image: string) => readonly string[] = () => [];
+  /** Those of earlier settings that still write, and the counts of those that are closed. */
+  readonly #closingAudits = new Set<Audit>();
+  #closed = { lines: 0, dropped: 0 };
   #closing: Promise<void> = Promise.resolve();
-  /** Of earlier settings. */
-  #before = { lines: 0, dropped: 0 };
 
   constructor(settings: Pick<Settings, "audit">, options: OperatorAuditOptions) {
     this.#options = options;
@@ -31,10 +33,12 @@ export class OperatorAudit implements AsyncDisposable {
       "Lines of the audit, by whether they were made, or dropped since they could not be written.",
       ["result"],
       () => {
-        const { lines = 0, dropped = 0 } = this.#audit?.counts ?? {};
+        const open = [...this.#closingAudits, ...(this.#audit ? [this.#audit] : [])];
+        const sum = (count: "lines" | "dropped"): number =>
+          open.reduce((total, { counts }) => total + counts[count], this.#closed[count]);
         return [
-          { labels: ["made"], value: this.#before.lines + lines },
-          { labels: ["dropped"], value: this.#before.dropped + dropped },
+          { labels: ["made"], value: sum("lines") },
+          { labels: ["dropped"], value: sum("dropped") },
         ];
       },
     );
@@ -43,14 +47,21 @@ export class OperatorAudit implements AsyncDisposable {
   configure({ audit }: Pick<Settings, "audit">): void {
     const present = this.#audit;
     if (isDeepStrictEqual(present?.settings, audit)) return;
-    this.#audit = audit && new Audit(audit, { log: this.#options.log, onError: this.#onError });
+    this.#audit =
+      audit &&
+      new Audit(audit, {
+        log: this.#options.log,
+        podsOf: (address, image) => this.#podsOf(address, image),
+        onError: this.#onError,
+      });
     if (!present) return;
-    const { lines, dropped } = present.counts;
-    this.#before = {
-      lines: this.#before.lines + lines,
-      dropped: this.#before.dropped + dropped,
-    };
-    this.#closing = this.#closing.then(() => present[Symbol.asyncDispose]());
+    this.#closingAudits.add(present);
+    this.#closing = this.#closing.then(() => this.#close(present));
+  }
+
+  /** @param podsOf the pods of the node with this address that have this image */
+  knowPods(podsOf: (address: string, image: string) => readonly string[]): void {
+    this.#podsOf = podsOf;
   }
 
   /** @param at when it ended, in milliseconds since the epoch */
@@ -62,6 +73,14 @@ export class OperatorAudit implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#closing;
     await this.#audit?.[Symbol.asyncDispose]();
+  }
+
+  async #close(audit: Audit): Promise<void> {
+    await audit[Symbol.asyncDispose]();
+    const { lines, dropped } = audit.counts;
+    const { lines: before, dropped: droppedBefore } = this.#closed;
+    this.#closed = { lines: before + lines, dropped: droppedBefore + dropped };
+    this.#closingAudits.delete(audit);
   }
 
   readonly #onError = (error: unknown, file: string): void => {

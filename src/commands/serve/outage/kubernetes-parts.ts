@@ -6,6 +6,7 @@ import type { Storage } from "../../../cache/retention/storage.ts";
 import type { KubernetesSettings } from "../../../config/kubernetes-api/kubernetes-settings.ts";
 import type { Cluster } from "../../../kubernetes/cluster.ts";
 import { imageName } from "../../../oci/image-reference.ts";
+import type { PodsByNode } from "../../../kubernetes/pods-by-node.ts";
 import { printable } from "../../../printable.ts";
 import type { WantedImages } from "../../../readiness/wanted.ts";
 import type { LocalProblems } from "../../../telemetry/local-problems.ts";
@@ -33,6 +34,7 @@ export class KubernetesParts implements Disposable {
   #address = "";
   /** Different images of the cluster. */
   #images = 0;
+  #pods: PodsByNode | undefined;
   /** What the cluster runs, or would run. */
   readonly wanted: WantedImages = new ClusterImages(() => this.#cluster);
 
@@ -50,6 +52,11 @@ export class KubernetesParts implements Disposable {
       images: this.#images,
       kept: this.#keeper?.count ?? 0,
     };
+  }
+
+  /** The pods of the node with this address that have this image, as far as they are known. */
+  podsOf(address: string, image: string): readonly string[] {
+    return this.#pods?.of(address, image) ?? [];
   }
 
   /** Reads this cluster from now on, instead of the one before. */
@@ -71,7 +78,11 @@ export class KubernetesParts implements Disposable {
   async #load(settings: KubernetesSettings, text: string): Promise<void> {
     // Its parts are in memory only where a cluster is read.
     const { WatchedCluster } = await import("../../../kubernetes/watched-cluster.ts");
-    if (this.#settings === text) this.#open(new WatchedCluster(settings), settings);
+    const { PodsByNode } = await import("../../../kubernetes/pods-by-node.ts");
+    if (this.#settings !== text) return;
+    const cluster = new WatchedCluster(settings);
+    this.#pods = new PodsByNode(cluster);
+    this.#open(cluster, settings);
   }
 
   #open(cluster: Cluster, { access, keep }: KubernetesSettings): void {
@@ -95,8 +106,10 @@ export class KubernetesParts implements Disposable {
   #close(): void {
     const { localProblems, storage } = this.#options;
     if (this.#keeper) storage.pinned.keep({ images: [], limit: 0 });
+    this.#pods?.[Symbol.dispose]();
     this.#keeper?.[Symbol.dispose]();
     this.#cluster?.[Symbol.dispose]();
+    this.#pods = undefined;
     this.#keeper = undefined;
     this.#cluster = undefined;
     localProblems.over("kubernetes");

@@ -27,6 +27,11 @@ export class OutageParts implements Disposable {
     return this.#kubernetes.status;
   }
 
+  /** The pods of the node with this address that have this image, as far as they are known. */
+  podsOf(address: string, image: string): readonly string[] {
+    return this.#kubernetes.podsOf(address, image);
+  }
+
   get operations(): readonly Operation[] {
     return this.#drill.operations;
   }
