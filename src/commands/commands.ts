@@ -17,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   fsck: async () => (await import("./store/fsck.ts")).fsckCommand(),
   adopt: async () => (await import("./store/adopt.ts")).adoptCommand(),
   drill: async () => (await import("./drill/drill.ts")).drillCommand(),
+  jobs: async () => (await import("./jobs/jobs.ts")).jobsCommand(),
   render: async () => (await import("./setup/render.ts")).renderCommand(),
   events: async () => (await import("./events/events.ts")).eventsCommand(),
   doctor: async () => (await import("./setup/doctor.ts")).doctorCommand(),

@@ -118,7 +118,7 @@ export class Jobs implements AsyncDisposable {
     if (active.length < MAX_RUNNING) return;
     const names = active.map(({ kind, id }) => `${kind} ${id}`).join(", ");
     const detail = `${MAX_RUNNING} jobs are running: ${names}`;
-    const next = "wait until one has ended, or cancel one: DELETE /api/v1/jobs/{id}";
+    const next = "wait until one has ended, or cancel one: entrepot jobs cancel ID";
     throw new ProblemError({ status: 503, detail, next });
   }
 
