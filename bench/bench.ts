@@ -28,6 +28,7 @@ import { Run } from "./run.ts";
 import { measureMisses } from "./misses.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTls } from "./tls.ts";
+import { measureTracing } from "./tracing.ts";
 import { MIB, startUpstream } from "./upstream.ts";
 import { measurePages } from "./pages.ts";
 import { measureWorkers } from "./workers.ts";
@@ -53,6 +54,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   soak: measureSoak,
   workers: measureWorkers,
   pages: measurePages,
+  tracing: measureTracing,
 };
 
 const BASELINE = join(import.meta.dir, "baseline.json");

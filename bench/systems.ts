@@ -12,7 +12,7 @@ import type { StartOptions } from "./start-options.ts";
 type WithWorkers = `workers-${1 | 2}`;
 
 export type SystemName =
-  "entrepot" | WithWorkers | "docker-registry" | "nginx-cache" | "nginx-static";
+  "entrepot" | "traced" | WithWorkers | "docker-registry" | "nginx-cache" | "nginx-static";
 
 export interface Running extends AsyncDisposable {
   readonly name: SystemName;
@@ -29,6 +29,8 @@ export async function start(name: SystemName, options: StartOptions): Promise<Ru
   switch (name) {
     case "entrepot":
       return entrepot(options);
+    case "traced":
+      return traced(options);
     case "workers-1":
     case "workers-2":
       return { ...(await entrepot(options, ["--workers", name.slice(-1)])), name };
@@ -51,6 +53,7 @@ const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 async function entrepot(
   { upstream, data, scratch, maxSize, tls, cluster }: StartOptions,
   args: readonly string[] = [],
+  more: object = {},
 ): Promise<Running> {
   // Several may run at once.
   const name = basename(data);
@@ -59,7 +62,13 @@ async function entrepot(
   const storage = maxSize === undefined ? {} : { storage: { maxSize, minFree: 0 } };
   const identity = tls ? { tls: { certificate: tls.certificateFile, key: tls.keyFile } } : {};
   const joined = cluster === undefined ? {} : { cluster };
-  const all = { ...storage, ...identity, ...joined, upstreams: { "bench.test": settings } };
+  const all = {
+    ...storage,
+    ...identity,
+    ...joined,
+    ...more,
+    upstreams: { "bench.test": settings },
+  };
   await writeFile(config, JSON.stringify(all)); // JSON is valid YAML.
   const [address, admin] = [`127.0.0.1:${freePort()}`, `127.0.0.1:${freePort()}`];
   const flags = ["--config", config, "--data", data, "--listen", address, "--admin", admin];
@@ -76,6 +85,28 @@ async function entrepot(
     metrics: `http://${admin}/metrics`,
     at: (path) => `${url}/v2/bench/app/${path}?ns=bench.test`,
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
+  };
+}
+
+/** One of a hundred pulls is traced, for a receiver that takes all spans. */
+async function traced(options: StartOptions): Promise<Running> {
+  const receiver = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      await request.bytes();
+      return Response.json({});
+    },
+  });
+  const endpoint = receiver.url.origin;
+  const running = await entrepot(options, [], { tracing: { endpoint, sample: 0.01 } });
+  return {
+    ...running,
+    name: "traced",
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      await receiver.stop(true);
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import type { MemoryPlan } from "../process/memory-plan.ts";
 import type { BlobStore, StoredBlob } from "../store/blob-store.ts";
 import type { DiskTimes } from "../store/disk-times.ts";
 import type { RepositoryRef } from "../store/metadata-store.ts";
+import type { Tracer } from "../telemetry/tracing/tracer.ts";
 import type { SidecarFiles } from "../store/sidecars/sidecar-files.ts";
 import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
@@ -21,6 +22,7 @@ import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
 import { ReplicaLookup } from "./sharing/replica-lookup.ts";
 import { BackgroundBlobs } from "./background/background-blobs.ts";
+import { TracedFills } from "./tracing/traced-fills.ts";
 import { Siblings, type SiblingsOptions } from "./siblings/siblings.ts";
 import type { OnSwitched } from "./siblings/usefulness.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
@@ -60,6 +62,8 @@ export interface CacheOptions {
   readonly manifestNews?: ManifestNews | undefined;
   /** Who is told where tags point; absent: nobody. */
   readonly tagChanges?: TagChanges | undefined;
+  /** Absent: downloads are not traced. */
+  readonly tracer?: Tracer | undefined;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -111,6 +115,7 @@ export class Cache {
     onFetched = () => {},
     manifestNews,
     tagChanges,
+    tracer,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -130,11 +135,14 @@ export class Cache {
       },
       ended: (event) => observer.fillEnded(event),
     };
-    this.fills = new Fills(store, fillObserver, {
+    const fills = {
       downloads: memory?.downloads,
       near,
       onDemand: () => this.background.giveWay(),
-    });
+    };
+    this.fills = tracer
+      ? new TracedFills(tracer, store, fillObserver, fills)
+      : new Fills(store, fillObserver, fills);
     const negativeCache = this.#negativeCache;
     const access = new RepositoryAccess(metadata, negativeCache, now);
     const bypass = new Bypass();

@@ -2,6 +2,7 @@ import path from "node:path";
 import { readAudit } from "./operator/read-audit.ts";
 import { readEvents } from "./events/read-events.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
+import { readTracing } from "./tracing/read-tracing.ts";
 import { certificateInfo, readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
@@ -141,6 +142,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     settings?.cluster &&
     readCluster(settings.cluster, { ...context, env, proxy, ownNames });
   const kubernetes = context && readKubernetes(settings?.kubernetes, { ...context, env });
+  const tracing = context && settings?.tracing && readTracing(settings.tracing, context);
   const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
   const sources = { readFile, env, hasProgram, proxy };
   const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);
@@ -175,6 +177,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(kubernetes ? { kubernetes } : {}),
     ...(events ? { events } : {}),
     ...(audit ? { audit } : {}),
+    ...(tracing ? { tracing } : {}),
     upstreams: new Map(upstreams.map(({ upstream }) => [upstream.name, upstream])),
   };
 }

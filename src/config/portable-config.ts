@@ -52,6 +52,7 @@ const REFERENCES = {
   readTokenFile: "file",
   passwordFile: "file",
   secretFile: "file",
+  headersFile: "file",
   urlFile: "file",
   accessKeyFile: "file",
   secretKeyFile: "file",

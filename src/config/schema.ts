@@ -5,6 +5,7 @@ import { maxRate } from "./max-rate.ts";
 import { eventsSchema } from "./operator/events-schema.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, tokenProblem } from "./operator/admin-token.ts";
 import { address, duration, maxSize, size, workers } from "./schema-values.ts";
+import { tracingSchema } from "./tracing/tracing-schema.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
 import { warmSchema } from "./warm/warm-schema.ts";
 
@@ -105,6 +106,11 @@ export const fileSchema = z
       .optional()
       .describe(
         "Maximum rate at which all registries together send to the cache, in bytes per second with a unit, such as 20MiB. Or a list of rates by the time of day, each with from, to and rate; outside of these times, there is no limit. Local time, see TZ. Minimum: 1KiB. Default: no limit.",
+      ),
+    tracing: tracingSchema
+      .optional()
+      .describe(
+        "Where traces of pulls are sent, in OpenTelemetry's protocol (OTLP/HTTP): each pull with its look-up, the download that it began or joined, and the requests to registries. A change needs a restart. Default: none, nothing is traced.",
       ),
     cluster: clusterSchema
       .optional()

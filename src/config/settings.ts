@@ -10,6 +10,7 @@ import type { ProxyRule } from "./parsing/proxy.ts";
 import type { RateSchedule } from "./parsing/rate-schedule.ts";
 import type { WantedSettings } from "./warm/wanted-settings.ts";
 import type { RegistryData } from "./registry-data.ts";
+import type { TracingSettings } from "./tracing/tracing-settings.ts";
 
 export interface Credentials {
   readonly username: string;
@@ -164,6 +165,8 @@ export interface Settings extends WantedSettings {
   readonly storage: StorageSettings;
   /** How fast all upstreams together may send. Absent: without limit. */
   readonly maxRate?: RateSchedule;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingSettings;
   /** Absent: this cache works alone. */
   readonly cluster?: ClusterSettings;
   /** The cluster whose images are wanted. Absent: none is read. */

@@ -27,6 +27,7 @@ const template: RequestLine = {
   client: "127.0.0.1",
   agent: "containerd/2.1.9",
   error: undefined,
+  trace_id: undefined,
 };
 
 /** Changes to the template. Later lines may reuse cached fragments of earlier ones. */
@@ -36,6 +37,7 @@ const lines: Partial<RequestLine>[] = [
   { method: "HEAD", bytes: 0 },
   { status: 404, error: "https://me:secret@cdn.test/x?X-Amz-Signature=abc failed" },
   { client: "::1" },
+  { trace_id: "0af7651916cd43dd8448eb211c80319c" },
   { cache: "miss" },
   { namespace: "quay.io" },
   { ms: 0 },

@@ -26,6 +26,8 @@ export interface RequestLine {
   readonly client: string;
   readonly agent: string;
   readonly error: string | undefined;
+  /** Set if the request is traced. Spelled as OpenTelemetry has it for logs in JSON. */
+  readonly trace_id: string | undefined;
 }
 
 type Head = Pick<RequestLine, "method" | "path" | "namespace" | "status" | "bytes">;
@@ -50,8 +52,9 @@ export class RequestLines {
     const tenths = Math.round(line.ms * 10);
     // Formatting integers is much cheaper than formatting fractions.
     const ms = tenths % 10 === 0 ? tenths / 10 : `${Math.floor(tenths / 10)}.${tenths % 10}`;
+    const trace = line.trace_id === undefined ? "" : field("trace_id", line.trace_id);
     const error = line.error === undefined ? "" : field("error", line.error);
-    return `{"level":"info","time":"${this.#time(now)}"${this.#head(line)},"ms":${ms}${this.#tail(line)}${error},"msg":"request"}\n`;
+    return `{"level":"info","time":"${this.#time(now)}"${this.#head(line)},"ms":${ms}${this.#tail(line)}${error}${trace},"msg":"request"}\n`;
   }
 
   #head({ method, path, namespace, status, bytes }: Head): string {

@@ -1,4 +1,5 @@
 import type { UpstreamSettings } from "../config/settings.ts";
+import type { Tracer } from "../telemetry/tracing/tracer.ts";
 import { Dialer, type DialerOptions } from "./transport/dialer.ts";
 import { Keyring, type KeyringOptions } from "./auth/keyring.ts";
 import type { PooledLimits } from "./health/pooled-limits.ts";
@@ -9,6 +10,7 @@ import {
   type ConcurrencyLimiterOptions,
 } from "./transport/concurrency-limiter.ts";
 import { TokenCache } from "./auth/token-cache.ts";
+import { TracedDialer } from "./traced-dialer.ts";
 
 /** What the clients of all upstreams in a process share. */
 export interface RegistryTransport {
@@ -37,15 +39,18 @@ export interface RegistryTransportOptions
   /** In milliseconds: see `RegistryTransport.timeout`. */
   readonly timeout?: number;
   readonly pooledLimits?: PooledLimits | undefined;
+  /** Absent: requests are not traced. */
+  readonly tracer?: Tracer | undefined;
   /** How many replicas share the connections to each upstream; 1 by default. */
   readonly replicas?: (() => number) | undefined;
 }
 
 export function openRegistryTransport(options: RegistryTransportOptions = {}): RegistryTransport {
   const { concurrency, now, timeout = 15_000, reread, helperTimeout, ...more } = options;
-  const { pooledLimits, replicas = () => 1, ...dialerOptions } = more;
-  const rates = dialerOptions.rates ?? new DownloadRates();
-  const dialer = new Dialer({ ...dialerOptions, rates });
+  const { pooledLimits, tracer, replicas = () => 1, ...others } = more;
+  const rates = others.rates ?? new DownloadRates();
+  const dialerOptions = { ...others, rates };
+  const dialer = tracer ? new TracedDialer(dialerOptions, tracer) : new Dialer(dialerOptions);
   const limiter = new ConcurrencyLimiter(concurrency);
   const tokens = new TokenCache({ dialer, limiter, ...(now ? { now } : {}) });
   const observer = dialerOptions.observe ? { observe: dialerOptions.observe } : {};

@@ -49,7 +49,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       effective: [".", "parsing"],
       // The admin port, and what operators are told.
       operator: ["parsing"],
-      ".": ["parsing", "warm", "kubernetes-api", "operator"],
+      // What is configured of traces.
+      tracing: ["parsing"],
+      ".": ["parsing", "warm", "kubernetes-api", "operator", "tracing"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing"],
       // Which settings claim the same one.
@@ -88,6 +90,13 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "command-line": [".", "container"],
     },
     above: ["import-proxies.ts", "format.ts"],
+  },
+  telemetry: {
+    folders: {
+      ".": [],
+      // What a pull is made of, for OpenTelemetry.
+      tracing: [],
+    },
   },
   render: {
     folders: {
@@ -135,6 +144,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "round-trip.ts",
       "authorized-request.ts",
       "registry-transport.ts",
+      "traced-dialer.ts",
     ],
   },
   cache: {
@@ -156,6 +166,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       keeping: [".", "retention"],
       // What operators look at.
       inspection: [".", "lookup", "retention"],
+      // What is told to a tracer.
+      tracing: [".", "fetch", "fill"],
       adoption: [".", "retention"],
       // For which machines images are pulled.
       platforms: [".", "retention"],

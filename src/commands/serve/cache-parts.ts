@@ -22,7 +22,14 @@ export function connectUpstreams(
   reread: RegistryTransportOptions["reread"],
   limits: Pick<
     RegistryTransportOptions,
-    "budget" | "concurrency" | "descriptors" | "downloads" | "pooledLimits" | "rates" | "replicas"
+    | "budget"
+    | "concurrency"
+    | "descriptors"
+    | "downloads"
+    | "pooledLimits"
+    | "rates"
+    | "replicas"
+    | "tracer"
   >,
 ): Upstreams {
   const outages = new Outages();
@@ -78,7 +85,10 @@ export function createCache(
   store: SmallBlobCache,
   observer: CacheObserver,
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
-    Pick<CacheOptions, "near" | "tagNews" | "manifestNews" | "onFetched" | "tagChanges"> & {
+    Pick<
+      CacheOptions,
+      "near" | "tagNews" | "manifestNews" | "onFetched" | "tagChanges" | "tracer"
+    > & {
       /** To be told what is served, besides the store. */
       readonly onUsed?: ((digest: Digest) => void) | undefined;
       readonly memory: MemoryPlan;

@@ -16,6 +16,7 @@ import { noticeExhaustedLimit, noticeFailingWrite, noticeUnstored } from "./mach
 import type { Insight } from "./operator/insight.ts";
 import type { OperatorAudit } from "./operator/operator-audit.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
+import { endPullSpan } from "./operator/pull-span.ts";
 
 export interface RequestReporterOptions {
   readonly log: Log;
@@ -59,7 +60,7 @@ export class RequestReporter implements CacheObserver {
   }
 
   request(record: RequestRecord): void {
-    const { route, method, status, bytes, result } = record;
+    const { route, method, status, bytes, result, span } = record;
     const kind = !route || route.kind === "base" ? "other" : route.kind;
     const upstream = upstreamOf(route);
     const at = record.at ?? Date.now();
@@ -89,7 +90,9 @@ export class RequestReporter implements CacheObserver {
       client: record.address,
       agent: cutForLog(record.userAgent),
       error: record.error,
+      trace_id: span?.context.traceId,
     };
+    if (span) endPullSpan(span, record);
     if (status >= 500 || record.defect !== undefined) {
       const ms = Math.round(line.ms * 10) / 10;
       this.#log.warn({ ...line, ms, err: record.defect }, "request");

@@ -45,6 +45,7 @@ import { RequestReporter } from "./request-reporter.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
+import { openTracing } from "./operator/tracing.ts";
 import { ServingThreads } from "./serving-threads.ts";
 
 /** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
@@ -100,6 +101,7 @@ async function start(
   const ports = new Ports(process.env);
   const metrics = new Metrics();
   const localProblems = new LocalProblems(log);
+  const tracer = closing.use(openTracing(settings.tracing, { log, metrics }))?.tracer;
   const blobRemoved = new Emitter<Digest>();
   const filesVanished = new Emitter<readonly Watched[]>();
   const recordsLeft = new Emitter<void>();
@@ -161,13 +163,14 @@ async function start(
   const cluster = closing.use(await openCluster({ settings, log, metrics, storage, transport }));
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
+    tracer,
     ...transport,
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
     ...cluster?.limits,
   });
   const content = cluster?.content ?? {};
   const { tagChanges } = news.events;
-  const watched = { memory, times, quarantine, tagChanges, ...content };
+  const watched = { memory, times, quarantine, tagChanges, tracer, ...content };
   const cache = createCache(storage, store, reporter, watched);
   const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
   storage.setInUseCheck(isInUse);
@@ -233,14 +236,14 @@ async function start(
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
   const broken = new BrokenResponses(secondLooks);
-  const answers = { cache, namespaces, responses, fileSends, times, broken, record };
+  const answers = { cache, namespaces, responses, fileSends, times, broken, record, tracer };
   const api = new PullApi({ ...answers, redirects: cluster?.redirects });
   const unreadable = (error: Error): void => {
     if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
   };
   const isScarce = (): boolean => gate.isScarce;
   const offered = new OfferedImages(storage.smallImages, namespaces);
-  const workers = threads?.workers({ storage, responses, cache, record, unreadable });
+  const workers = threads?.workers({ storage, responses, cache, record, unreadable, tracer });
   if (workers) insight.collectFrom(() => workers.collect());
   const collected = workers && { collected: () => workers.collect() };
   const common = { api, namespaces, recentPulls, offered, unreadable, isScarce, ...collected };

@@ -16,6 +16,7 @@ import { programFile } from "../../process/program-file.ts";
 import { SharedRemovalLog, RevisionMemory } from "../../server/threads/revision-memory.ts";
 import type { SmallBlobCacheOptions } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
+import type { Tracer } from "../../telemetry/tracing/tracer.ts";
 
 export interface ServingThreadsOptions {
   readonly memory: Pick<MemoryPlan, "limit">;
@@ -30,6 +31,7 @@ export interface WorkersOptions {
   readonly cache: Cache;
   readonly record: (record: RequestRecord) => void;
   readonly unreadable: (error: Error) => void;
+  readonly tracer: Tracer | undefined;
 }
 
 /** Puts the threads together that accept connections, where there are others than the main thread. */
@@ -75,7 +77,7 @@ export class ServingThreads {
 
   /** Makes the workers. They are started once the ports are open. */
   workers(options: WorkersOptions): HitWorkers {
-    const { storage, responses, cache, record, unreadable } = options;
+    const { storage, responses, unreadable } = options;
     const log = this.#log;
     this.#responses = responses;
     this.publish();
@@ -84,7 +86,7 @@ export class ServingThreads {
       count: this.#count,
       program: programFile("hit-worker"),
       shared: this.#shared,
-      onHits: (hits) => recordHits(hits, cache, record),
+      onHits: (hits) => recordHits(hits, options),
       unreadable,
       onDeath: ({ reason, isLast }) =>
         log.error(
@@ -103,13 +105,17 @@ export class ServingThreads {
   }
 }
 
-function recordHits(all: readonly Hits[], cache: Cache, record: WorkersOptions["record"]): void {
+function recordHits(
+  all: readonly Hits[],
+  { cache, record, tracer }: Pick<WorkersOptions, "cache" | "record" | "tracer">,
+): void {
   for (const { path, route, digest, size, requests } of all) {
     cache.recordAccess(digest);
     for (const hit of requests) {
       const { milliseconds: millisecondsToFirstByte } = hit;
       const sent = { status: 200, bytes: size, millisecondsToFirstByte, result: "hit" } as const;
-      record({ method: "GET", path, route, digest, ...sent, ...hit });
+      const span = tracer?.pull("GET", hit.traceparent, hit.at);
+      record({ method: "GET", path, route, digest, span, ...sent, ...hit });
     }
   }
 }

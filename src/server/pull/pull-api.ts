@@ -4,6 +4,7 @@ import { Deadline } from "../../cache/deadline.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskTimes } from "../../store/disk-times.ts";
+import type { Tracer } from "../../telemetry/tracing/tracer.ts";
 import { handleBlob } from "./blob-handler.ts";
 import type { BlobRedirects } from "./blob-redirects.ts";
 import { faultResponse } from "./errors.ts";
@@ -61,6 +62,8 @@ export interface PullApiOptions {
   readonly broken: BrokenResponses;
   /** Absent if all blobs are sent from here. */
   readonly redirects?: BlobRedirects | undefined;
+  /** Absent: nothing is traced. */
+  readonly tracer?: Tracer | undefined;
   /** Called once for each request: at the end of its body, if that is streamed or sent from a file. */
   readonly record: (record: RequestRecord) => void;
 }
@@ -74,6 +77,7 @@ export class PullApi {
   readonly #times: DiskTimes;
   readonly #broken: BrokenResponses;
   readonly #redirects: BlobRedirects | undefined;
+  readonly #tracer: Tracer | undefined;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
@@ -88,6 +92,7 @@ export class PullApi {
     this.#times = times;
     this.#broken = broken;
     this.#redirects = options.redirects;
+    this.#tracer = options.tracer;
     this.#record = record;
   }
 
@@ -106,6 +111,7 @@ export class PullApi {
     if (!cached || headers.has("range") || headers.has("if-none-match")) return undefined;
     incoming.sender?.keep(cached, this.#responses.snapshot);
     this.#cache.recordAccess(cached.digest);
+    const span = this.#tracer?.pull("GET", headers.get("traceparent"));
     const milliseconds = performance.now() - startedAt;
     this.#record({
       method: "GET",
@@ -119,6 +125,7 @@ export class PullApi {
       route: cached.route,
       digest: cached.digest,
       result: "hit",
+      span,
     });
     return new Response(cached.body, { headers: cached.headers });
   }
@@ -128,7 +135,8 @@ export class PullApi {
     const { path, query } = this.#queries.split(request.url);
     const setIdleTimeout = (seconds: number): void => incoming.setIdleTimeout(seconds);
     const context = new RequestContext({ request, path, query, address, setIdleTimeout });
-    const response = await this.#respond(incoming, context).catch((error: unknown) =>
+    context.span = this.#tracer?.pull(request.method, request.headers.get("traceparent"));
+    const response = await this.#look(incoming, context).catch((error: unknown) =>
       failed(context, error),
     );
     context.millisecondsToFirstByte = performance.now() - context.startedAt;
@@ -138,6 +146,20 @@ export class PullApi {
     else if (context.sentFrom) this.#follow(incoming, context, context.sentFrom, record);
     else record();
     return response;
+  }
+
+  /** The look-up of a pull that is traced is a span of its own: until the response begins. */
+  async #look(incoming: IncomingRequest, context: RequestContext): Promise<Response> {
+    const lookup = context.span?.child("lookup");
+    if (!lookup || !this.#tracer) return this.#respond(incoming, context);
+    try {
+      return await this.#tracer.within(lookup, () => this.#respond(incoming, context));
+    } catch (error) {
+      lookup.fail(error instanceof Error ? error.message : String(error));
+      throw error;
+    } finally {
+      lookup.end();
+    }
   }
 
   #follow(

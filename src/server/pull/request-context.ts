@@ -2,6 +2,7 @@ import type { CacheStatus } from "../../cache/cache-status.ts";
 import type { BodyEvents } from "../../cache/results.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
+import type { Span } from "../../telemetry/tracing/span.ts";
 import type { CachedResponse } from "./response-cache.ts";
 import type { Route } from "./route.ts";
 
@@ -34,6 +35,8 @@ export class RequestContext {
   readonly startedAt = performance.now();
   /** Set once the response is ready to be sent. */
   millisecondsToFirstByte = 0;
+  /** Set if the request is traced. */
+  span: Span | undefined;
   /** Absent until the request is parsed. */
   route: Route | undefined;
   /** Of the manifest to which the request leads. */

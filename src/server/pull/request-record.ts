@@ -1,6 +1,7 @@
 import { type CacheStatus, HIT } from "../../cache/cache-status.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
+import type { Span } from "../../telemetry/tracing/span.ts";
 import { type Refusal, refusalOf } from "./errors.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RecordedRoute } from "./route.ts";
@@ -29,6 +30,8 @@ export interface RequestRecord {
   readonly result?: CacheStatus["result"] | "collapsed";
   /** Why it was no hit, for operators. */
   readonly reason?: string;
+  /** Set if the request is traced; ended by whoever takes the record. */
+  readonly span?: Span | undefined;
   /** Why the request failed, for operators. */
   readonly error?: string;
   /** A defect of the cache: an error that is no `Fault`, with its stack. */
@@ -39,7 +42,8 @@ export interface RequestRecord {
 
 /** @param status the status code that was sent */
 export function recordOf(context: RequestContext, status: number): RequestRecord {
-  const { request, path, address, route, cacheStatus, manifestDigest, fault, defect } = context;
+  const { request, path, address, route, cacheStatus, manifestDigest, fault, defect, span } =
+    context;
   const result = cacheStatus?.collapsed ? "collapsed" : cacheStatus?.result;
   return {
     method: request.method,
@@ -54,6 +58,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(manifestDigest ? { digest: manifestDigest } : {}),
     ...(result ? { result } : {}),
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
+    ...(span ? { span } : {}),
     ...(fault ? { error: fault.message } : {}),
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),

@@ -41,7 +41,14 @@ export class KnownHits {
     if (!known || headers.has("range") || headers.has("if-none-match")) return undefined;
     const userAgent = headers.get("user-agent") ?? "";
     this.#count += 1;
-    const hit = { address, userAgent, at: now, milliseconds: performance.now() - startedAt };
+    const traceparent = headers.get("traceparent");
+    const hit = {
+      address,
+      userAgent,
+      at: now,
+      milliseconds: performance.now() - startedAt,
+      ...(traceparent === null ? {} : { traceparent }),
+    };
     const others = this.#hits.get(known);
     if (others) others.push(hit);
     else this.#hits.set(known, [hit]);

@@ -53,6 +53,8 @@ export interface Hit {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly milliseconds: number;
+  /** As the client sent it. */
+  readonly traceparent?: string;
 }
 
 /** From the main thread to a worker. */
