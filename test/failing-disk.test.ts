@@ -8,7 +8,7 @@ import { DataPaths } from "./harness/data-paths.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { run } from "./harness/processes.ts";
-import { realTest } from "./harness/real-components.ts";
+import { concurrentRealTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { wrongFigures } from "./harness/store-figures.ts";
 import { storedBlobs } from "./harness/store-files.ts";
@@ -31,7 +31,7 @@ function config(upstream: ScriptedUpstream, storage: object = {}): object {
   return { storage: { scrub: 0, ...storage }, upstreams };
 }
 
-realTest("fsck keeps a blob that cannot be read, also with --repair", async () => {
+concurrentRealTest("fsck keeps a blob that cannot be read, also with --repair", async () => {
   await using upstream = await startScriptedUpstream();
   const [bad, good] = [randomContent(2 * MIB, 1), randomContent(MIB, 2)];
   for (const blob of [bad, good]) upstream.addBlob("app", blob);
@@ -61,7 +61,7 @@ unreadable: ${bad.digest}: the disk reports an input/output error: check the ker
   ]);
 });
 
-realTest(
+concurrentRealTest(
   "while the metadata database cannot be read, pulls go on, and nothing is lost",
   async () => {
     await using upstream = await startScriptedUpstream();
@@ -105,7 +105,7 @@ realTest(
   },
 );
 
-realTest(
+concurrentRealTest(
   "while nothing of the database works, the cache tells its status and ends with exit code 0",
   async () => {
     await using upstream = await startScriptedUpstream();
@@ -135,33 +135,36 @@ realTest(
   },
 );
 
-realTest("a disk that cannot be measured for a while stores and evicts as before", async () => {
-  await using upstream = await startScriptedUpstream();
-  const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
-  for (const blob of blobs) upstream.addBlob("app", blob);
-  await using cache = await startEntrepot({
-    config: config(upstream, { maxSize: "16MiB", minFree: 0 }),
-  });
-  const pull = async (): Promise<string[]> => {
-    const cacheStatus: string[] = [];
-    for (const { digest } of blobs) {
-      const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
-      await response.bytes();
-      cacheStatus.push(`${response.status} ${response.headers.get("cache-status")}`);
+concurrentRealTest(
+  "a disk that cannot be measured for a while stores and evicts as before",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
+    for (const blob of blobs) upstream.addBlob("app", blob);
+    await using cache = await startEntrepot({
+      config: config(upstream, { maxSize: "16MiB", minFree: 0 }),
+    });
+    const pull = async (): Promise<string[]> => {
+      const cacheStatus: string[] = [];
+      for (const { digest } of blobs) {
+        const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
+        await response.bytes();
+        cacheStatus.push(`${response.status} ${response.headers.get("cache-status")}`);
+      }
+      return cacheStatus;
+    };
+    const miss = "200 entrepot; fwd=miss; stored";
+    {
+      await using _ = await injectSystemFault(cache.pid, { calls: ["statfs"], error: "EIO" });
+      expect(await pull()).toEqual(blobs.map(() => miss));
+      const status = await (await cache.getAdmin("/api/v1/status")).json();
+      expect(status).toMatchObject({ storage: { isFull: false } });
+      await cache.logged("measuring the disk failed; it will be retried");
     }
-    return cacheStatus;
-  };
-  const miss = "200 entrepot; fwd=miss; stored";
-  {
-    await using _ = await injectSystemFault(cache.pid, { calls: ["statfs"], error: "EIO" });
-    expect(await pull()).toEqual(blobs.map(() => miss));
-    const status = await (await cache.getAdmin("/api/v1/status")).json();
-    expect(status).toMatchObject({ storage: { isFull: false } });
-    await cache.logged("measuring the disk failed; it will be retried");
-  }
-});
+  },
+);
 
-realTest("a start on a disk that cannot be measured says so", async () => {
+concurrentRealTest("a start on a disk that cannot be measured says so", async () => {
   await using data = await tempDir("data");
   const flags = ["--data", data.path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
   const fault = { calls: ["statfs"], paths: [data.path], error: "EIO" };
@@ -172,7 +175,7 @@ realTest("a start on a disk that cannot be measured says so", async () => {
   ]);
 });
 
-realTest("a start that cannot remove a file names the error of the disk", async () => {
+concurrentRealTest("a start that cannot remove a file names the error of the disk", async () => {
   await using data = await tempDir("data");
   const path = data.file("metadata.db.clean");
   await writeFile(path, "");
@@ -182,52 +185,58 @@ realTest("a start that cannot remove a file names the error of the disk", async 
   expect([code, stderr]).toEqual([1, expect.stringContaining("input/output error")]);
 });
 
-realTest("a data directory that cannot be looked at for a moment has not vanished", async () => {
-  await using upstream = await startScriptedUpstream();
-  const blob = randomContent(MIB, 1);
-  upstream.addBlob("app", blob);
-  await using cache = await startEntrepot({ config: config(upstream) });
-  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
-  await (await cache.get(path)).bytes();
-  {
-    const names = ["", "lock", "metadata.db", "blobs", "fills", "sidecars"];
-    const paths = names.map((name) => join(cache.data, name));
-    // The disk is looked at right before it is measured.
-    const fault = { calls: [...STATS, "statfs"], paths, error: "EACCES" };
-    await using _ = await injectSystemFault(cache.pid, fault);
-    await cache.logged("measuring the disk failed; it will be retried");
-  }
-  expect(cache.logs().filter((line) => "vanished" in line)).toEqual([]);
-  await upstream.stop();
-  expect((await cache.get(path)).status).toBe(200);
-});
+concurrentRealTest(
+  "a data directory that cannot be looked at for a moment has not vanished",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blob = randomContent(MIB, 1);
+    upstream.addBlob("app", blob);
+    await using cache = await startEntrepot({ config: config(upstream) });
+    const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+    await (await cache.get(path)).bytes();
+    {
+      const names = ["", "lock", "metadata.db", "blobs", "fills", "sidecars"];
+      const paths = names.map((name) => join(cache.data, name));
+      // The disk is looked at right before it is measured.
+      const fault = { calls: [...STATS, "statfs"], paths, error: "EACCES" };
+      await using _ = await injectSystemFault(cache.pid, fault);
+      await cache.logged("measuring the disk failed; it will be retried");
+    }
+    expect(cache.logs().filter((line) => "vanished" in line)).toEqual([]);
+    await upstream.stop();
+    expect((await cache.get(path)).status).toBe(200);
+  },
+);
 
-realTest("a blob whose folder cannot be synced is not stored, and takes no space", async () => {
-  await using upstream = await startScriptedUpstream();
-  const blob = randomContent(MIB, 1);
-  upstream.addBlob("app", blob);
-  await using cache = await startEntrepot({ config: config(upstream) });
-  const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
-  const hex = blob.digest.slice(7);
-  {
-    const paths = [join(cache.data, "blobs/sha256", hex.slice(0, 2))];
-    await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, paths, error: "EACCES" });
+concurrentRealTest(
+  "a blob whose folder cannot be synced is not stored, and takes no space",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blob = randomContent(MIB, 1);
+    upstream.addBlob("app", blob);
+    await using cache = await startEntrepot({ config: config(upstream) });
+    const path = `/v2/app/blobs/${blob.digest}?ns=reg.test`;
+    const hex = blob.digest.slice(7);
+    {
+      const paths = [join(cache.data, "blobs/sha256", hex.slice(0, 2))];
+      await using _ = await injectSystemFault(cache.pid, { calls: SYNCS, paths, error: "EACCES" });
+      expect(await (await cache.get(path)).bytes()).toEqual(bytesOf(blob));
+      await cache.logged("blob downloaded but not stored");
+      expect(await storedBlobs(cache.data)).toEqual([]);
+    }
     expect(await (await cache.get(path)).bytes()).toEqual(bytesOf(blob));
-    await cache.logged("blob downloaded but not stored");
-    expect(await storedBlobs(cache.data)).toEqual([]);
-  }
-  expect(await (await cache.get(path)).bytes()).toEqual(bytesOf(blob));
-  // It is a hit as soon as it is verified.
-  const isStored = async (): Promise<boolean> => (await storedBlobs(cache.data)).length === 1;
-  await until(isStored, { what: "the blob to be stored" });
-  let wrong: readonly string[] = [];
-  await until(async () => (wrong = await wrongFigures(cache)).length === 0, {
-    what: "right figures",
-    detail: () => wrong.join("\n"),
-  });
-});
+    // It is a hit as soon as it is verified.
+    const isStored = async (): Promise<boolean> => (await storedBlobs(cache.data)).length === 1;
+    await until(isStored, { what: "the blob to be stored" });
+    let wrong: readonly string[] = [];
+    await until(async () => (wrong = await wrongFigures(cache)).length === 0, {
+      what: "right figures",
+      detail: () => wrong.join("\n"),
+    });
+  },
+);
 
-realTest(
+concurrentRealTest(
   "a partial download that cannot be removed does not keep blobs from being evicted",
   async () => {
     await using upstream = await startScriptedUpstream();
@@ -255,33 +264,40 @@ realTest(
   },
 );
 
-realTest("blobs that could not be removed for a moment are evicted soon after", async () => {
-  await using upstream = await startScriptedUpstream();
-  const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
-  for (const blob of blobs) upstream.addBlob("app", blob);
-  await using cache = await startEntrepot({
-    config: config(upstream, { maxSize: "16MiB", minFree: 0 }),
-  });
-  const pullAll = async (): Promise<(string | null)[]> => {
-    const cacheStatus: (string | null)[] = [];
-    for (const { digest } of blobs) {
-      const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
-      await response.bytes();
-      cacheStatus.push(response.headers.get("cache-status"));
+concurrentRealTest(
+  "blobs that could not be removed for a moment are evicted soon after",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const blobs = Array.from({ length: 6 }, (_, at) => randomContent(4 * MIB, at + 1));
+    for (const blob of blobs) upstream.addBlob("app", blob);
+    await using cache = await startEntrepot({
+      config: config(upstream, { maxSize: "16MiB", minFree: 0 }),
+    });
+    const pullAll = async (): Promise<(string | null)[]> => {
+      const cacheStatus: (string | null)[] = [];
+      for (const { digest } of blobs) {
+        const response = await cache.get(`/v2/app/blobs/${digest}?ns=reg.test`);
+        await response.bytes();
+        cacheStatus.push(response.headers.get("cache-status"));
+      }
+      return cacheStatus;
+    };
+    {
+      const paths = new DataPaths(
+        cache.data,
+        blobs.map(({ digest }) => digest),
+        "reg.test",
+      ).of("blobs");
+      await using _ = await injectSystemFault(cache.pid, {
+        calls: REMOVALS,
+        paths,
+        error: "EACCES",
+      });
+      const isFull = async (): Promise<boolean> =>
+        (await pullAll()).some((cacheStatus) => cacheStatus?.includes("unstored"));
+      await until(isFull, { what: "nothing to be evicted" });
     }
-    return cacheStatus;
-  };
-  {
-    const paths = new DataPaths(
-      cache.data,
-      blobs.map(({ digest }) => digest),
-      "reg.test",
-    ).of("blobs");
-    await using _ = await injectSystemFault(cache.pid, { calls: REMOVALS, paths, error: "EACCES" });
-    const isFull = async (): Promise<boolean> =>
-      (await pullAll()).some((cacheStatus) => cacheStatus?.includes("unstored"));
-    await until(isFull, { what: "nothing to be evicted" });
-  }
-  const isWell = async (): Promise<boolean> => !String(await pullAll()).includes("unstored");
-  await until(isWell, { what: "blobs to be stored again" });
-});
+    const isWell = async (): Promise<boolean> => !String(await pullAll()).includes("unstored");
+    await until(isWell, { what: "blobs to be stored again" });
+  },
+);

@@ -9,7 +9,7 @@ import * as faults from "./harness/faults.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { textImage } from "./harness/images.ts";
 import { run } from "./harness/processes.ts";
-import { realTest } from "./harness/real-components.ts";
+import { concurrentRealTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { injectSystemFault, withSystemFault } from "./harness/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
@@ -52,7 +52,7 @@ async function get(cache: Entrepot, path: string): Promise<readonly [number, str
   return [response.status, response.ok ? (response.headers.get("warning") ?? "") : text];
 }
 
-realTest("what this machine cannot do is not blamed on any registry", async () => {
+concurrentRealTest("what this machine cannot do is not blamed on any registry", async () => {
   await using upstream = await startScriptedUpstream();
   await using mirror = await startScriptedUpstream();
   const image = textImage({ text: "stored" });
@@ -100,54 +100,60 @@ realTest("what this machine cannot do is not blamed on any registry", async () =
   }
 });
 
-realTest("a name that this machine cannot look up is not said to be missing in DNS", async () => {
-  const upstreams = { "reg.test": { url: "http://registry.test:5000" } };
-  await using cache = await startEntrepot({ config: { upstreams } });
-  await using _ = await injectSystemFault(cache.pid, { calls: ["socket"], error: "EMFILE" });
-  expect(await get(cache, "/v2/app/manifests/1")).toEqual([
-    503,
-    expect.stringContaining("no file descriptor left (EMFILE)"),
-  ]);
-  expect((await statusOf(cache)).upstreams[0]?.state).toBe("ok");
-});
+concurrentRealTest(
+  "a name that this machine cannot look up is not said to be missing in DNS",
+  async () => {
+    const upstreams = { "reg.test": { url: "http://registry.test:5000" } };
+    await using cache = await startEntrepot({ config: { upstreams } });
+    await using _ = await injectSystemFault(cache.pid, { calls: ["socket"], error: "EMFILE" });
+    expect(await get(cache, "/v2/app/manifests/1")).toEqual([
+      503,
+      expect.stringContaining("no file descriptor left (EMFILE)"),
+    ]);
+    expect((await statusOf(cache)).upstreams[0]?.state).toBe("ok");
+  },
+);
 
-realTest("a credential helper that this machine cannot start is not run without", async () => {
-  await using upstream = await startScriptedUpstream();
-  const image = textImage({ text: "private" });
-  upstream.add("app", image, "1", "2");
-  const authorization = `Basic ${Buffer.from("me:secret").toString("base64")}`;
-  upstream.respond(({ headers }) =>
-    headers.get("authorization") === authorization
-      ? undefined
-      : faults.unauthorized('Basic realm="reg"'),
-  );
-  await using dir = await tempDir("helper");
-  const helper = dir.file("docker-credential-test");
-  await writeFile(helper, `#!/bin/sh\necho '{"Username":"me","Secret":"secret"}'\n`);
-  await chmod(helper, 0o755);
-  const dockerConfig = dir.file("config.json");
-  await writeFile(dockerConfig, JSON.stringify({ credHelpers: { "reg.test": "test" } }));
-  const auth = { dockerConfig };
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), auth } } };
-  const env = { PATH: `${dir.file("")}:${process.env["PATH"]}` };
-  await using cache = await startEntrepot({ config, env });
-  const path = "/v2/app/manifests/1";
-  for (const [call, error, words] of [
-    ["vfork", "EAGAIN", "no process can be started (EAGAIN)"],
-    ["socketpair", "EMFILE", "no file descriptor left (EMFILE)"],
-  ] as const) {
-    await using _ = await injectSystemFault(cache.pid, { calls: [call], error });
-    expect(await get(cache, path)).toEqual([503, expect.stringContaining(words)]);
-    expect((await statusOf(cache)).upstreams[0]?.credentials).toEqual({ state: "unused" });
-  }
-  expect(await get(cache, path)).toEqual([200, ""]);
-  expect(upstream.requests().every(({ headers }) => headers.has("authorization"))).toBe(false);
-  expect(await problemsOf(cache)).toEqual(["file-descriptors", "processes"]);
-});
+concurrentRealTest(
+  "a credential helper that this machine cannot start is not run without",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const image = textImage({ text: "private" });
+    upstream.add("app", image, "1", "2");
+    const authorization = `Basic ${Buffer.from("me:secret").toString("base64")}`;
+    upstream.respond(({ headers }) =>
+      headers.get("authorization") === authorization
+        ? undefined
+        : faults.unauthorized('Basic realm="reg"'),
+    );
+    await using dir = await tempDir("helper");
+    const helper = dir.file("docker-credential-test");
+    await writeFile(helper, `#!/bin/sh\necho '{"Username":"me","Secret":"secret"}'\n`);
+    await chmod(helper, 0o755);
+    const dockerConfig = dir.file("config.json");
+    await writeFile(dockerConfig, JSON.stringify({ credHelpers: { "reg.test": "test" } }));
+    const auth = { dockerConfig };
+    const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), auth } } };
+    const env = { PATH: `${dir.file("")}:${process.env["PATH"]}` };
+    await using cache = await startEntrepot({ config, env });
+    const path = "/v2/app/manifests/1";
+    for (const [call, error, words] of [
+      ["vfork", "EAGAIN", "no process can be started (EAGAIN)"],
+      ["socketpair", "EMFILE", "no file descriptor left (EMFILE)"],
+    ] as const) {
+      await using _ = await injectSystemFault(cache.pid, { calls: [call], error });
+      expect(await get(cache, path)).toEqual([503, expect.stringContaining(words)]);
+      expect((await statusOf(cache)).upstreams[0]?.credentials).toEqual({ state: "unused" });
+    }
+    expect(await get(cache, path)).toEqual([200, ""]);
+    expect(upstream.requests().every(({ headers }) => headers.has("authorization"))).toBe(false);
+    expect(await problemsOf(cache)).toEqual(["file-descriptors", "processes"]);
+  },
+);
 
 const SLOW_SYNCS = { calls: ["fsync", "fdatasync"], delay: 250 };
 
-realTest("a disk that is slow to sync is said to be slow, with its figures", async () => {
+concurrentRealTest("a disk that is slow to sync is said to be slow, with its figures", async () => {
   await using upstream = await startScriptedUpstream();
   const blobs = Array.from({ length: 6 }, (_, index) => randomContent(1000, index));
   for (const blob of blobs) upstream.addBlob("app", blob);
@@ -183,7 +189,7 @@ realTest("a disk that is slow to sync is said to be slow, with its figures", asy
   ]);
 });
 
-realTest(
+concurrentRealTest(
   "while the disk takes 25 s to open a file, nobody waits for it, and it is told",
   async () => {
     await using upstream = await startScriptedUpstream();
@@ -237,7 +243,7 @@ class IdleClient {
   }
 }
 
-realTest(
+concurrentRealTest(
   "with 256 file descriptors, 400 clients that are connected at once get their hits",
   async () => {
     await using upstream = await startScriptedUpstream();

@@ -65,28 +65,32 @@ test(`50 nodes pull during ${LIMITED_SECONDS} s of 429: all succeed, with at mos
   expect(waits.length).toBeGreaterThan(NODES * 5);
 }, 90_000);
 
-test("after Retry-After has passed, a single request probes whether the limit still applies", async () => {
-  await using at = await setUp();
-  const images = Array.from({ length: 30 }, (_, i) => textImage({ text: `image ${i}` }));
-  for (const [i, image] of images.entries()) at.upstream.add("app", image, `v${i}`);
-  const all = () => Promise.all(images.map((_, i) => at.get(`v${i}`)));
-  await all();
-  at.upstream.respond(() => faults.tooManyRequests("11"));
-  await at.get("v0");
-  at.upstream.forget();
-  await until(
-    async () => {
-      for (const { status } of await all()) expect(status).toBe(200);
-      return at.upstream.requests().length > 0;
-    },
-    { what: "the next upstream request", within: 20_000 },
-  );
-  await all();
-  expect(at.upstream.requests().length).toBe(1);
-}, 30_000);
+test.concurrent(
+  "after Retry-After has passed, a single request probes whether the limit still applies",
+  async () => {
+    await using at = await setUp();
+    const images = Array.from({ length: 30 }, (_, i) => textImage({ text: `image ${i}` }));
+    for (const [i, image] of images.entries()) at.upstream.add("app", image, `v${i}`);
+    const all = () => Promise.all(images.map((_, i) => at.get(`v${i}`)));
+    await all();
+    at.upstream.respond(() => faults.tooManyRequests("11"));
+    await at.get("v0");
+    at.upstream.forget();
+    await until(
+      async () => {
+        for (const { status } of await all()) expect(status).toBe(200);
+        return at.upstream.requests().length > 0;
+      },
+      { what: "the next upstream request", within: 20_000 },
+    );
+    await all();
+    expect(at.upstream.requests().length).toBe(1);
+  },
+  30_000,
+);
 
 describe("while an upstream is rate-limited", () => {
-  test.each([
+  test.concurrent.each([
     ["seconds", () => "40"],
     ["a date", () => new Date(Date.now() + 41_000).toUTCString()],
   ])(
@@ -108,7 +112,7 @@ describe("while an upstream is rate-limited", () => {
     },
   );
 
-  test("blobs are still fetched if the limit is on manifests", async () => {
+  test.concurrent("blobs are still fetched if the limit is on manifests", async () => {
     await using at = await setUp();
     at.upstream.respond(({ kind }) =>
       kind === "manifest" ? faults.tooManyRequests("40") : undefined,
@@ -118,29 +122,32 @@ describe("while an upstream is rate-limited", () => {
     expect((await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`)).status).toBe(200);
   });
 
-  test("manifests are still fetched if the limit is on a blob storage host", async () => {
-    await using at = await setUp();
-    await using storage = await startScriptedUpstream();
-    storage.respond(() => faults.tooManyRequests("600"));
-    at.upstream.respond(({ kind }) =>
-      kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
-    );
-    const [layer] = at.image.blobs;
-    const blob = () => at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
-    const limited = await blob();
-    expect(limited.status).toBe(503);
-    expect(Number(limited.headers.get("retry-after"))).toBeGreaterThan(500);
-    expect((await blob()).status).toBe(503);
-    expect(storage.requests().length).toBe(1);
-    expect((await at.get()).status).toBe(200);
-    const config = { upstreams: { "reg.test": localUpstream(at.upstream.url) } };
-    await using other = await startEntrepot({ config });
-    storage.respond(() =>
-      faults.errorResponse(404, "UNKNOWN", { "ratelimit-remaining": "0;w=60" }),
-    );
-    await other.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
-    expect(await (await other.getAdmin("/metrics")).text()).not.toContain("budget_remaining{");
-  });
+  test.concurrent(
+    "manifests are still fetched if the limit is on a blob storage host",
+    async () => {
+      await using at = await setUp();
+      await using storage = await startScriptedUpstream();
+      storage.respond(() => faults.tooManyRequests("600"));
+      at.upstream.respond(({ kind }) =>
+        kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
+      );
+      const [layer] = at.image.blobs;
+      const blob = () => at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+      const limited = await blob();
+      expect(limited.status).toBe(503);
+      expect(Number(limited.headers.get("retry-after"))).toBeGreaterThan(500);
+      expect((await blob()).status).toBe(503);
+      expect(storage.requests().length).toBe(1);
+      expect((await at.get()).status).toBe(200);
+      const config = { upstreams: { "reg.test": localUpstream(at.upstream.url) } };
+      await using other = await startEntrepot({ config });
+      storage.respond(() =>
+        faults.errorResponse(404, "UNKNOWN", { "ratelimit-remaining": "0;w=60" }),
+      );
+      await other.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+      expect(await (await other.getAdmin("/metrics")).text()).not.toContain("budget_remaining{");
+    },
+  );
 });
 
 describe("a request budget", () => {
@@ -148,7 +155,7 @@ describe("a request budget", () => {
     headers: { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": `${remaining};w=21600` },
   });
 
-  test("is exported in the metrics", async () => {
+  test.concurrent("is exported in the metrics", async () => {
     await using at = await setUp();
     at.upstream.respond(() => budgetHeaders(76));
     await at.get();
@@ -159,25 +166,28 @@ describe("a request budget", () => {
     expect(metrics).toContain(`entrepot_upstream_circuit_open${labels} 0`);
   });
 
-  test("that is low is reserved for misses, and a moved tag is served stale", async () => {
-    await using at = await setUp();
-    at.upstream.respond(() => budgetHeaders(4));
-    await at.get();
-    at.upstream.tag("app", "1", at.next.manifest.digest);
-    at.upstream.forget();
-    const stale = await at.get();
-    expect(stale.headers.get("docker-content-digest")).toBe(at.image.manifest.digest);
-    expect(stale.headers.get("warning")).toContain("allows only 4 more requests");
-    const note = "entrepot; fwd=stale; fwd-status=200; detail=stale";
-    expect(stale.headers.get("cache-status")).toBe(note);
-    expect(at.upstream.requests({ method: "GET" })).toEqual([]);
-    expect((await at.get(at.next.manifest.digest)).status).toBe(200);
-    // Now the new manifest is stored, so following the tag needs no GET.
-    expect((await at.get()).headers.get("docker-content-digest")).toBe(at.next.manifest.digest);
-    expect(at.upstream.requests({ method: "GET" }).length).toBe(1);
-  });
+  test.concurrent(
+    "that is low is reserved for misses, and a moved tag is served stale",
+    async () => {
+      await using at = await setUp();
+      at.upstream.respond(() => budgetHeaders(4));
+      await at.get();
+      at.upstream.tag("app", "1", at.next.manifest.digest);
+      at.upstream.forget();
+      const stale = await at.get();
+      expect(stale.headers.get("docker-content-digest")).toBe(at.image.manifest.digest);
+      expect(stale.headers.get("warning")).toContain("allows only 4 more requests");
+      const note = "entrepot; fwd=stale; fwd-status=200; detail=stale";
+      expect(stale.headers.get("cache-status")).toBe(note);
+      expect(at.upstream.requests({ method: "GET" })).toEqual([]);
+      expect((await at.get(at.next.manifest.digest)).status).toBe(200);
+      // Now the new manifest is stored, so following the tag needs no GET.
+      expect((await at.get()).headers.get("docker-content-digest")).toBe(at.next.manifest.digest);
+      expect(at.upstream.requests({ method: "GET" }).length).toBe(1);
+    },
+  );
 
-  test("makes a HEAD precede a GET, since HEAD requests are not counted", async () => {
+  test.concurrent("makes a HEAD precede a GET, since HEAD requests are not counted", async () => {
     await using at = await setUp();
     at.upstream.respond(() => budgetHeaders(50));
     await at.get();
@@ -188,16 +198,20 @@ describe("a request budget", () => {
   });
 });
 
-test("the circuit of a failing host opens after three failures, and closes after its recovery", async () => {
-  await using at = await setUp();
-  at.upstream.respond(() => ({ hangUp: "reset" }));
-  const misses = Array.from({ length: 8 }, (_, i) => `sha256:${String(i).repeat(64)}`);
-  const statuses: number[] = [];
-  for (const miss of misses) statuses.push((await at.get(miss)).status);
-  expect(new Set(statuses)).toEqual(new Set([502]));
-  expect(at.upstream.requests({ kind: "manifest" }).length).toBe(3);
-  const metrics = await (await at.cache.getAdmin("/metrics")).text();
-  expect(metrics).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 1/);
-  at.upstream.respond();
-  await until(async () => (await at.get()).status === 200, { what: "the image", within: 20_000 });
-}, 30_000);
+test.concurrent(
+  "the circuit of a failing host opens after three failures, and closes after its recovery",
+  async () => {
+    await using at = await setUp();
+    at.upstream.respond(() => ({ hangUp: "reset" }));
+    const misses = Array.from({ length: 8 }, (_, i) => `sha256:${String(i).repeat(64)}`);
+    const statuses: number[] = [];
+    for (const miss of misses) statuses.push((await at.get(miss)).status);
+    expect(new Set(statuses)).toEqual(new Set([502]));
+    expect(at.upstream.requests({ kind: "manifest" }).length).toBe(3);
+    const metrics = await (await at.cache.getAdmin("/metrics")).text();
+    expect(metrics).toMatch(/entrepot_upstream_circuit_open\{[^}]*\} 1/);
+    at.upstream.respond();
+    await until(async () => (await at.get()).status === 200, { what: "the image", within: 20_000 });
+  },
+  30_000,
+);

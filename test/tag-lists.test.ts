@@ -4,7 +4,7 @@ import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import type { Fault } from "./harness/faults.ts";
 import { mustRun } from "./harness/processes.ts";
-import { realTest } from "./harness/real-components.ts";
+import { concurrentRealTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
@@ -31,7 +31,7 @@ async function listAll(cache: Entrepot, path: string): Promise<string[]> {
   return listed;
 }
 
-realTest("skopeo lists 12,001 tags of a registry that knows no pages", async () => {
+concurrentRealTest("skopeo lists 12,001 tags of a registry that knows no pages", async () => {
   await using storage = await tempDir("storage");
   const repository = storage.file("docker/registry/v2/repositories/app");
   for (let at = 0; at <= 12_000; at += 1) {
@@ -48,41 +48,47 @@ realTest("skopeo lists 12,001 tags of a registry that knows no pages", async () 
   expect(new Set(tags).size).toBe(12_001);
 });
 
-test("tags in the order of pushing, with cursors that mean nothing, are all listed and sorted", async () => {
-  await using upstream = await startScriptedUpstream();
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } } };
-  await using cache = await startEntrepot({ config });
-  const pushed = Array.from({ length: 15_000 }, (_, at) => `sha-${(at * 7919) % 15_000}`);
-  upstream.respond(({ query }) => {
-    const from = Number(query.get("cursor") ?? 0);
-    const end = from + 1000;
-    const link = `</v2/app/tags/list?cursor=${end}>; rel="next"`;
-    return page(pushed.slice(from, end), end < pushed.length ? link : undefined);
-  });
-  const listed = await listAll(cache, "/v2/app/tags/list?ns=reg.test&n=4000");
-  expect(listed).toEqual([...pushed].sort());
-  expect(upstream.requests()).toHaveLength(15);
-  // More than the largest page.
-  const clamped = await cache.get("/v2/app/tags/list?ns=reg.test&n=99999999999");
-  expect(clamped.headers.get("link")).toContain("n=10000&last=");
-  expect(await listAll(cache, "/v2/app/tags/list?ns=reg.test&n=20000")).toEqual(listed);
-});
+test.concurrent(
+  "tags in the order of pushing, with cursors that mean nothing, are all listed and sorted",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } } };
+    await using cache = await startEntrepot({ config });
+    const pushed = Array.from({ length: 15_000 }, (_, at) => `sha-${(at * 7919) % 15_000}`);
+    upstream.respond(({ query }) => {
+      const from = Number(query.get("cursor") ?? 0);
+      const end = from + 1000;
+      const link = `</v2/app/tags/list?cursor=${end}>; rel="next"`;
+      return page(pushed.slice(from, end), end < pushed.length ? link : undefined);
+    });
+    const listed = await listAll(cache, "/v2/app/tags/list?ns=reg.test&n=4000");
+    expect(listed).toEqual([...pushed].sort());
+    expect(upstream.requests()).toHaveLength(15);
+    // More than the largest page.
+    const clamped = await cache.get("/v2/app/tags/list?ns=reg.test&n=99999999999");
+    expect(clamped.headers.get("link")).toContain("n=10000&last=");
+    expect(await listAll(cache, "/v2/app/tags/list?ns=reg.test&n=20000")).toEqual(listed);
+  },
+);
 
-test("all tags are listed of a registry that sends 5 MiB of them in one response", async () => {
-  await using upstream = await startScriptedUpstream();
-  await using cache = await startEntrepot({
-    config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } } },
-  });
-  const long = "x".repeat(40);
-  const tags = Array.from({ length: 120_000 }, (_, at) => `${long}${(at * 7919) % 120_000}`);
-  const sent = page(tags);
-  upstream.respond(() => sent);
-  const listed = await listAll(cache, "/v2/app/tags/list?ns=reg.test");
-  expect(listed).toHaveLength(120_000);
-  expect(listed).toEqual([...tags].sort());
-});
+test.concurrent(
+  "all tags are listed of a registry that sends 5 MiB of them in one response",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    await using cache = await startEntrepot({
+      config: { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "1h" } } },
+    });
+    const long = "x".repeat(40);
+    const tags = Array.from({ length: 120_000 }, (_, at) => `${long}${(at * 7919) % 120_000}`);
+    const sent = page(tags);
+    upstream.respond(() => sent);
+    const listed = await listAll(cache, "/v2/app/tags/list?ns=reg.test");
+    expect(listed).toHaveLength(120_000);
+    expect(listed).toEqual([...tags].sort());
+  },
+);
 
-test.each([
+test.concurrent.each([
   ["sends its first page again and again", `</v2/app/tags/list?last=b>; rel="next"`, ["b", "a"]],
   ["ignores the cursor of a sorted list", `</v2/app/tags/list?last=b>; rel="next"`, ["a", "b"]],
 ])("a registry that %s gets an error, not a part of the list", async (_, link, tags) => {
@@ -94,30 +100,33 @@ test.each([
   expect((await cache.get("/v2/app/tags/list?ns=reg.test")).status).toBe(502);
 });
 
-test("an endless paginated tag list is fetched up to a limited number of pages", async () => {
-  await using upstream = await startScriptedUpstream();
-  await using cache = await startEntrepot({
-    config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
-  });
-  let pages = 0;
-  upstream.respond(() => {
-    pages += 1;
-    const tag = `t${String(pages).padStart(6, "0")}`;
-    return {
-      status: 200,
-      body: JSON.stringify({ name: "app", tags: [tag] }),
-      headers: {
-        "Content-Type": "application/json",
-        Link: `</v2/app/tags/list?last=${tag}>; rel="next"`,
-      },
-    };
-  });
-  const response = await cache.get("/v2/app/tags/list?ns=reg.test");
-  expect(response.status).toBe(200);
-  // The distribution-spec defines the format of this response.
-  const { tags } = (await response.json()) as { tags: string[] };
-  expect(tags[0]).toBe("t000001");
-  expect(pages).toBeLessThanOrEqual(200);
-  // The response links to the rest of the list.
-  expect(response.headers.get("link")).toContain(`last=${tags.at(-1)}`);
-});
+test.concurrent(
+  "an endless paginated tag list is fetched up to a limited number of pages",
+  async () => {
+    await using upstream = await startScriptedUpstream();
+    await using cache = await startEntrepot({
+      config: { upstreams: { "reg.test": localUpstream(upstream.url) } },
+    });
+    let pages = 0;
+    upstream.respond(() => {
+      pages += 1;
+      const tag = `t${String(pages).padStart(6, "0")}`;
+      return {
+        status: 200,
+        body: JSON.stringify({ name: "app", tags: [tag] }),
+        headers: {
+          "Content-Type": "application/json",
+          Link: `</v2/app/tags/list?last=${tag}>; rel="next"`,
+        },
+      };
+    });
+    const response = await cache.get("/v2/app/tags/list?ns=reg.test");
+    expect(response.status).toBe(200);
+    // The distribution-spec defines the format of this response.
+    const { tags } = (await response.json()) as { tags: string[] };
+    expect(tags[0]).toBe("t000001");
+    expect(pages).toBeLessThanOrEqual(200);
+    // The response links to the rest of the list.
+    expect(response.headers.get("link")).toContain(`last=${tags.at(-1)}`);
+  },
+);
