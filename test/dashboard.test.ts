@@ -112,6 +112,8 @@ prometheusTest(
         ? errorResponse(500)
         : { headers },
     );
+    // Otherwise the caches look for themselves some time after their start.
+    await Promise.all(replicas.all.map((cache) => cache.getAdmin("/api/v1/readiness")));
     const missing = new Map(QUERIES.map(({ title, expr }) => [filledIn(expr), title]));
     await until(
       async () => {

@@ -183,6 +183,30 @@ export const REGISTRIES: Row = {
     },
     {
       kind: "timeseries",
+      title: "Ready without their registry",
+      description:
+        "The part of the wanted images that could be pulled whole if their registry did not answer.",
+      unit: "percentunit",
+      width: 12,
+      max: 1,
+      queries: [
+        {
+          expr: `min by (upstream) (entrepot_readiness_ratio{${UPSTREAM}})`,
+          legend: "{{upstream}}",
+        },
+      ],
+    },
+    {
+      kind: "timeseries",
+      title: "Nodes by wiring",
+      description: "By what they reported last; unknown without a report.",
+      unit: "short",
+      width: 12,
+      isStacked: true,
+      queries: [{ expr: `sum by (wiring) (entrepot_nodes{${CACHE}})`, legend: "{{wiring}}" }],
+    },
+    {
+      kind: "timeseries",
       title: "Downloaded ahead, and asked for",
       description:
         "Layers that were downloaded before a client asked for them, and those that one then did.",

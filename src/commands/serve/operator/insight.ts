@@ -16,6 +16,7 @@ import type { RequestRecord } from "../../../server/pull/request-record.ts";
 import type { MetadataStore } from "../../../store/metadata-store.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
 import type { Log } from "../../../telemetry/log.ts";
+import { measureNodes } from "./node-gauges.ts";
 import { OverviewReport } from "./overview-report.ts";
 
 /** Reasons for which a blob is removed to make room. */
@@ -47,6 +48,7 @@ export class Insight implements AsyncDisposable {
     const { history } = storage.metadata;
     this.#metadata = storage.metadata;
     const { clients, nodes, activity, feed } = this;
+    measureNodes(metrics, nodes);
     this.pulls = new PullLog({
       clients,
       storedTag: (repo, digest) => history.tagOf(repo, digest),
