@@ -294,12 +294,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Images that are wanted before anybody pulls them.
       wanted: [".", "api", "store"],
       events: [".", "store"],
-<<<<<<< HEAD
       drill: [".", "api", "store"],
-=======
       // Long work of a running cache.
       jobs: [".", "api", "store"],
->>>>>>> 8d5f0f9 (List jobs from the command line, and cancel those whose command is gone)
       setup: [".", "node"],
       // Completion asks the running cache for values.
       help: [".", "api", "connection", "store"],
