@@ -86,7 +86,10 @@ export class TailBuffer {
   /** The bytes from the first one of the blob to `end`; `undefined` if any of them is not buffered. */
   whole(end: number): Blob | undefined {
     if (this.#start > 0 || this.#end !== end) return undefined;
-    this.#whole ??= new Blob(this.#blocks.map(({ bytes, length }) => bytes.subarray(0, length)));
+    // As parts of a Blob: none of them is in shared memory.
+    this.#whole ??= new Blob(
+      this.#blocks.map(({ bytes, length }) => bytes.subarray(0, length)) as BlobPart[],
+    );
     return this.#whole;
   }
 

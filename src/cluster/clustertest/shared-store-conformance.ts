@@ -8,7 +8,7 @@ import { SharedStoreError } from "../shared-store/shared-store-error.ts";
 export function sampleShared(
   size: number,
   seed = 1,
-): StoredBlob & { readonly content: Uint8Array } {
+): StoredBlob & { readonly content: Uint8Array<ArrayBuffer> } {
   const content = new Uint8Array(size);
   for (let at = 0; at < size; at += 1) content[at] = (at * 31 + seed * 7 + (at >> 8)) & 255;
   return { digest: digestOf(content), size, bytes: new Blob([content]), isInMemory: true, content };

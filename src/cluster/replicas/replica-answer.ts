@@ -7,7 +7,7 @@ import type { Verdict } from "./signature.ts";
 export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Bun.BodyInit;
+  readonly body?: Uint8Array<ArrayBuffer> | Blob | ReadableStream<Uint8Array> | string;
 }
 
 export function refusalOf(verdict: Exclude<Verdict, { kind: "right" }>): Answer {

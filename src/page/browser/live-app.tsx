@@ -1,0 +1,37 @@
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Overview } from "../../api/overview.ts";
+import type { Pull } from "../../api/pulls.ts";
+import { App, type Liveness } from "../app.tsx";
+import type { PageData, View } from "../view.ts";
+import { listen } from "./listen.ts";
+
+/** The page, kept up to date by the cache's events. */
+export function LiveApp({ data }: { readonly data: PageData }): JSX.Element {
+  const [view, setView] = useState(data.view);
+  const [liveness, setLiveness] = useState<Liveness>("waiting");
+  useEffect(
+    () =>
+      listen({
+        liveness: setLiveness,
+        overview: (overview) => setView((now) => withOverview(now, overview)),
+        pulls: (pulls) => setView((now) => withPulls(now, pulls)),
+        job: () => {},
+      }),
+    [],
+  );
+  return <App data={{ ...data, view }} liveness={liveness} />;
+}
+
+function withOverview(view: View, overview: Overview): View {
+  return view.page === "overview" ? { ...view, overview } : view;
+}
+
+/** A pull goes on after it was told first: what is told later replaces it. */
+function withPulls(view: View, pulls: readonly Pull[]): View {
+  if (view.page !== "overview") return view;
+  const { overview } = view;
+  const byId = new Map([...overview.pulls, ...pulls].map((pull) => [pull.id, pull]));
+  const newest = [...byId.values()].toSorted((one, other) => other.id - one.id).slice(0, 50);
+  return { ...view, overview: { ...overview, pulls: newest } };
+}

@@ -1,0 +1,33 @@
+import type { JSX } from "preact";
+import type { Health as HealthFacts } from "../../api/health.ts";
+
+const WORDS = { ok: "All is well", degraded: "Degraded", failing: "Failing" } as const;
+
+/** Whether all is well and what to do: the sentence of `entrepot status`. */
+export function Health({ health }: { readonly health: HealthFacts }): JSX.Element {
+  // The sentence names the first problem; the others are behind it.
+  const others = health.problems.filter((problem) => !health.sentence.includes(problem));
+  return (
+    <section class={`health ${health.state}`} aria-labelledby="health">
+      <h2 id="health" class="unseen">
+        Health: {WORDS[health.state]}
+      </h2>
+      <p class="sentence" role="status">
+        {health.sentence}
+      </p>
+      {health.advice === undefined ? null : <p class="advice">{health.advice}</p>}
+      {others.length === 0 ? null : (
+        <details>
+          <summary>
+            {others.length === 1 ? "The problem in full" : `All ${others.length} problems`}
+          </summary>
+          <ul>
+            {others.map((problem) => (
+              <li key={problem}>{problem}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </section>
+  );
+}

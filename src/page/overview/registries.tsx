@@ -1,0 +1,129 @@
+import type { JSX } from "preact";
+import type { RegistryRow } from "../../api/overview.ts";
+import { Heartbeats } from "../parts/charts.tsx";
+import { duration, integer, percent, until } from "../parts/format.ts";
+import { Panel, Scrolling, State, type Tone } from "../parts/panel.tsx";
+
+const TONES: Readonly<Record<RegistryRow["state"], Tone>> = {
+  ok: "good",
+  "rate-limited": "warn",
+  unavailable: "bad",
+};
+const WORDS: Readonly<Record<RegistryRow["state"], string>> = {
+  ok: "answers",
+  "rate-limited": "limits us",
+  unavailable: "no answer",
+};
+
+export function Registries({
+  registries,
+  now,
+}: {
+  readonly registries: readonly RegistryRow[];
+  readonly now: number;
+}): JSX.Element {
+  return (
+    <Panel id="registries" title="Registries" aside="24 hours">
+      <Scrolling label="Registries">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Registry</th>
+              <th scope="col">State</th>
+              <th scope="col" class="wide">
+                Heartbeat
+              </th>
+              <th scope="col" class="number">
+                Latency
+              </th>
+              <th scope="col" class="number">
+                Answers
+              </th>
+              <th scope="col" class="number">
+                Budget left
+              </th>
+              <th scope="col" class="number">
+                Hits, by bytes
+              </th>
+              <th scope="col" class="number">
+                by requests
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {registries.map((registry) => (
+              <Row key={registry.name} registry={registry} now={now} />
+            ))}
+          </tbody>
+        </table>
+      </Scrolling>
+    </Panel>
+  );
+}
+
+function Row({
+  registry,
+  now,
+}: {
+  readonly registry: RegistryRow;
+  readonly now: number;
+}): JSX.Element {
+  const { name, state, circuit, beats, latencyMs, answers, mirror } = registry;
+  const isAsked = answers.ok + answers.failed + answers.limited > 0;
+  return (
+    <tr data-registry={name}>
+      <th scope="row" class="name">
+        {name}
+        {mirror === undefined ? null : (
+          <span class="note" title={mirror}>
+            by {hostOf(mirror)}
+          </span>
+        )}
+      </th>
+      <td title={registry.reason}>
+        <State tone={isAsked || state !== "ok" ? TONES[state] : "calm"}>
+          {isAsked || state !== "ok" ? WORDS[state] : "not asked"}
+        </State>
+        {circuit === "closed" ? null : <span class="note">circuit {circuit}</span>}
+      </td>
+      <td class="wide">
+        <Heartbeats beats={beats} />
+      </td>
+      <td class="number">{latencyMs === undefined ? "–" : duration(latencyMs)}</td>
+      <td class="number">
+        {integer(answers.ok)}
+        {answers.failed === 0 ? null : <span class="note bad">{integer(answers.failed)} failed</span>}
+        {answers.limited === 0 ? null : (
+          <span class="note warn">{integer(answers.limited)} limited</span>
+        )}
+      </td>
+      <td class="number">
+        <Budget registry={registry} now={now} />
+      </td>
+      <td class="number">{percent(registry.hitRatioByBytes)}</td>
+      <td class="number">{percent(registry.hitRatioByRequests)}</td>
+    </tr>
+  );
+}
+
+function Budget({
+  registry: { budget, limitedUntil },
+  now,
+}: {
+  readonly registry: RegistryRow;
+  readonly now: number;
+}): JSX.Element {
+  if (limitedUntil !== undefined) return <span class="warn">none, {until(limitedUntil, now)}</span>;
+  if (budget === undefined) return <>–</>;
+  return (
+    <>
+      {integer(budget.left)}
+      {budget.limit === undefined ? "" : ` of ${integer(budget.limit)}`}
+      <span class="note">full {until(budget.resetAt, now)}</span>
+    </>
+  );
+}
+
+function hostOf(url: string): string {
+  return URL.parse(url)?.host ?? url;
+}
