@@ -63,3 +63,6 @@ export const tagHistorySchema = z
       .describe("the latest first, at most twenty"),
   })
   .meta({ id: "TagHistory" });
+
+export type ImageClients = z.infer<typeof imageClientsSchema>;
+export type TagHistory = z.infer<typeof tagHistorySchema>;

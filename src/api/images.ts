@@ -46,6 +46,8 @@ export const imagesSchema = z
   })
   .meta({ id: "Images" });
 
+export type Images = z.infer<typeof imagesSchema>;
+
 const moment = z.number().describe("milliseconds since the epoch");
 
 const part = z

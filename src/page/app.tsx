@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
-import { Overview } from "./overview/overview.tsx";
-import { MENU, type PageData, titleOf, type View } from "./view.ts";
+import { Content } from "./content.tsx";
+import { MENU, type PageData, titleOf } from "./view.ts";
 
 /** Whether events arrive: `waiting` until the first one, and without scripts. */
 export type Liveness = "waiting" | "live" | "away";
@@ -13,12 +13,13 @@ const LIVENESS: Readonly<Record<Liveness, string>> = {
 
 /** A whole page below its `body`. */
 export function App({
-  data: { frame, view },
+  data,
   liveness = "waiting",
 }: {
   readonly data: PageData;
   readonly liveness?: Liveness;
 }): JSX.Element {
+  const { frame, view } = data;
   return (
     <>
       <a class="skip" href="#main">
@@ -52,15 +53,8 @@ export function App({
       </header>
       <main id="main">
         <h1 class="unseen">{titleOf(view)}</h1>
-        <Content view={view} />
+        <Content data={data} />
       </main>
     </>
   );
-}
-
-function Content({ view }: { readonly view: View }): JSX.Element {
-  switch (view.page) {
-    case "overview":
-      return <Overview overview={view.overview} />;
-  }
 }

@@ -22,11 +22,7 @@ export function renderPage(data: PageData): string {
         <div id={ROOT_ID}>
           <App data={data} />
         </div>
-        <script
-          id={DATA_ID}
-          type="application/json"
-          dangerouslySetInnerHTML={{ __html: json }}
-        />
+        <script id={DATA_ID} type="application/json" dangerouslySetInnerHTML={{ __html: json }} />
       </body>
     </html>
   );

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { Job } from "../../api/jobs.ts";
 import type { Overview } from "../../api/overview.ts";
 import type { Pull } from "../../api/pulls.ts";
 import { App, type Liveness } from "../app.tsx";
@@ -16,11 +17,12 @@ export function LiveApp({ data }: { readonly data: PageData }): JSX.Element {
         liveness: setLiveness,
         overview: (overview) => setView((now) => withOverview(now, overview)),
         pulls: (pulls) => setView((now) => withPulls(now, pulls)),
-        job: () => {},
+        job: (job) => setView((now) => withJob(now, job)),
       }),
     [],
   );
-  return <App data={{ ...data, view }} liveness={liveness} />;
+  const frame = view === data.view ? data.frame : { ...data.frame, at: Date.now() };
+  return <App data={{ frame, view }} liveness={liveness} />;
 }
 
 function withOverview(view: View, overview: Overview): View {
@@ -34,4 +36,13 @@ function withPulls(view: View, pulls: readonly Pull[]): View {
   const byId = new Map([...overview.pulls, ...pulls].map((pull) => [pull.id, pull]));
   const newest = [...byId.values()].toSorted((one, other) => other.id - one.id).slice(0, 50);
   return { ...view, overview: { ...overview, pulls: newest } };
+}
+
+function withJob(view: View, job: Job): View {
+  if (view.page !== "jobs") return view;
+  const isKnown = view.jobs.some(({ id }) => id === job.id);
+  const jobs = isKnown
+    ? view.jobs.map((one) => (one.id === job.id ? job : one))
+    : [job, ...view.jobs];
+  return { ...view, jobs };
 }

@@ -23,7 +23,10 @@ export function Disk({ disk }: { readonly disk: DiskRow }): JSX.Element {
         <Fact name="pinned" label="of it pinned" value={bytes(pinned)} />
         <Fact name="partial" label="Partial downloads" value={bytes(partial)} />
         <Fact name="metadata" label="Metadata" value={bytes(metadata)} />
-        <Fact label="Free on the file system" value={free === undefined ? "unknown" : bytes(free)} />
+        <Fact
+          label="Free on the file system"
+          value={free === undefined ? "unknown" : bytes(free)}
+        />
         <Fact label="Evicted in 24 hours" value={bytes(evictedToday)} />
       </dl>
       <p class="forecast">{forecastOf(disk)}</p>
@@ -50,7 +53,8 @@ function Fact({
 
 function forecastOf({ isFull, fullInDays }: DiskRow): string {
   if (isFull) return "Nothing can be stored: pulls are streamed from the registries.";
-  if (fullInDays === undefined) return "It does not grow, or too little is known to say when it is full.";
+  if (fullInDays === undefined)
+    return "It does not grow, or too little is known to say when it is full.";
   if (fullInDays < 1) return "Full today: then the least recently used images are evicted.";
   const days = Math.round(fullInDays);
   return `Full in ${days === 1 ? "1 day" : `${days} days`}: then the least recently used images are evicted.`;

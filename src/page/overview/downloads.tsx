@@ -10,7 +10,8 @@ export function Downloads({
   readonly downloads: readonly RunningDownload[];
 }): JSX.Element {
   const speed = downloads.reduce((sum, { bytesPerSecond }) => sum + bytesPerSecond, 0);
-  const aside = downloads.length === 0 ? undefined : `${integer(downloads.length)} at ${bytes(speed)}/s`;
+  const aside =
+    downloads.length === 0 ? undefined : `${integer(downloads.length)} at ${bytes(speed)}/s`;
   return (
     <Panel id="downloads" title="Downloads" aside={aside}>
       {downloads.length === 0 ? (

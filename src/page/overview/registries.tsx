@@ -92,7 +92,9 @@ function Row({
       <td class="number">{latencyMs === undefined ? "–" : duration(latencyMs)}</td>
       <td class="number">
         {integer(answers.ok)}
-        {answers.failed === 0 ? null : <span class="note bad">{integer(answers.failed)} failed</span>}
+        {answers.failed === 0 ? null : (
+          <span class="note bad">{integer(answers.failed)} failed</span>
+        )}
         {answers.limited === 0 ? null : (
           <span class="note warn">{integer(answers.limited)} limited</span>
         )}

@@ -14,7 +14,12 @@ export function Sparkline({ values }: { readonly values: readonly number[] }): J
   });
   const line = points.length > 1 ? points.join(" ") : `0,${HEIGHT - 1} ${WIDTH},${HEIGHT - 1}`;
   return (
-    <svg class="sparkline" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden>
+    <svg
+      class="sparkline"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      preserveAspectRatio="none"
+      aria-hidden
+    >
       <polygon class="area" points={`0,${HEIGHT} ${line} ${WIDTH},${HEIGHT}`} />
       <polyline class="line" points={line} vector-effect="non-scaling-stroke" />
     </svg>
@@ -40,7 +45,15 @@ export function Heartbeats({ beats }: { readonly beats: readonly Beat[] }): JSX.
       aria-label={label}
     >
       {beats.map((beat, index) => (
-        <rect key={index} class={beat} x={index * BAR} y={beat === "idle" ? 6 : 1} width={BAR - 1} height={beat === "idle" ? 4 : 14} rx={1} />
+        <rect
+          key={index}
+          class={beat}
+          x={index * BAR}
+          y={beat === "idle" ? 6 : 1}
+          width={BAR - 1}
+          height={beat === "idle" ? 4 : 14}
+          rx={1}
+        />
       ))}
     </svg>
   );

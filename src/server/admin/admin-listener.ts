@@ -8,6 +8,7 @@ import { LOGIN_STYLE_PATH, loginStyle } from "../access/login-page.ts";
 import { clientAddress } from "../listen/client-address.ts";
 import { IDLE_TIMEOUT, type ServerTls } from "../listen/renewable-port.ts";
 import type { AdminApi } from "./admin-api.ts";
+import { ASSETS, OperatorPages } from "./operator-pages.ts";
 
 export interface AdminListenerOptions {
   /** The address that was configured, at which the port can be reached. */
@@ -54,6 +55,7 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
     };
   };
 
+  const pages = new OperatorPages(api);
   return Bun.serve({
     hostname: address.host,
     port: address.port,
@@ -89,8 +91,20 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
         if (right instanceof Response) return right;
         return limitStream(await api.handle(request, right), [options.access.changed, stopping]);
       }),
+      [`${ASSETS}*`]: route(async (request) => (await pages.asset(request)) ?? notFound()),
     },
-    fetch: route(() => new Response("not found\n", { status: 404 })),
+    // Every other path may be one of a page.
+    fetch: route(async (request, client) => {
+      if (request.method !== "GET" && request.method !== "HEAD") return notFound();
+      const right = await guard.admitPage(request, client);
+      if (right instanceof Response) return right;
+      const hasSession = guard.sessionRight(request) !== undefined;
+      return (await pages.page(request, right, hasSession)) ?? notFound();
+    }),
     error: (error) => Response.json({ error: error.message }, { status: 500 }),
   });
+}
+
+function notFound(): Response {
+  return new Response("not found\n", { status: 404 });
 }

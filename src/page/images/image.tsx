@@ -1,0 +1,188 @@
+import type { JSX } from "preact";
+import type { ImageDetails } from "../../api/images.ts";
+import { Action } from "../parts/action.tsx";
+import { ago, bytes, integer, shortDigest } from "../parts/format.ts";
+import { Empty, Panel, State } from "../parts/panel.tsx";
+import { imageHref, nameOf, type View } from "../view.ts";
+import { PullCommands } from "./pull-commands.tsx";
+
+/** All that is known of one image. */
+export function Image({
+  view: { details, clients, history },
+  mayChange,
+  now,
+}: {
+  readonly view: Extract<View, { page: "image" }>;
+  readonly mayChange: boolean;
+  readonly now: number;
+}): JSX.Element {
+  const name = nameOf(details);
+  return (
+    <div class="columns">
+      <Panel id="image" title={name}>
+        <p class="digest">{details.digest}</p>
+        <dl class="facts">
+          <div>
+            <dt>Size</dt>
+            <dd>
+              {bytes(details.size)}, {bytes(details.shared)} of it shared with other images
+            </dd>
+          </div>
+          <div>
+            <dt>Stored</dt>
+            <dd>{details.storedAt === undefined ? "–" : ago(details.storedAt, now)}</dd>
+          </div>
+          <div>
+            <dt>Last used</dt>
+            <dd>{details.lastUsed === 0 ? "–" : ago(details.lastUsed, now)}</dd>
+          </div>
+          <div>
+            <dt>Confirmed by its registry</dt>
+            <dd>{details.checkedAt === undefined ? "–" : ago(details.checkedAt, now)}</dd>
+          </div>
+          <div>
+            <dt>Pins</dt>
+            <dd>{details.pins.join(", ") || "none"}</dd>
+          </div>
+        </dl>
+        {mayChange ? <Orders name={name} pins={details.pins} /> : null}
+      </Panel>
+      <PullCommands name={name} />
+      <Platforms details={details} />
+      <Panel id="tags" title="Tags that point to it">
+        <List items={details.tags} empty="None." />
+      </Panel>
+      <Panel id="referrers" title="Signatures, SBOMs, attestations">
+        <Referrers referrers={details.referrers} />
+      </Panel>
+      <Panel id="tag-history" title="What its tag pointed to">
+        {history === undefined || history.former.length === 0 ? (
+          <Empty>No other digest was seen.</Empty>
+        ) : (
+          <ul>
+            {history.former.map(({ digest, movedAt }) => (
+              <li key={digest}>
+                <code title={digest}>{shortDigest(digest)}</code>{" "}
+                <span class="note">until {ago(movedAt, now)}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </Panel>
+      <Panel id="clients" title="Who pulled it" aside="30 days">
+        {clients.items.length === 0 ? (
+          <Empty>Nobody, as far as is known.</Empty>
+        ) : (
+          <ul>
+            {clients.items.map(({ client, name: node, reference, pulledAt, pulls }) => (
+              <li key={`${client} ${reference}`}>
+                {node ?? client}{" "}
+                <span class="note">
+                  {integer(pulls)} times, last {ago(pulledAt, now)}
+                </span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </Panel>
+    </div>
+  );
+}
+
+function Orders({
+  name,
+  pins,
+}: {
+  readonly name: string;
+  readonly pins: readonly string[];
+}): JSX.Element {
+  return (
+    <p class="orders">
+      {pins.includes(name) ? (
+        <Action method="DELETE" path={`/pins/${encodeURIComponent(name)}`}>
+          Unpin
+        </Action>
+      ) : (
+        <Action method="POST" path="/pins" body={{ pattern: name }}>
+          Pin
+        </Action>
+      )}
+      <Action method="POST" path="/warm" body={{ images: [name] }} then="/jobs">
+        Download what is missing
+      </Action>
+      <a href={`/purge?pattern=${encodeURIComponent(name)}`}>Purge …</a>
+    </p>
+  );
+}
+
+function Platforms({ details }: { readonly details: ImageDetails }): JSX.Element {
+  return (
+    <Panel id="platforms" title="Platforms and layers">
+      {details.manifests.map(({ platform, digest, isComplete, parts }) => (
+        <details key={digest} open={details.manifests.length === 1}>
+          <summary>
+            {platform ?? shortDigest(digest)}{" "}
+            <State tone={isComplete ? "good" : "warn"}>{isComplete ? "complete" : "in part"}</State>
+          </summary>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Digest</th>
+                <th scope="col" class="number">
+                  Size
+                </th>
+                <th scope="col">Here</th>
+              </tr>
+            </thead>
+            <tbody>
+              {parts.map((part) => (
+                <tr key={part.digest}>
+                  <td title={`${part.digest} ${part.mediaType ?? ""}`}>
+                    <code>{shortDigest(part.digest)}</code>
+                  </td>
+                  <td class="number">{bytes(part.size)}</td>
+                  <td>
+                    {part.isStored ? (part.isShared ? "stored, shared" : "stored") : "missing"}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </details>
+      ))}
+    </Panel>
+  );
+}
+
+function Referrers({ referrers }: { readonly referrers: ImageDetails["referrers"] }): JSX.Element {
+  if (referrers === undefined) return <Empty>Nobody has asked for them.</Empty>;
+  if (referrers.length === 0) return <Empty>Its registry has none.</Empty>;
+  return (
+    <ul>
+      {referrers.map(({ digest, artifactType }) => (
+        <li key={digest}>
+          {artifactType ?? "unknown type"} <code title={digest}>{shortDigest(digest)}</code>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function List({
+  items,
+  empty,
+}: {
+  readonly items: readonly string[];
+  readonly empty: string;
+}): JSX.Element {
+  if (items.length === 0) return <Empty>{empty}</Empty>;
+  return (
+    <ul>
+      {items.map((item) => (
+        <li key={item}>
+          <a href={imageHref(item)}>{item}</a>
+        </li>
+      ))}
+    </ul>
+  );
+}

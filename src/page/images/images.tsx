@@ -1,0 +1,127 @@
+import type { JSX } from "preact";
+import type { Image } from "../../api/images.ts";
+import { ago, bytes, shortDigest } from "../parts/format.ts";
+import { Empty, Panel, State } from "../parts/panel.tsx";
+import { imageHref, type ImagesQuestion, nameOf, type View } from "../view.ts";
+
+/** All images, found by text and put in order by the server. */
+export function Images({
+  view: { question, images },
+  now,
+}: {
+  readonly view: Extract<View, { page: "images" }>;
+  readonly now: number;
+}): JSX.Element {
+  const { items, next, storing } = images;
+  return (
+    <Panel id="images" title="Images" aside={storing === 0 ? undefined : `${storing} being stored`}>
+      <Search question={question} />
+      {items.length === 0 ? (
+        <Empty>{question.search === "" ? "No image is stored yet." : "No image matches."}</Empty>
+      ) : (
+        <div class="wide-table" role="region" aria-label="Images" tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                <Heading question={question} sort="name" title="Image" />
+                <th scope="col">Platforms</th>
+                <Heading question={question} sort="size" title="Size" isNumber />
+                <th scope="col" class="number">
+                  Shared
+                </th>
+                <Heading question={question} sort="used" title="Last used" isNumber />
+                <th scope="col">Pin</th>
+              </tr>
+            </thead>
+            <tbody>
+              {items.map((image) => (
+                <Row key={nameOf(image)} image={image} now={now} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <nav class="paging" aria-label="More images">
+        {question.cursor === undefined ? null : (
+          <a href={href({ ...question, cursor: undefined })}>First page</a>
+        )}
+        {next === undefined ? null : <a href={href({ ...question, cursor: next })}>Next page</a>}
+      </nav>
+    </Panel>
+  );
+}
+
+function Search({
+  question: { search, sort },
+}: {
+  readonly question: ImagesQuestion;
+}): JSX.Element {
+  return (
+    <form class="search" role="search" action="/images">
+      <label>
+        <span class="unseen">Name, tag or digest</span>
+        <input
+          type="search"
+          name="search"
+          value={search}
+          placeholder="Name, tag or digest"
+          maxLength={300}
+        />
+      </label>
+      <input type="hidden" name="sort" value={sort} />
+      <button type="submit">Search</button>
+    </form>
+  );
+}
+
+const ORDERS = { name: "ascending", size: "descending", used: "descending" } as const;
+
+function Heading({
+  question,
+  sort,
+  title,
+  isNumber = false,
+}: {
+  readonly question: ImagesQuestion;
+  readonly sort: ImagesQuestion["sort"];
+  readonly title: string;
+  readonly isNumber?: boolean;
+}): JSX.Element {
+  const isCurrent = question.sort === sort;
+  return (
+    <th
+      scope="col"
+      class={isNumber ? "number" : undefined}
+      aria-sort={isCurrent ? ORDERS[sort] : undefined}
+    >
+      {isCurrent ? title : <a href={href({ ...question, sort, cursor: undefined })}>{title}</a>}
+    </th>
+  );
+}
+
+function Row({ image, now }: { readonly image: Image; readonly now: number }): JSX.Element {
+  const { platforms, partial, size, shared, lastUsed, pin } = image;
+  return (
+    <tr>
+      <th scope="row" class="breaks">
+        <a href={imageHref(nameOf(image))}>
+          {image.tag === undefined ? image.image : `${image.image}:${image.tag}`}
+        </a>
+        {image.tag === undefined ? <span class="note">{shortDigest(image.digest)}</span> : null}
+      </th>
+      <td class="breaks">
+        {platforms.join(", ")}
+        {partial.length === 0 ? null : <span class="note warn">in part: {partial.join(", ")}</span>}
+      </td>
+      <td class="number">{bytes(size)}</td>
+      <td class="number">{shared === 0 ? "–" : bytes(shared)}</td>
+      <td class="number">{lastUsed === 0 ? "–" : ago(lastUsed, now)}</td>
+      <td title={pin}>{pin === undefined ? "" : <State tone="good">pinned</State>}</td>
+    </tr>
+  );
+}
+
+function href({ search, sort, cursor }: ImagesQuestion): string {
+  const query = new URLSearchParams({ search, sort, ...(cursor === undefined ? {} : { cursor }) });
+  return `/images?${query.toString()}`;
+}
