@@ -20,6 +20,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   kubernetes: 3,
   events: 3,
   audit: 3,
+  page: 3,
   api: 2,
   config: 2,
   telemetry: 2,
@@ -39,6 +40,15 @@ export interface Rooms {
 
 /** Rooms of a floor, or of a room. Where nothing is listed, there is one room. */
 export const ROOMS: Readonly<Record<string, Rooms>> = {
+  page: {
+    folders: {
+      // What every page is made of.
+      parts: [],
+      overview: ["parts"],
+      // The pages' addresses and facts, and what puts them together.
+      ".": ["parts", "overview", "images", "readiness", "history", "jobs", "settings"],
+    },
+  },
   config: {
     folders: {
       parsing: [],
