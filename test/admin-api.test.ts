@@ -81,12 +81,6 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   endDrill: [{}, {}],
   reload: [{}],
   testWebhooks: [{ body: {} }, { body: { name: "away" } }, { body: { name: "other" } }],
-  reportNode: [
-    { body: { address: "10.0.0.1", name: "node-1", state: "proved", runtimes: ["containerd"] } },
-    { body: { address: "nowhere" } },
-  ],
-  listImageClients: [{ query: { image: "reg.test/app:1" } }, {}],
-  getTagHistory: [{ query: { image: "reg.test/app:1" } }, { query: { image: "::" } }],
   getJob: [{ params: { id: "none" } }],
   watchJob: [{ params: { id: "none" } }],
   cancelJob: [{ params: { id: "none" } }],

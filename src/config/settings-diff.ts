@@ -2,7 +2,6 @@ import type { UpstreamName } from "../oci/names.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { DatabaseSettings } from "./database-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
-import type { DatabaseSettings } from "./database-settings.ts";
 import { type Address, formatAddress } from "./parsing/address.ts";
 import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
