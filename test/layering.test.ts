@@ -17,13 +17,17 @@ const STATEMENT = /^\s*(?:import|export)\b[^"';]*?\bfrom\s*["']([^"']+)["']/gm;
 const SIDE_EFFECT = /^\s*import\s*["']([^"']+)["']/gm;
 const EXPRESSION = /\b(?:import|require)\s*\(\s*["'`]([^"'`]+)["'`]/g;
 
-const transpiler = new Bun.Transpiler({ loader: "ts" });
+const transpilers = {
+  ".ts": new Bun.Transpiler({ loader: "ts" }),
+  ".tsx": new Bun.Transpiler({ loader: "tsx" }),
+};
 
 /**
  * What a source imports. Bun's own parser leaves out imports of types, which are dependencies all
  * the same; the expressions find these. Each would miss something that the other finds.
  */
-function importsOf(source: string): Set<string> {
+function importsOf(file: string, source: string): Set<string> {
+  const transpiler = transpilers[file.endsWith(".tsx") ? ".tsx" : ".ts"];
   const found = [STATEMENT, SIDE_EFFECT, EXPRESSION].flatMap((expression) =>
     [...source.matchAll(expression)].map((match) => match[1] ?? ""),
   );
@@ -88,7 +92,7 @@ function violations(sources: Sources): string[] {
     // A test may use whatever shows what it tests.
     if (file.endsWith(".test.ts")) return found;
     return found.concat(
-      [...importsOf(source)].flatMap((specifier) => rejectReason(file, specifier) ?? []),
+      [...importsOf(file, source)].flatMap((specifier) => rejectReason(file, specifier) ?? []),
     );
   });
 }
@@ -99,7 +103,7 @@ function circles(sources: Sources): string[][] {
   const imported = new Map(
     files.map((file) => [
       file,
-      [...importsOf(sources[file] ?? "")]
+      [...importsOf(file, sources[file] ?? "")]
         .filter((specifier) => specifier.startsWith("."))
         .map((specifier) => path.posix.join(path.posix.dirname(file), specifier)),
     ]),

@@ -1,5 +1,5 @@
 import { render as renderToString } from "preact-render-to-string";
-import { App } from "./app.tsx";
+import { App } from "./whole/app.tsx";
 import { scriptAsset, styleAsset } from "./assets.ts";
 import { DATA_ID, type PageData, ROOT_ID, titleOf } from "./view.ts";
 

@@ -42,12 +42,22 @@ export interface Rooms {
 export const ROOMS: Readonly<Record<string, Rooms>> = {
   page: {
     folders: {
-      // What every page is made of.
-      parts: [],
-      overview: ["parts"],
-      // The pages' addresses and facts, and what puts them together.
-      ".": ["parts", "overview", "images", "readiness", "history", "jobs", "settings"],
+      // Addresses and facts of pages.
+      ".": [],
+      // What pages are made of.
+      parts: ["."],
+      overview: [".", "parts"],
+      images: [".", "parts"],
+      readiness: [".", "parts"],
+      history: [".", "parts"],
+      jobs: [".", "parts"],
+      settings: [".", "parts"],
+      // A page from its head to its foot.
+      whole: [".", "overview", "images", "readiness", "history", "jobs", "settings"],
+      // What runs in browsers.
+      browser: [".", "whole"],
     },
+    above: ["pages.ts", "render.tsx", "load-view.ts", "assets.ts", "assets.macro.ts"],
   },
   config: {
     folders: {

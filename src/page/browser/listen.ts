@@ -1,7 +1,7 @@
 import type { Job } from "../../api/jobs.ts";
 import type { Overview } from "../../api/overview.ts";
 import type { Pull } from "../../api/pulls.ts";
-import type { Liveness } from "../app.tsx";
+import type { Liveness } from "../whole/app.tsx";
 
 /** When a stream that the cache has refused is asked for again, in milliseconds: it may be starting. */
 const RETRY_MS = 3000;
@@ -31,15 +31,13 @@ export function listen(listener: Listener): () => void {
       // It reconnects by itself, unless it was refused.
       if (current.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MS);
     });
-    const on = <Data>(name: string, take: (data: Data) => void): void => {
-      current.addEventListener(name, (event: MessageEvent<string>) => {
-        // The cache writes it, as its API is described.
-        take(JSON.parse(event.data) as Data);
-      });
+    const on = (name: string, take: (data: unknown) => void): void => {
+      current.addEventListener(name, (event: MessageEvent<string>) => take(JSON.parse(event.data)));
     };
-    on("overview", listener.overview);
-    on("pull", listener.pulls);
-    on("job", listener.job);
+    // The cache writes them as its API is described.
+    on("overview", (data) => listener.overview(data as Overview));
+    on("pull", (data) => listener.pulls(data as readonly Pull[]));
+    on("job", (data) => listener.job(data as Job));
   };
 
   open();

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Job } from "../../api/jobs.ts";
 import type { Overview } from "../../api/overview.ts";
 import type { Pull } from "../../api/pulls.ts";
-import { App, type Liveness } from "../app.tsx";
+import { App, type Liveness } from "../whole/app.tsx";
 import type { PageData, View } from "../view.ts";
 import { listen } from "./listen.ts";
 

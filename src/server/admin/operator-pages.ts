@@ -1,3 +1,4 @@
+import type * as Pages from "../../page/pages.ts";
 import { version } from "../../version.ts";
 import type { Right } from "../access/access-tokens.ts";
 import { API_PREFIX } from "../api/router.ts";
@@ -39,6 +40,6 @@ export class OperatorPages {
 }
 
 /** Loads the pages with the first one that is asked for: most caches are looked at seldom. */
-function loaded(): Promise<typeof import("../../page/pages.ts")> {
+function loaded(): Promise<typeof Pages> {
   return import("../../page/pages.ts");
 }

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { Content } from "./content.tsx";
-import { MENU, type PageData, titleOf } from "./view.ts";
+import { MENU, type PageData, titleOf } from "../view.ts";
 
 /** Whether events arrive: `waiting` until the first one, and without scripts. */
 export type Liveness = "waiting" | "live" | "away";

@@ -1,13 +1,13 @@
 import type { JSX } from "preact";
-import { History } from "./history/history.tsx";
-import { Image } from "./images/image.tsx";
-import { Images } from "./images/images.tsx";
-import { Purge } from "./images/purge.tsx";
-import { Jobs } from "./jobs/jobs.tsx";
-import { Overview } from "./overview/overview.tsx";
-import { Readiness } from "./readiness/readiness.tsx";
-import { Settings } from "./settings/settings.tsx";
-import type { PageData } from "./view.ts";
+import { History } from "../history/history.tsx";
+import { Image } from "../images/image.tsx";
+import { Images } from "../images/images.tsx";
+import { Purge } from "../images/purge.tsx";
+import { Jobs } from "../jobs/jobs.tsx";
+import { Overview } from "../overview/overview.tsx";
+import { Readiness } from "../readiness/readiness.tsx";
+import { Settings } from "../settings/settings.tsx";
+import type { PageData } from "../view.ts";
 
 /** What a page is about. */
 export function Content({ data: { view, frame } }: { readonly data: PageData }): JSX.Element {
