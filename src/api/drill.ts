@@ -52,7 +52,9 @@ export type Drill = z.infer<typeof drillSchema>;
 
 export const drillsSchema = z
   .object({
-    current: drillSchema.optional(),
+    current: drillSchema
+      .optional()
+      .describe("with `endedAt`, it is over, and its report is being completed"),
     last: drillSchema.optional().describe("the one before; forgotten when the cache stops"),
   })
   .meta({ id: "DrillReport" });

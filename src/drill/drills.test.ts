@@ -94,6 +94,7 @@ test("a drill has its upstreams count as dead, counts what is asked of them, and
   expect(faultOf("docker.io")).toBeUndefined();
   expect(existsSync(path)).toBe(false);
   expect(told).toEqual({ begun: [begun], ended: [ended], failures: [] });
+  expect(drills.upstreams).toEqual([]);
   expect(drills.all).toEqual({ last: ended });
   expect(drills.stop()).rejects.toThrow("no drill goes on");
 });
@@ -166,20 +167,28 @@ test("of a thousand images each is counted, and further requests as a sum", asyn
 });
 
 test("what is wanted and not here is looked at as a drill begins, and again as it ends", async () => {
-  const wanted = [[{ image: "docker.io/library/a:1", reason: "2 of 3 blobs are missing" }], []];
+  const missing = [{ image: "docker.io/library/a:1", reason: "2 of 3 blobs are missing" }];
+  const answers = [Promise.resolve(missing), Promise.withResolvers<typeof missing>()] as const;
   const asked: (readonly string[])[] = [];
-  const { drills } = openDrills(
+  const { drills, faultOf } = openDrills(
     "/proc/no/drill.json",
     () => START,
-    async (upstreams) => {
+    (upstreams) => {
       asked.push(upstreams);
-      return wanted[asked.length - 1] ?? [];
+      return asked.length === 1 ? answers[0] : answers[1].promise;
     },
   );
   using _ = drills;
   drills.begin(["docker.io"], 600);
   await until(() => drills.all.current?.unready?.length === 1, { what: "the first look" });
-  expect((await drills.stop()).unready).toEqual([]);
+  const stopped = drills.stop();
+  // It is over at once, and its report comes when it is complete.
+  expect(faultOf("docker.io")).toBeUndefined();
+  expect(drills.all).toMatchObject({ current: { endedAt: START, unready: missing } });
+  expect(drills.all.last).toBeUndefined();
+  answers[1].resolve([]);
+  expect((await stopped).unready).toEqual([]);
+  expect(drills.all.current).toBeUndefined();
   expect(drills.all.last?.unready).toEqual([]);
   expect(asked).toEqual([["docker.io"], ["docker.io"]]);
 });

@@ -50,6 +50,8 @@ export class Drills implements Disposable {
   readonly #options: DrillsOptions;
   readonly #now: () => number;
   #current: Current | undefined;
+  /** One that is over, and whose report is not complete yet. */
+  #ending: Drill | undefined;
   #last: Drill | undefined;
 
   constructor(options: DrillsOptions) {
@@ -102,8 +104,9 @@ export class Drills implements Disposable {
   }
 
   get all(): DrillReport {
+    const current = this.#current ? this.#report(this.#current) : this.#ending;
     return {
-      ...(this.#current ? { current: this.#report(this.#current) } : {}),
+      ...(current ? { current } : {}),
       ...(this.#last ? { last: this.#last } : {}),
     };
   }
@@ -148,13 +151,14 @@ export class Drills implements Disposable {
     this.#current = undefined;
     for (const upstream of current.upstreams) outages.end(upstream);
     const endedAt = this.#now();
-    this.#last = { ...this.#report(current), endedAt };
+    const ending = { ...this.#report(current), endedAt };
+    this.#ending = ending;
     this.#forget();
-    events.ended(this.#last);
+    events.ended(ending);
     await this.#look(current);
-    const drill = { ...this.#report(current), endedAt };
-    if (this.#last.startedAt === drill.startedAt) this.#last = drill;
-    return drill;
+    this.#last = { ...this.#report(current), endedAt };
+    if (this.#ending === ending) this.#ending = undefined;
+    return this.#last;
   }
 
   #report({ upstreams, startedAt, endsAt, countedSince, counts, unready }: Current): Drill {
@@ -170,6 +174,8 @@ export class Drills implements Disposable {
 
   /** What cannot be looked at is left out: a drill does not fail for it. */
   async #look(current: Current): Promise<void> {
+    // After a restart, those who know may not be put together yet.
+    await Promise.resolve();
     const unready = await this.#options.unready?.(current.upstreams).catch(() => undefined);
     if (unready) current.unready = unready;
   }
