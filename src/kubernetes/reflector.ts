@@ -188,9 +188,12 @@ function emptyBody(): ReadableStream<Uint8Array> {
 }
 
 /** A pause that ends early if it is of no use any more, and does not keep the process running. */
-function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
+async function rest(milliseconds: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, milliseconds).unref();
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  return promise.finally(() => clearTimeout(timer));
+  const onAbort = (): void => resolve();
+  signal.addEventListener("abort", onAbort, { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", onAbort);
 }
