@@ -4,7 +4,6 @@ import { PlatformsInUse } from "../../../cache/platforms/platforms-in-use.ts";
 import type { Storage } from "../../../cache/retention/storage.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { Digest } from "../../../oci/digest.ts";
-import { type ImagePattern, parseImagePattern } from "../../../oci/image-pattern.ts";
 import { type ImageReference, imageName } from "../../../oci/image-reference.ts";
 import type { z } from "zod";
 import type { Job } from "../../../api/jobs.ts";
@@ -33,7 +32,7 @@ const LOOK_MS = 600_000;
 
 export interface WantedOptions {
   readonly settings: Pick<Settings, "warm" | "pulledWithin">;
-  readonly storage: Pick<Storage, "admin" | "budget" | "metadata" | "path" | "trees">;
+  readonly storage: Pick<Storage, "admin" | "budget" | "metadata" | "path" | "pinned" | "trees">;
   readonly cache: Cache;
   readonly upstreams: Upstreams;
   readonly jobs: Jobs;
@@ -168,13 +167,10 @@ export class Wanted implements Disposable {
     return this.#warming.fix(lacking.map(itemOf), platforms);
   }
 
+  /** What the cluster runs is kept as if it were pinned. */
   async #isPinned(): Promise<(image: ImageReference, digest: Digest) => boolean> {
-    const pins = await this.#options.storage.admin.pinning.saved();
-    const patterns = pins.flatMap(({ pattern }): readonly ImagePattern[] => {
-      const parsed = parseImagePattern(pattern);
-      return parsed ? [parsed] : [];
-    });
-    return (image, digest) => patterns.some((pattern) => pattern.matches({ ...image, digest }));
+    const pinned = await this.#options.storage.pinned.current();
+    return (_, digest) => pinned.has(digest);
   }
 
   /** A look that is due soon anyway is made earlier: what was warmed is ready. */
