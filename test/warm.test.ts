@@ -184,7 +184,7 @@ test("the commands say what is missing, fetch it, and name the place of what is 
   expect(fixed).toMatchObject({
     code: 1,
     stdout:
-      "1 image is here: downloaded 2 blobs, 371 B.\n1 image failed:\n  reg.test/none:latest: reg.test has no manifest none:latest\n",
+      "1 image is here: downloaded 2 blobs, 371 B.\n1 image is not here:\n  reg.test/none:latest: reg.test has no manifest none:latest\n",
   });
   const ready = await command(at.cache, "ready", "--fix", "--json");
   expect(ready).toMatchObject({ code: 0 });

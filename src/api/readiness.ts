@@ -43,6 +43,9 @@ export const readinessSchema = z
   .object({
     checkedAt: moment,
     ...countsFields,
+    uncached: z
+      .int()
+      .describe("images that this cache does not store, which are not among those that are wanted"),
     sentence: z.string().describe("what would happen if a registry died now"),
     upstreams: z.array(z.object({ name: z.string(), ...countsFields })),
     sources: z

@@ -9,7 +9,9 @@ const downloaded = z.object({ blobs: z.int(), bytes: z.number() });
 export const warmedImageSchema = z
   .object({
     image: z.string(),
-    state: z.enum(["ready", "failed"]).describe("`ready`: all of it is stored"),
+    state: z
+      .enum(["ready", "failed", "uncached"])
+      .describe("`ready`: all of it is stored; `uncached`: the configuration keeps it from that"),
     digest: z.string().optional(),
     platforms: z.array(z.string()).optional().describe("those that were fetched"),
     bytes: z.number().optional().describe("of its configs and layers"),
@@ -18,7 +20,7 @@ export const warmedImageSchema = z
       .string()
       .optional()
       .describe("why its tag could not be checked: it is as it was known before"),
-    reason: z.string().optional().describe("why it failed"),
+    reason: z.string().optional().describe("why it is not ready"),
   })
   .meta({ id: "WarmedImage" });
 
@@ -29,6 +31,7 @@ export const warmResultSchema = z
     images: z.int(),
     ready: z.int(),
     failed: z.int(),
+    uncached: z.int(),
     downloaded,
     cut: z
       .array(z.object({ images: z.string(), matching: z.int() }))

@@ -128,9 +128,12 @@ function isLacking(item: WantedImageState | undefined): boolean {
 }
 
 function reportOf(
-  items: readonly WantedImageState[],
+  all: readonly WantedImageState[],
   checkedAt: number,
 ): Omit<ReadinessReport, "sources"> {
+  // Those are another's: nothing here could make them ready.
+  const uncached = all.filter(({ state }) => state === "uncached");
+  const items = all.filter(({ state }) => state !== "uncached");
   const byName = new Map<string, { wanted: number; ready: number }>();
   for (const { image, state } of items) {
     const name = image.slice(0, image.indexOf("/"));
@@ -148,9 +151,10 @@ function reportOf(
     checkedAt,
     ...counts,
     ratio: ratioOf(counts),
-    sentence: sentenceOf(upstreams),
+    uncached: uncached.length,
+    sentence: sentenceOf(upstreams, uncached.length),
     upstreams: upstreams.toSorted((one, other) => one.ratio - other.ratio),
-    items: [...items.filter(({ state }) => state !== "ready"), ...ready],
+    items: [...items.filter(({ state }) => state !== "ready"), ...uncached, ...ready],
   };
 }
 
@@ -161,8 +165,10 @@ function ratioOf({ wanted, ready }: { readonly wanted: number; readonly ready: n
 /** The registry whose end would cost most comes first. */
 function sentenceOf(
   upstreams: readonly { readonly name: string; readonly wanted: number; readonly ready: number }[],
+  uncached: number,
 ): string {
   const wanted = upstreams.reduce((sum, upstream) => sum + upstream.wanted, 0);
+  if (wanted === 0 && uncached > 0) return "Nothing that is wanted is cached here.";
   if (wanted === 0)
     return "No image is wanted: nothing is known that runs, is listed or was pulled of late.";
   const lacking = upstreams

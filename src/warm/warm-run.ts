@@ -14,7 +14,7 @@ import { ManifestWalk, type WantedParts, type WarmCache } from "./manifest-walk.
 import { Patience, type PatienceOptions } from "./patience.ts";
 import { type ChosenImage, NoTagError, selectImages, type WarmItem } from "./select-images.ts";
 import { Tally } from "./tally.ts";
-import { WarmError } from "./warm-error.ts";
+import { UncachedError, WarmError } from "./warm-error.ts";
 
 /** How many images are looked at at once: most of that is waiting for an answer. */
 const IMAGES_AT_ONCE = 3;
@@ -103,12 +103,12 @@ export class WarmRun {
     return { platforms: await this.#parts.platformsInUse(), referrers };
   }
 
-  /** @throws WarmError */
+  /** @throws UncachedError */
   #upstream(name: UpstreamName): Upstream {
     const upstream = this.#parts.upstreams.get(name);
     if (upstream) return upstream;
     const known = [...this.#parts.upstreams.keys()].join(", ");
-    throw new WarmError(`${name} is not cached here. Cached registries: ${known}`);
+    throw new UncachedError(`${name} is not cached here. Cached registries: ${known}`);
   }
 
   async #warm({ image, platforms }: ChosenImage, common: WantedParts): Promise<void> {
@@ -177,19 +177,22 @@ export class WarmRun {
     if (reason === undefined) throw error;
     this.#tally.images.of += 1;
     this.#tally.images.done += 1;
-    this.#items.push({ image, state: "failed", reason });
+    const state = error instanceof UncachedError ? "uncached" : "failed";
+    this.#items.push({ image, state, reason });
   }
 
   #result(): WarmResult {
     const failed = this.#items.filter(({ state }) => state === "failed");
+    const uncached = this.#items.filter(({ state }) => state === "uncached");
     const ready = this.#items.filter(({ state }) => state === "ready");
     return {
       images: this.#items.length,
       ready: ready.length,
       failed: failed.length,
+      uncached: uncached.length,
       downloaded: { ...this.#tally.downloaded },
       cut: this.#cut,
-      items: [...failed, ...ready].slice(0, MAX_LISTED),
+      items: [...failed, ...uncached, ...ready].slice(0, MAX_LISTED),
     };
   }
 
@@ -212,16 +215,16 @@ export class WarmRun {
   }
 }
 
-/** @throws WarmError if the configuration keeps the repository from being stored */
+/** @throws UncachedError if the configuration keeps the repository from being stored */
 function mustBeStorable(upstream: Upstream, repo: RepositoryRef): void {
   const name = `${repo.repository} of ${repo.upstream}`;
   if (!isAllowed(upstream.settings, repo.repository)) {
-    throw new WarmError(
+    throw new UncachedError(
       `this cache's configuration does not allow ${name}: see allow and deny of the upstream`,
     );
   }
   if (!isBypassed(upstream, repo)) return;
-  throw new WarmError(`nothing of ${name} is stored here: see bypass of the upstream`);
+  throw new UncachedError(`nothing of ${name} is stored here: see bypass of the upstream`);
 }
 
 /** Why an image failed, for people; `undefined` if the cache is to blame. */

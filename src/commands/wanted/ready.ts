@@ -57,7 +57,8 @@ async function ready(
   }
   if (json) printJson(report);
   else printReport(report, all || images.length > 0);
-  return report.ratio < 1 ? 1 : 0;
+  const isReady = report.ratio === 1 && (images.length === 0 || report.uncached === 0);
+  return isReady ? 0 : 1;
 }
 
 /** All pages as one report. */
@@ -99,6 +100,11 @@ function printReport(report: ReadinessReport, hasReady: boolean): void {
     const known =
       images > 0 ? `: what it wanted before still counts (${counted(images, "image")})` : "";
     print(`${name}: ${printable(problem)}${known}`);
+  }
+  if (report.uncached > 0) {
+    const [they, start] = report.uncached === 1 ? ["is", "starts"] : ["are", "start"];
+    const what = `${they} not cached here, and ${start} only with ${report.uncached === 1 ? "its registry" : "their registries"}`;
+    print(`${counted(report.uncached, "image")} ${what}.`);
   }
   if (report.cut !== undefined) print(`${counted(report.cut, "wanted image")} were not looked at.`);
   const shown = report.items.filter(({ state }) => hasReady || state !== "ready");

@@ -22,7 +22,7 @@ export function warmProgressText({ done = {}, of = {}, bytesPerSecond, note }: P
 }
 
 /** What came of an order, for people. */
-export function warmText({ ready, failed, downloaded, cut, items }: WarmResult): string {
+export function warmText({ ready, failed, uncached, downloaded, cut, items }: WarmResult): string {
   const lines: string[] = [];
   if (ready > 0) {
     const what = `${counted(ready, "image")} ${ready === 1 ? "is" : "are"} here`;
@@ -41,10 +41,23 @@ export function warmText({ ready, failed, downloaded, cut, items }: WarmResult):
       `${printable(images)} matches ${all}, and only the highest versions were taken: see --max`,
     );
   }
-  if (failed > 0) lines.push(`${counted(failed, "image")} failed:`);
-  const failures = items.filter(({ state }) => state === "failed");
-  for (const { image, reason = "" } of failures)
-    lines.push(`  ${printable(image)}: ${printable(reason)}`);
-  if (failures.length < failed) lines.push(`  and ${failed - failures.length} more`);
+  lines.push(...named("uncached", "not cached here", uncached, items));
+  lines.push(...named("failed", "not here", failed, items));
   return lines.join("\n");
+}
+
+/** Those of a state, with the reason of each. */
+function* named(
+  wanted: "failed" | "uncached",
+  what: string,
+  count: number,
+  items: WarmResult["items"],
+): Generator<string> {
+  if (count === 0) return;
+  yield `${counted(count, "image")} ${count === 1 ? "is" : "are"} ${what}:`;
+  const listed = items.filter(({ state }) => state === wanted);
+  for (const { image, reason = "" } of listed) {
+    yield `  ${printable(image)}: ${printable(reason)}`;
+  }
+  if (listed.length < count) yield `  and ${count - listed.length} more`;
 }

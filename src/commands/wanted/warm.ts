@@ -4,16 +4,14 @@ import type { AdminClient } from "../api/admin-client.ts";
 import { runJob } from "../api/run-job.ts";
 import { ProgressLine } from "../progress.ts";
 import {
-  CommandError,
   onRunning,
   print,
   printJson,
   storeCommand,
   type StoreOptions,
 } from "../store/store-connection.ts";
-import { imageName } from "../../oci/image-reference.ts";
+import { readNode } from "./read-node.ts";
 import { readImageFile } from "./image-file.ts";
-import { NodeError, readNode } from "./read-node.ts";
 import { warmProgressText, warmText } from "./warm-text.ts";
 
 interface WarmOptions extends StoreOptions {
@@ -44,11 +42,11 @@ export function warmCommand(): Command {
     )
     .option("--file <file>", "further images, one in each line; - for standard input", each)
     .option("--list <name>", "instead: a list under warm of the cache's configuration")
-    .option("--from-cluster", "further images: what the cluster of the cache runs, or would run")
     .option(
       "--from-node [socket]",
-      "further images: what the runtime of this machine has, by its CRI socket (default: that of containerd, k3s, RKE2, CRI-O or Docker)",
+      "further images: what the runtime of this machine has, by CRI (default: that of containerd, k3s or CRI-O)",
     )
+    .option("--from-cluster", "further images: what the cluster of the cache runs, or would run")
     .option(
       "--platform <platform>",
       "such as linux/arm64, or all; may be given several times (default: those in use)",
@@ -64,11 +62,10 @@ export function warmCommand(): Command {
     )
     .option("--detach", "do not wait: print the job, which goes on");
   return command.action(async (images: readonly string[], options: WarmOptions) => {
-    const { list, file = [], fromCluster = false, fromNode } = options;
-    const isNamed = images.length + file.length > 0 || fromCluster || fromNode !== undefined;
+    const { list, file = [], fromCluster = false, fromNode = false } = options;
+    const isNamed = images.length + file.length > 0 || fromCluster || fromNode !== false;
     if (isNamed === (list !== undefined)) {
-      const ways = "images, --file, --from-cluster or --from-node, or else a --list";
-      command.error(`error: give ${ways}`);
+      command.error("error: give images, --file, --from-node or --from-cluster, or else a --list");
     }
     process.exitCode = await onRunning(options, (client) => warm(client, images, options));
   });
@@ -85,17 +82,17 @@ async function warm(
   named: readonly string[],
   options: WarmOptions,
 ): Promise<number> {
-  const { list, file = [], fromCluster, platform, referrers, pin, max, json, detach } = options;
-  const { fromNode } = options;
-  const images = [
-    ...named,
-    ...file.flatMap((name) => readImageFile(name)),
-    ...(fromNode === undefined ? [] : await namesOfNode(fromNode)),
-  ];
+  const { list, file = [], fromCluster, fromNode, referrers, pin, max, json, detach } = options;
+  const written = [...named, ...file.flatMap((name) => readImageFile(name))];
+  const socket = fromNode === true ? undefined : fromNode;
+  const node = fromNode === undefined ? undefined : await readNode(socket);
+  // The platform of this node is that of its images alone.
+  const isNodes = node && written.length === 0 && !fromCluster;
+  const platforms = options.platform.length === 0 && isNodes ? node.platforms : options.platform;
   const body = {
-    images,
+    images: [...written, ...(node ? node.images : [])],
     from: fromCluster ? (["cluster"] satisfies ["cluster"]) : [],
-    platforms: [...platform],
+    platforms: [...platforms],
     ...(referrers ? { referrers } : {}),
     ...(pin ? { pin } : {}),
     ...(max === undefined ? {} : { max }),
@@ -113,19 +110,9 @@ async function warm(
   const result = await runWarm(client, start());
   if (json) printJson(result);
   else print(warmText(result));
-  return result.failed > 0 ? 1 : 0;
-}
-
-/** @throws CommandError if the runtime does not answer, or has no images */
-async function namesOfNode(socket: true | string): Promise<readonly string[]> {
-  try {
-    const wanted = await readNode(socket === true ? undefined : socket);
-    if (wanted.length > 0) return wanted.map(({ image }) => imageName(image));
-    throw new NodeError("the runtime of this machine has no images that a registry could have");
-  } catch (error) {
-    if (error instanceof NodeError) throw new CommandError(error.message, { cause: error });
-    throw error;
-  }
+  // A node and a cluster have images of other registries, too.
+  const isComplete = result.uncached === 0 || node !== undefined || fromCluster === true;
+  return result.failed === 0 && isComplete ? 0 : 1;
 }
 
 /** Waits for a job that warms, and shows how far it is. */
