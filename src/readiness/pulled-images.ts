@@ -1,3 +1,4 @@
+import { EventLoopYielder } from "../event-loop/event-loop-yielder.ts";
 import { allTags } from "../cache/retention/all-tags.ts";
 import type { ManifestTrees, PlatformTree } from "../cache/retention/manifest-trees.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -5,6 +6,8 @@ import { ATTESTATION } from "../oci/platform-match.ts";
 import type { MetadataStore, TagRecord, TagRef } from "../store/metadata-store.ts";
 import type { WantedImage, WantedImages } from "./wanted.ts";
 
+/** The share of the time of this thread that reading their manifests takes. */
+const SHARE = 0.2;
 /** As many digests as one query takes. */
 const BATCH = 512;
 /** Of cosign, and of referrers: no images that anything runs. */
@@ -50,10 +53,12 @@ export class PulledImages implements WantedImages {
     since: number,
     tags: readonly (TagRef & TagRecord)[],
   ): AsyncGenerator<WantedImage> {
+    const turns = new EventLoopYielder(SHARE);
     const used = await this.#used(tags.map(({ digest }) => digest));
     for (const { repo, tag, digest } of tags) {
       const usedAt = used.get(digest) ?? -Infinity;
       if (usedAt < since) continue;
+      await turns.pause();
       const pulled = await this.#pulled(digest);
       if (!pulled) continue;
       const by = `pulled ${new Date(usedAt).toISOString().slice(0, 10)}`;

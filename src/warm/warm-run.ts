@@ -20,6 +20,8 @@ import { UncachedError, WarmError } from "./warm-error.ts";
 const IMAGES_AT_ONCE = 3;
 /** How many blobs of an image are fetched at once; the cache itself has fewer places for each upstream. */
 const BLOBS_AT_ONCE = 4;
+/** Those of all images of an order: some 20 MB. */
+const MAX_BLOBS = 200_000;
 /** How often the progress is told, in milliseconds. */
 const REPORT_MS = 500;
 /** How many images a result names. */
@@ -146,6 +148,9 @@ export class WarmRun {
 
   /** @throws WarmError if the store has no room for all: the last images would evict the first */
   #mustFit(blobs: readonly Descriptor[]): void {
+    if (this.#tally.blobs + blobs.length > MAX_BLOBS) {
+      throw new WarmError(`these images have more than ${MAX_BLOBS} blobs: warm fewer at once`);
+    }
     const [bytes, maxSize] = [this.#tally.with(blobs), this.#parts.maxSize()];
     if (bytes <= maxSize) return;
     throw new WarmError(
@@ -162,11 +167,15 @@ export class WarmRun {
   ): Promise<boolean> {
     const { background } = this.#parts.cache;
     this.#tally.begin(digest, repo.upstream);
-    const isNew = await patience.ask(upstream, "blob", () =>
-      background.fetch({ upstream, repo, digest, size }, this.#signal),
-    );
-    this.#tally.end(digest, isNew);
-    return isNew;
+    try {
+      const isNew = await patience.ask(upstream, "blob", () =>
+        background.fetch({ upstream, repo, digest, size }, this.#signal),
+      );
+      this.#tally.end(digest, isNew);
+      return isNew;
+    } finally {
+      this.#tally.rests(digest);
+    }
   }
 
   #failed(image: string, error: unknown): void {
