@@ -199,6 +199,7 @@ async function start(
   const operators: OperatorApi = closing.use(
     new OperatorApi({
       settings,
+      log,
       storage,
       cache,
       cluster,

@@ -23,12 +23,12 @@ export interface OperatorApiOptions extends Omit<
   "fills" | "siblings" | "cluster" | "kubernetes"
 > {
   readonly settings: Settings;
+  readonly log: Log;
   readonly cache: Cache;
   readonly cluster?: ClusterParts | undefined;
   readonly insight: Insight;
   readonly news: OperatorNews;
   readonly live: LiveConfiguration;
-  readonly log: Log;
   /** Where the cache listens: known once it does. */
   readonly listening: () => Status["listening"];
   /** Has the threads that answer hits tell of them. */
@@ -66,8 +66,8 @@ export class OperatorApi implements AsyncDisposable {
       readiness: () => this.#wanted.readiness.check(AbortSignal.timeout(LOOK_MS)),
     });
     news.audit.knowPods((address, image) => this.#outage.podsOf(address, image));
-    const sources = [this.#outage.wanted];
-    this.#wanted = new Wanted({ settings, storage, cache, upstreams, jobs, metrics, sources });
+    const told = { jobs, metrics, log: options.log, sources: [this.#outage.wanted] };
+    this.#wanted = new Wanted({ settings, storage, cache, upstreams, ...told });
     const { readiness } = this.#wanted;
     news.events.watch({ upstreams, nodes: insight.nodes, readiness });
     this.api = new AdminApi({

@@ -16,6 +16,7 @@ import type { Operation } from "../../../server/api/operation.ts";
 import { readinessOperations } from "../../../server/api/operations/readiness.ts";
 import { warmOperations } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
+import type { Log } from "../../../telemetry/log.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
 import { ListPins } from "../../../warm/list-pins.ts";
 import { PendingOrders } from "../../../warm/pending-orders.ts";
@@ -30,13 +31,16 @@ import { ListedImages } from "./wanted-sources.ts";
 const FIRST_LOOK_MS = 60_000;
 const LOOK_MS = 600_000;
 
+type WantedSettings = Pick<Settings, "warm" | "pulledWithin">;
+
 export interface WantedOptions {
-  readonly settings: Pick<Settings, "warm" | "pulledWithin">;
+  readonly settings: WantedSettings;
   readonly storage: Pick<Storage, "admin" | "budget" | "metadata" | "path" | "pinned" | "trees">;
   readonly cache: Cache;
   readonly upstreams: Upstreams;
   readonly jobs: Jobs;
   readonly metrics: Metrics;
+  readonly log: Log;
   /** What knows further images: a cluster. */
   readonly sources?: readonly WantedImages[];
 }
@@ -50,11 +54,11 @@ export class Wanted implements Disposable {
   readonly #sources: readonly WantedImages[];
   readonly #warming: Warming;
   readonly #closing = new AbortController();
-  #settings: WantedOptions["settings"];
+  #settings: WantedSettings;
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(options: WantedOptions) {
-    const { storage, cache, upstreams, settings, jobs, metrics, sources = [] } = options;
+    const { settings, storage, cache, upstreams, jobs, metrics, log, sources = [] } = options;
     this.#options = options;
     this.#settings = settings;
     this.#platforms = new PlatformsInUse(storage.metadata, storage.trees);
@@ -75,6 +79,7 @@ export class Wanted implements Disposable {
     const stateFile = (name: string): StateFile => new StateFile(join(storage.path, name));
     this.#warming = new Warming({
       jobs,
+      log,
       pins: new ListPins(stateFile("warm-pins.json"), storage.admin.pinning),
       pending: new PendingOrders(stateFile("warm-orders.json")),
       parts: {
@@ -101,10 +106,14 @@ export class Wanted implements Disposable {
       }),
     ];
     this.#measure(metrics);
+    this.readiness.onFell((fell) => {
+      const { upstream, before: previousRatio, ratio, images: missing } = fell;
+      log.warn({ upstream, previousRatio, ratio, missing }, "fewer of the wanted images are here");
+    });
   }
 
   /** Applies a changed configuration. */
-  configure(settings: WantedOptions["settings"]): void {
+  configure(settings: WantedSettings): void {
     this.#settings = settings;
     this.#warming.configure(settings.warm ?? []);
   }

@@ -1,13 +1,19 @@
 import { parseImageSelector } from "../../../config/warm/image-selector.ts";
 import type { WarmList } from "../../../config/warm/warm-schema.ts";
 import type { Job } from "../../../api/jobs.ts";
-import type { WarmListState, WarmOrderRequest, WarmResult } from "../../../api/warm.ts";
+import {
+  type WarmListState,
+  type WarmOrderRequest,
+  type WarmResult,
+  warmResultSchema,
+} from "../../../api/warm.ts";
 import type { Jobs } from "../../../server/api/jobs/job-table.ts";
 import type { WarmOperationParts } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
 import { Fault } from "../../../oci/fault.ts";
 import type { ImageReference } from "../../../oci/image-reference.ts";
 import type { ListPins } from "../../../warm/list-pins.ts";
+import type { Log } from "../../../telemetry/log.ts";
 import type { PendingOrders } from "../../../warm/pending-orders.ts";
 import type { WarmItem } from "../../../warm/select-images.ts";
 import { type WarmOrder, type WarmParts, WarmRun } from "../../../warm/warm-run.ts";
@@ -20,6 +26,7 @@ export interface WarmingOptions {
   /** The pins of the configured lists. */
   readonly pins: ListPins;
   readonly pending: PendingOrders;
+  readonly log: Log;
   /** @throws ProblemError if nothing is known of a source */
   readonly mustKnow: (source: string) => void;
   /** What is wanted of a source, now. */
@@ -176,12 +183,26 @@ export class Warming implements Disposable {
     try {
       const { id } = this.#startList(list);
       for await (const _ of jobs.watch(id)) continue;
+      this.#tell(list, jobs.get(id));
       return true;
     } catch (error) {
       // Too many jobs run, or the cache stops.
       if (error instanceof ProblemError) return false;
       throw error;
     }
+  }
+
+  /** Nobody watches what is warmed by schedule. */
+  #tell({ name: list }: WarmList, { state, problem, result }: Job): void {
+    const { log } = this.#options;
+    const { data } = warmResultSchema.safeParse(result);
+    if (state === "failed") log.warn({ list, reason: problem?.detail }, "a list was not warmed");
+    else if (data && data.failed > 0) {
+      const { failed, ready, items } = data;
+      const [first] = items;
+      const example = first && `${first.image}: ${first.reason ?? ""}`;
+      log.warn({ list, ready, failed, example }, "some images of a list are not here");
+    } else if (data) log.info({ list, ready: data.ready, ...data.downloaded }, "a list is warm");
   }
 
   #states(): WarmListState[] {
