@@ -121,7 +121,8 @@ function argumentNode(argument: Argument, path: readonly string[]): ArgumentNode
   const name = argument.name();
   const known =
     argument instanceof KnownValuesArgument ? argument.values : untitled(argChoices ?? []);
-  const source = name === "pattern" ? patternSource(path) : (SOURCES[name] ?? "other");
+  const source =
+    name === "pattern" || name === "images" ? patternSource(path) : (SOURCES[name] ?? "other");
   return {
     name,
     description,

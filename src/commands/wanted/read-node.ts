@@ -1,50 +1,43 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
-import { imageName } from "../../oci/image-reference.ts";
-import { CommandError } from "../store/store-connection.ts";
+import type { WantedImage } from "../../readiness/wanted.ts";
 import { NodeImages } from "./node-images.ts";
 
-/** Where runtimes that speak CRI listen: containerd, that of k3s and RKE2, CRI-O. */
+/** Where runtimes speak CRI: containerd, that of k3s and RKE2, CRI-O, and Docker's. */
 const SOCKETS = [
   "/run/containerd/containerd.sock",
   "/run/k3s/containerd/containerd.sock",
   "/run/crio/crio.sock",
+  "/run/cri-dockerd.sock",
 ] as const;
 
-/** The images of a node, and the platform for which it has them, if that is known. */
-export interface NodeList {
-  readonly images: readonly string[];
-  readonly platforms: readonly string[];
+/** This machine's images cannot be read. The message says what to do. */
+export class NodeError extends Error {
+  override readonly name = "NodeError";
 }
 
 /**
- * Lists the images that the runtime of this machine has.
+ * The images that the runtime of this machine has.
  *
- * @param given where it listens; by default, the first place at which one does
- * @throws CommandError
+ * @param socket of the runtime, as the kubelet takes it too: with `unix://` before it
+ * @throws NodeError
  */
-export async function readNode(given: string | undefined): Promise<NodeList> {
-  const socket = (given ?? SOCKETS.find((path) => existsSync(path)))?.replace(/^unix:\/\//, "");
-  if (socket === undefined) {
-    throw new CommandError(
-      `no runtime with CRI listens at ${SOCKETS.join(", ")}: give its socket, --from-node /path/to.sock`,
-    );
+export async function readNode(socket: string | undefined): Promise<readonly WantedImage[]> {
+  const given = socket?.replace(/^unix:\/\//, "") || undefined;
+  const path = given ?? SOCKETS.find((each) => existsSync(each));
+  if (path === undefined) {
+    const places = SOCKETS.join(", ");
+    throw new NodeError(`no runtime of this machine speaks CRI at ${places}: name its socket`);
   }
-  // gRPC is loaded only here.
-  const { Cri } = await import("../../node/containerd/cri/cri.ts");
-  const cri = new Cri(socket);
+  // What speaks CRI takes time and memory to load.
+  const { Cri, CriFault } = await import("../../node/containerd/cri/cri.ts");
+  const cri = new Cri(path);
   try {
-    const images: string[] = [];
-    const platforms = new Set<string>();
-    const wanted = new NodeImages(cri, hostname()).list(AbortSignal.timeout(60_000));
-    for await (const { image, platforms: own = [] } of wanted) {
-      images.push(imageName(image));
-      for (const platform of own) platforms.add(platform);
-    }
-    return { images: [...new Set(images)], platforms: [...platforms] };
+    const images = new NodeImages(cri, hostname());
+    return await Array.fromAsync(images.list(AbortSignal.timeout(60_000)));
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    throw new CommandError(`--from-node: ${error.message}`, { cause: error });
+    if (error instanceof CriFault) throw new NodeError(error.message, { cause: error });
+    throw error;
   } finally {
     cri.close();
   }

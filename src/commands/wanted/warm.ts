@@ -3,14 +3,17 @@ import { type WarmResult, warmResultSchema } from "../../api/warm.ts";
 import type { AdminClient } from "../api/admin-client.ts";
 import { runJob } from "../api/run-job.ts";
 import { ProgressLine } from "../progress.ts";
+import { imageName } from "../../oci/image-reference.ts";
+import type { WantedImage } from "../../readiness/wanted.ts";
 import {
+  CommandError,
   onRunning,
   print,
   printJson,
   storeCommand,
   type StoreOptions,
 } from "../store/store-connection.ts";
-import { readNode } from "./read-node.ts";
+import { NodeError, readNode } from "./read-node.ts";
 import { readImageFile } from "./image-file.ts";
 import { warmProgressText, warmText } from "./warm-text.ts";
 
@@ -84,13 +87,15 @@ async function warm(
 ): Promise<number> {
   const { list, file = [], fromCluster, fromNode, referrers, pin, max, json, detach } = options;
   const written = [...named, ...file.flatMap((name) => readImageFile(name))];
-  const socket = fromNode === true ? undefined : fromNode;
-  const node = fromNode === undefined ? undefined : await readNode(socket);
+  const node = fromNode === undefined ? [] : await imagesOfNode(fromNode);
   // The platform of this node is that of its images alone.
-  const isNodes = node && written.length === 0 && !fromCluster;
-  const platforms = options.platform.length === 0 && isNodes ? node.platforms : options.platform;
+  const isNodes = written.length === 0 && !fromCluster;
+  const platforms =
+    options.platform.length === 0 && isNodes
+      ? new Set(node.flatMap((wanted) => wanted.platforms ?? []))
+      : options.platform;
   const body = {
-    images: [...written, ...(node ? node.images : [])],
+    images: [...new Set([...written, ...node.map(({ image }) => imageName(image))])],
     from: fromCluster ? (["cluster"] satisfies ["cluster"]) : [],
     platforms: [...platforms],
     ...(referrers ? { referrers } : {}),
@@ -111,8 +116,18 @@ async function warm(
   if (json) printJson(result);
   else print(warmText(result));
   // A node and a cluster have images of other registries, too.
-  const isComplete = result.uncached === 0 || node !== undefined || fromCluster === true;
+  const isComplete = result.uncached === 0 || fromNode !== undefined || fromCluster === true;
   return result.failed === 0 && isComplete ? 0 : 1;
+}
+
+/** @throws CommandError */
+async function imagesOfNode(socket: true | string): Promise<readonly WantedImage[]> {
+  try {
+    return await readNode(socket === true ? undefined : socket);
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error;
+    throw new CommandError(`--from-node: ${error.message}`, { cause: error });
+  }
 }
 
 /** Waits for a job that warms, and shows how far it is. */
