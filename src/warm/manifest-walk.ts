@@ -16,6 +16,9 @@ import type { Patience } from "./patience.ts";
 
 /** Any type: what is stored is what the registry gives. */
 const ANY = new Accept(null);
+/** How long a registry is given that was too slow for a client, and how often, in milliseconds. */
+const SLOW_MS = 2000;
+const MAX_LOOKS = 10;
 /** An index may name another one; what is nested deeper is no image. */
 const MAX_DEPTH = 3;
 /** The most manifests that are fetched as referrers of one image. */
@@ -98,14 +101,20 @@ export class ManifestWalk {
     };
   }
 
-  /** What a tag points to now. A registry that rests is waited for, unless it fails: then what is known stands. */
+  /**
+   * What a tag points to now. A registry that rests, or is slow, is waited for, unless it fails: then what is
+   * known stands.
+   */
   async #root(reference: Tag | Digest): Promise<ManifestResult> {
-    const result = await this.#get(reference);
-    if (result.cacheStatus.result !== "stale") return result;
-    const { rest } = this.#upstream.registry;
-    if (!rest || rest.reason === "failing") return result;
-    await this.#patience.rest(this.#upstream, "manifest");
-    return this.#get(reference);
+    for (let tries = 1; ; tries += 1) {
+      const result = await this.#get(reference);
+      if (result.cacheStatus.result !== "stale" || tries >= MAX_LOOKS) return result;
+      const { rest } = this.#upstream.registry;
+      if (rest?.reason === "failing") return result;
+      if (rest) await this.#patience.rest(this.#upstream, "manifest");
+      // It is being asked behind the answer.
+      else await this.#patience.pause(SLOW_MS);
+    }
   }
 
   async #get(reference: Tag | Digest): Promise<ManifestResult> {

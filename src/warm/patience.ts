@@ -65,6 +65,11 @@ export class Patience {
     }
   }
 
+  /** Waits for a moment. */
+  async pause(milliseconds: number): Promise<void> {
+    if (this.#options.isPatient !== false) await this.#sleep(milliseconds, this.#options.signal);
+  }
+
   /** Resolves once nothing keeps a registry from being asked, as far as is known. */
   async rest({ registry }: Upstream, asked: Asked): Promise<void> {
     const { signal, tell } = this.#options;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
+import { setTimeout } from "node:timers/promises";
 import * as faults from "../../test/harness/faults.ts";
-import { allBlobs, artifact, fallbackTag } from "../../test/harness/images.ts";
+import { allBlobs, artifact, fallbackTag, textImage } from "../../test/harness/images.ts";
 import { until } from "../../test/harness/waiting.ts";
 import { arm, glob, s390x, single, wantedWorld } from "../../test/harness/wanted-images.ts";
 import { repository } from "../upstream/upstreamtest/test-servers.ts";
@@ -108,6 +109,28 @@ test("a registry that limits requests, or allows few more, is waited for until t
     true,
   );
   expect(at.upstream.requests({ reference: layer?.digest ?? "" })).toHaveLength(2);
+});
+
+test("a tag is looked up anew, also at a registry that is too slow for clients", async () => {
+  const { promise: gate, resolve: letGo } = Promise.withResolvers<void>();
+  await using at = await wantedWorld({
+    settings: { tagTtl: 0 },
+    // It answers only once a client would have gone on with what is known.
+    sleep: async (_, signal) => {
+      letGo();
+      await setTimeout(50, undefined, { signal });
+    },
+  });
+  await at.warm(["reg.test/single:1"]);
+  const moved = textImage({ text: "moved" });
+  at.upstream.add("single", moved, "1");
+  at.upstream.respond(async ({ kind }) => {
+    if (kind === "manifest") await gate;
+    return undefined;
+  });
+  const { items } = await at.warm(["reg.test/single:1"]);
+  expect(items).toMatchObject([{ state: "ready", digest: moved.manifest.digest }]);
+  expect(items[0]?.stale).toBeUndefined();
 });
 
 test("signatures come with it: referrers, and the tags of cosign", async () => {

@@ -21,6 +21,8 @@ export const single = textImage({ text: "single" });
 export interface WantedWorldOptions {
   readonly settings?: Partial<UpstreamSettings>;
   readonly maxSize?: number;
+  /** By default, it sleeps for 50 ms at most. */
+  readonly sleep?: WarmParts["sleep"];
 }
 
 /** A cache in memory, in front of a registry with two images. */
@@ -53,7 +55,9 @@ export async function wantedWorld(options: WantedWorldOptions = {}) {
     platformsInUse: async () => ["linux/arm64"],
     maxSize: () => options.maxSize ?? Infinity,
     pin: async (image: ImageReference) => void pinned.push(imageName(image)),
-    sleep: (milliseconds, signal) => setTimeout(Math.min(milliseconds, 50), undefined, { signal }),
+    sleep:
+      options.sleep ??
+      ((milliseconds, signal) => setTimeout(Math.min(milliseconds, 50), undefined, { signal })),
   };
   const progress: Progress[] = [];
   return {
