@@ -116,8 +116,11 @@ function valueAt(value: unknown, path: Path): unknown {
 function keysAt(schema: z.ZodType, path: Path): string[] {
   let current: unknown = schema;
   for (const segment of [...path, undefined]) {
-    while (current instanceof z.ZodOptional || current instanceof z.ZodNullable) {
-      current = current.unwrap();
+    for (;;) {
+      if (current instanceof z.ZodOptional || current instanceof z.ZodNullable) {
+        current = current.unwrap();
+      } else if (current instanceof z.ZodPipe) current = current.in;
+      else break;
     }
     if (segment === undefined) break;
     if (current instanceof z.ZodObject) current = current.shape[String(segment)];

@@ -72,6 +72,7 @@ test.each([
   ["https://ghcr.io/org/app", "is not an image"],
   ["a/".repeat(400), "is longer than 700 characters"],
   ["*", "is not an image"],
+  [`node:${">=1 || ".repeat(80)}2`, "has a range of more than 200 characters"],
 ])("%j says what is wrong: %s", async (text, message) => {
   expect(await selected(text, [])).toContain(message);
 });

@@ -1,4 +1,4 @@
-import { type WarmEntry, type WarmList, warmLists } from "./warm-schema.ts";
+import type { WarmList } from "./warm-schema.ts";
 
 /** What is wanted: the images that are to be here before anybody pulls them, or if a registry fails. */
 export interface WantedSettings {
@@ -16,11 +16,11 @@ export function wantedSettings({
   warm,
   readiness,
 }: {
-  readonly warm?: WarmEntry | null | undefined;
+  readonly warm?: readonly WarmList[] | null | undefined;
   readonly readiness?: { readonly pulledWithin?: number | undefined } | null | undefined;
 }): WantedSettings {
   return {
-    ...(warm ? { warm: warmLists(warm) } : {}),
+    ...(warm ? { warm } : {}),
     pulledWithin: readiness?.pulledWithin ?? PULLED_WITHIN,
   };
 }

@@ -90,6 +90,10 @@ test.each([
   ["warm: { base: { images: [nginx], platforms: [arm] } }", "is not a platform"],
   ["warm: { base: { images: [nginx], max: 0 } }", "warm.base.max: 0 is too small"],
   ["warm: { base: { images: [nginx], from: [moon] } }", "warm.base.from[0]"],
+  [
+    `warm: { base: { images: [${Array.from({ length: 501 }, (_, at) => `"a${at}:>=1"`).join()}] } }`,
+    "has too many ranges of versions and patterns: the maximum is 500",
+  ],
   ["warm: [nginx]", "entrepot.yaml:1:7: warm: "],
   ['warm: { "a b": { images: [nginx] } }', "is not a name of up to 64 letters"],
   ["readiness: { pulledWithin: soon }", 'readiness.pulledWithin: "soon" is not a valid duration'],

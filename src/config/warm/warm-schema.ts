@@ -7,6 +7,8 @@ import { isTimezone, parseSchedule, type Schedule, timezoneProblem } from "./sch
 /** How many images one list may name, and how many lists there may be. */
 const MAX_IMAGES = 1000;
 const MAX_LISTS = 100;
+/** Of all lists together. */
+const MAX_RANGES = 500;
 /** When a list is warmed for which nothing else is said. */
 const DEFAULT_SCHEDULE = "@daily";
 const DEFAULT_MAX = 20;
@@ -32,12 +34,6 @@ export interface WarmList {
 const selector = z
   .string()
   .max(MAX_SELECTOR)
-  .transform((text, context) => {
-    const parsed = parseImageSelector(text);
-    if (typeof parsed !== "string") return parsed;
-    context.addIssue({ code: "custom", message: `${quote(text)} ${parsed}` });
-    return z.NEVER;
-  })
   .meta({ examples: ["docker.io/library/nginx:1.27", "docker.io/library/node:>=22 <25"] });
 
 const platform = z
@@ -118,29 +114,43 @@ const list = z
     message: "has no images: add images or from",
   });
 
-/** `warm` of entrepot.yaml. */
-export const warmSchema = z.record(z.string(), list).superRefine((lists, context) => {
-  const names = Object.keys(lists);
-  if (names.length > MAX_LISTS) {
-    const message = `has too many lists: the maximum is ${MAX_LISTS}`;
-    context.addIssue({ code: "custom", message });
-  }
+/** `warm` of entrepot.yaml. What is written in it is read here, since ranges take time: there are not too many. */
+export const warmSchema = z.record(z.string(), list).transform((written, context): WarmList[] => {
+  const report = (message: string, ...path: (string | number)[]): void => {
+    context.addIssue({ code: "custom", message, path });
+  };
+  const names = Object.keys(written);
+  if (names.length > MAX_LISTS) report(`has too many lists: the maximum is ${MAX_LISTS}`);
   for (const name of names) {
     if (LIST_NAME.test(name)) continue;
-    const message = "is not a name of up to 64 letters, digits, '.', '_' and '-'";
-    context.addIssue({ code: "custom", path: [name], message });
+    report("is not a name of up to 64 letters, digits, '.', '_' and '-'", name);
   }
+  const texts = Object.values(written).flatMap(({ images = [] }) => images);
+  if (texts.filter(isRange).length > MAX_RANGES) {
+    report(`has too many ranges of versions and patterns: the maximum is ${MAX_RANGES}`);
+    return z.NEVER;
+  }
+  return Object.entries(written).flatMap(([name, entry]) => readList(name, entry, report) ?? []);
 });
 
-export type WarmEntry = z.infer<typeof warmSchema>;
+/** Whether reading it takes time. */
+function isRange(text: string): boolean {
+  return /[<>=~^*|\s]/.test(text);
+}
 
-/** The lists of a configuration that was checked. */
-export function warmLists(entry: WarmEntry): WarmList[] {
-  return Object.entries(entry).flatMap(([name, written]) => {
-    const { images = [], from = [], platforms = [], referrers = false, pin = false } = written;
-    const parsed = parseSchedule(written.schedule ?? DEFAULT_SCHEDULE, written.timezone);
-    if (typeof parsed === "string") return [];
-    const { max = DEFAULT_MAX } = written;
-    return [{ name, images, from, platforms, referrers, pin, max, schedule: parsed }];
+function readList(
+  name: string,
+  { images = [], ...written }: z.infer<typeof list>,
+  report: (message: string, ...path: (string | number)[]) => void,
+): WarmList | undefined {
+  const selectors = images.flatMap((text, index): readonly ImageSelector[] => {
+    const parsed = parseImageSelector(text);
+    if (typeof parsed !== "string") return [parsed];
+    report(`${quote(text)} ${parsed}`, name, "images", index);
+    return [];
   });
+  const { from = [], platforms = [], referrers = false, pin = false, max = DEFAULT_MAX } = written;
+  const parsed = parseSchedule(written.schedule ?? DEFAULT_SCHEDULE, written.timezone);
+  if (typeof parsed === "string") return undefined;
+  return { name, images: selectors, from, platforms, referrers, pin, max, schedule: parsed };
 }

@@ -10,6 +10,7 @@ import {
 import type { Jobs } from "../../../server/api/jobs/job-table.ts";
 import type { WarmOperationParts } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
+import { EventLoopYielder } from "../../../event-loop/event-loop-yielder.ts";
 import { Fault } from "../../../oci/fault.ts";
 import type { ImageReference } from "../../../oci/image-reference.ts";
 import type { ListPins } from "../../../warm/list-pins.ts";
@@ -63,7 +64,7 @@ export class Warming implements Disposable {
 
   constructor(options: WarmingOptions) {
     this.#options = options;
-    this.#goingOn = setTimeout(() => this.#goOn(), GO_ON_MS).unref();
+    this.#goingOn = setTimeout(() => void this.#goOn(), GO_ON_MS).unref();
   }
 
   /**
@@ -92,12 +93,15 @@ export class Warming implements Disposable {
   }
 
   /** @throws ProblemError */
-  #start(request: WarmOrderRequest): Job {
-    const images = request.images.map((text) => {
+  async #start(request: WarmOrderRequest): Promise<Job> {
+    const turns = new EventLoopYielder();
+    const images: WarmItem[] = [];
+    for (const text of request.images) {
       const selector = parseImageSelector(text);
-      if (typeof selector !== "string") return selector;
-      throw invalid(`${JSON.stringify(text)} ${selector}`);
-    });
+      if (typeof selector === "string") throw invalid(`${JSON.stringify(text)} ${selector}`);
+      images.push(selector);
+      await turns.pause();
+    }
     mustBePlatforms(request.platforms);
     if (images.length + request.from.length === 0) throw invalid("no image is named");
     for (const source of request.from) this.#options.mustKnow(source);
@@ -166,10 +170,10 @@ export class Warming implements Disposable {
   }
 
   /** What a process before was told to warm, and did not. */
-  #goOn(): void {
+  async #goOn(): Promise<void> {
     for (const request of this.#options.pending.takeOver()) {
       try {
-        this.#start(request);
+        await this.#start(request);
       } catch (error) {
         // The configuration has changed, or too many jobs run.
         if (!(error instanceof ProblemError)) throw error;

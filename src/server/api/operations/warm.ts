@@ -16,7 +16,7 @@ const MAX_BODY = 1024 * 1024;
 export interface WarmOperationParts {
   readonly warm: {
     /** @throws ProblemError if an image or a platform is none, or nothing is wanted */
-    start(order: WarmOrderRequest): Job;
+    start(order: WarmOrderRequest): Promise<Job>;
     /** @throws ProblemError if there is no such list */
     startList(name: string): Job;
     lists(): readonly WarmListState[];
@@ -40,7 +40,7 @@ export function warmOperations({ warm }: WarmOperationParts): Operation[] {
       answer: warmJobSchema,
       refusals: [400, 409, 503],
       maxBody: MAX_BODY,
-      handle: ({ body }) => accepted(warm.start(body)),
+      handle: async ({ body }) => accepted(await warm.start(body)),
     }),
     operation({
       id: "listWarmLists",
