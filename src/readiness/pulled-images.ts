@@ -7,7 +7,7 @@ import type { MetadataStore, TagRecord, TagRef } from "../store/metadata-store.t
 import type { WantedImage, WantedImages } from "./wanted.ts";
 
 /** The share of the time of this thread that reading their manifests takes. */
-const SHARE = 0.2;
+const SHARE = 0.5;
 /** As many digests as one query takes. */
 const BATCH = 512;
 /** Of cosign, and of referrers: no images that anything runs. */

@@ -7,8 +7,8 @@ import { imageReadiness, type ImageReadinessParts } from "./image-readiness.ts";
 import { Sources, type Wish } from "./sources.ts";
 import type { WantedImages } from "./wanted.ts";
 
-/** The share of the time of this thread that a look at all images takes: pulls come first. */
-const SHARE = 0.2;
+/** The share of the time of this thread that a look at all images takes, for which nobody may be waiting. */
+const SHARE = 0.5;
 
 export interface ReadinessParts extends ImageReadinessParts {
   /** Where it is known from what is wanted. */
@@ -69,7 +69,7 @@ export class Readiness {
   check(signal: AbortSignal): Promise<ReadinessReport> {
     return this.#flights.run("", async () => {
       const { wishes, sources, cut } = await this.#sources.read(signal);
-      const items = await this.#look(wishes, signal);
+      const items = await this.#look(wishes, new EventLoopYielder(SHARE), signal);
       this.#lacking = wishes.filter((_, at) => isLacking(items[at]));
       const report = { ...reportOf(items, this.#now()), sources, ...(cut > 0 ? { cut } : {}) };
       const before = this.#latest;
@@ -86,15 +86,18 @@ export class Readiness {
     signal: AbortSignal,
   ): Promise<ReadinessReport> {
     const wishes = images.map((image) => ({ image, platforms: [...platforms], by: ["you"] }));
-    return { ...reportOf(await this.#look(wishes, signal), this.#now()), sources: [] };
+    return {
+      ...reportOf(await this.#look(wishes, new EventLoopYielder(), signal), this.#now()),
+      sources: [],
+    };
   }
 
-  async #look(wishes: readonly Wish[], signal: AbortSignal): Promise<WantedImageState[]> {
-    const [turns, inUse, isPinned] = [
-      new EventLoopYielder(SHARE),
-      await this.#parts.platformsInUse(),
-      await this.#parts.isPinned(),
-    ];
+  async #look(
+    wishes: readonly Wish[],
+    turns: EventLoopYielder,
+    signal: AbortSignal,
+  ): Promise<WantedImageState[]> {
+    const [inUse, isPinned] = [await this.#parts.platformsInUse(), await this.#parts.isPinned()];
     const items: WantedImageState[] = [];
     for (const { image, platforms, by } of wishes) {
       signal.throwIfAborted();

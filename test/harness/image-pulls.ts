@@ -32,6 +32,8 @@ export function imageOf(those: readonly SmallContent[]): SmallContent {
 export interface WorldOptions {
   readonly settings?: Partial<UpstreamSettings>;
   readonly hasRoom?: boolean;
+  /** That a blob is stored is recorded once this resolves. */
+  readonly recording?: Promise<void>;
   /** Answers instead of the registry, if it does. */
   readonly answer?: (
     request: RecordedRequest,
@@ -51,9 +53,22 @@ export async function world(options: WorldOptions = {}) {
   });
   const metadata = await openMetadata(":memory:");
   const store = new MemoryBlobStore();
+  const { tags, links, listings, access, blobs } = metadata;
   const cache = new Cache({
     store,
-    metadata,
+    metadata: {
+      tags,
+      links,
+      listings,
+      access,
+      blobs: {
+        get: (digest) => blobs.get(digest),
+        put: async (...record) => {
+          await options.recording;
+          await blobs.put(...record);
+        },
+      },
+    },
     hasRoomFor: () => options.hasRoom ?? true,
     observer: {
       fillEnded: () => {},

@@ -84,6 +84,18 @@ test("what a client downloads comes first", async () => {
   expect(await Promise.all([first, second])).toEqual([true, true]);
 });
 
+test("what is being recorded of one download does not keep the next one waiting", async () => {
+  const { promise: recording, resolve: record } = Promise.withResolvers<void>();
+  await using pulls = await world({ recording });
+  expect(await fetch(pulls, one)).toBe(true);
+  const next = fetch(pulls, two);
+  // Far less than the time between two looks.
+  for (let turn = 0; turn < 500 && pulls.requestsFor(two) === 0; turn += 1) await setImmediate();
+  expect(pulls.requestsFor(two)).toBe(1);
+  record();
+  await next;
+});
+
 test("a download that waits for its registry gives way, and goes on with what it has", async () => {
   await using pulls = await heldBack(two);
   const fetched = fetch(pulls, two);

@@ -52,6 +52,8 @@ export class BackgroundBlobs {
   readonly #lulls: Lulls;
   /** Those that no client has asked for, in the order in which they began. */
   readonly #downloads = new Map<Fill, Download>();
+  /** The same, also while they are being recorded at their end. */
+  readonly #own = new WeakSet<Fill>();
   /** Of upstreams: how many want to download, or do so. */
   readonly #busy = new Map<UpstreamName, number>();
   #users = 0;
@@ -142,10 +144,14 @@ export class BackgroundBlobs {
 
   #begin(blob: BackgroundBlob): Fill {
     const { upstream, repo, digest, size } = blob;
-    const yielding: Yielding = new Yielding(() => this.#downloads.delete(fill));
+    const yielding: Yielding = new Yielding(() => {
+      this.#downloads.delete(fill);
+      this.#own.delete(fill);
+    });
     const source = new UpstreamSource(upstream, repo, digest, () => !yielding.isAsked);
     const fill = this.#options.fills.start(digest, source, { size, yielding });
     this.#downloads.set(fill, { fill, yielding, users: 0 });
+    this.#own.add(fill);
     void fill.ended.then(() => this.#downloads.delete(fill));
     void this.#see(blob, fill);
     return fill;
@@ -177,7 +183,8 @@ export class BackgroundBlobs {
     const downloads = this.#downloads;
     const { fills } = this.#options;
     return {
-      areOthersDownloading: () => fills.count > downloads.size,
+      areOthersDownloading: () =>
+        fills.all.some((fill) => !fill.isVerified && !this.#own.has(fill)),
       get running() {
         return [...downloads.values()].filter(({ yielding }) => !yielding.isPaused).length;
       },
