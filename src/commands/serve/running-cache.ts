@@ -199,7 +199,6 @@ async function start(
   const operators: OperatorApi = closing.use(
     new OperatorApi({
       settings,
-      log,
       storage,
       cache,
       cluster,

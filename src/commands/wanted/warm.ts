@@ -123,7 +123,9 @@ async function warm(
 /** @throws CommandError */
 async function imagesOfNode(socket: true | string): Promise<readonly WantedImage[]> {
   try {
-    return await readNode(socket === true ? undefined : socket);
+    const wanted = await readNode(socket === true ? undefined : socket);
+    if (wanted.length > 0) return wanted;
+    throw new NodeError("the runtime of this machine has no images that a registry could have");
   } catch (error) {
     if (!(error instanceof NodeError)) throw error;
     throw new CommandError(`--from-node: ${error.message}`, { cause: error });
