@@ -4,17 +4,18 @@ import { readinessSchema } from "../src/api/readiness.ts";
 import { warmResultSchema } from "../src/api/warm.ts";
 import { command } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { KubernetesApi } from "./harness/kubernetes-api/kubernetes-api.ts";
 import * as faults from "./harness/faults.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 import { arm, multi, single } from "./harness/wanted-images.ts";
 
-async function setUp(warm: object = {}) {
+async function setUp(further: object = {}) {
   const upstream = await startScriptedUpstream();
   upstream.add("multi", multi, "1");
   upstream.add("single", single, "1");
-  const config = { upstreams: { "reg.test": localUpstream(upstream.url) }, warm };
+  const config = { upstreams: { "reg.test": localUpstream(upstream.url) }, ...further };
   const cache = await startEntrepot({ config });
   const post = (path: string, body: object = {}): Promise<Response> =>
     cache.getAdmin(`/api/v1${path}`, {
@@ -50,14 +51,24 @@ async function setUp(warm: object = {}) {
 }
 
 test("what is warmed is pulled, and is ready, while its registry is down; what is not, says so", async () => {
+  await using dir = await tempDir("warm");
+  await using cluster = await KubernetesApi.start();
+  const [kubeconfig, container] = [dir.file("kubeconfig"), { image: "reg.test/single:1" }];
+  const spec = { replicas: 0, template: { spec: { containers: [container] } } };
+  cluster.store.put("deployments", { metadata: { name: "web", namespace: "shop" }, spec });
+  await Bun.write(kubeconfig, JSON.stringify(cluster.kubeconfig()));
   await using at = await setUp({
-    base: { images: ["reg.test/multi:1"], platforms: ["linux/arm64"], pin: true },
+    warm: { base: { images: ["reg.test/multi:1"], platforms: ["linux/arm64"], pin: true } },
+    kubernetes: { kubeconfig },
   });
   const job = await at.warm({}, "/warm/base");
   expect(job).toMatchObject({ state: "done", title: "Warm the list base" });
   expect(warmResultSchema.parse(job.result)).toMatchObject({ ready: 1, failed: 0 });
   const pins = await (await at.cache.getAdmin("/api/v1/pins")).text();
   expect(pins).toContain('"pattern":"reg.test/multi:1"');
+  // Scaled to zero, and wanted all the same.
+  const fromCluster = await at.warm({ from: ["cluster"] });
+  expect(fromCluster).toMatchObject({ state: "done", title: "Warm what the cluster runs" });
   await at.upstream.stop();
   const get = async (path: string): Promise<number> => {
     const response = await at.cache.get(`/v2/${path}?ns=reg.test`);
@@ -73,10 +84,13 @@ test("what is warmed is pulled, and is ready, while its registry is down; what i
   const readiness = readinessSchema.parse(
     await (await at.cache.getAdmin("/api/v1/readiness?fresh=true")).json(),
   );
-  expect(readiness).toMatchObject({ wanted: 1, ready: 1, ratio: 1 });
+  expect(readiness).toMatchObject({ wanted: 2, ready: 2, ratio: 1 });
+  expect(readiness.items.find(({ image }) => image === "reg.test/single:1")?.wantedBy).toContain(
+    "Deployment shop/web",
+  );
   const asked = readinessSchema.parse(
     await (
-      await at.post("/readiness", { images: ["reg.test/multi:1", "reg.test/single:1"] })
+      await at.post("/readiness", { images: ["reg.test/multi:1", "reg.test/single:2"] })
     ).json(),
   );
   expect(asked.sentence).toBe("If reg.test died now, 1 of its 2 images would not start.");
