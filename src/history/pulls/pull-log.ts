@@ -65,6 +65,8 @@ export class PullLog {
   readonly #underWay = new LRUCache<string, Entry>({ max: MAX_UNDER_WAY });
   readonly #shown: Entry[] = [];
   readonly #tags = new LRUCache<string, Tag>({ max: MAX_TAGS });
+  /** Images that are pulled by digest alone: a repository may have thousands of tags to look through. */
+  readonly #untagged = new LRUCache<Digest, true>({ max: MAX_TAGS });
   #lastId = 0;
 
   constructor(options: PullLogOptions) {
@@ -142,9 +144,10 @@ export class PullLog {
   /** Who pulled the image, by its tag: a node that has resolved it before asks by digest alone. */
   async #noteClient(entry: Entry, at: number): Promise<void> {
     const { repo, digest, client, result } = entry;
-    if (entry.tag === undefined && digest !== undefined) {
+    if (entry.tag === undefined && digest !== undefined && !this.#untagged.has(digest)) {
       const tag = await this.#options.storedTag?.(repo, digest).catch(() => undefined);
-      if (tag !== undefined) this.#tags.set(keyOf(repo, digest), tag);
+      if (tag === undefined) this.#untagged.set(digest, true);
+      else this.#tags.set(keyOf(repo, digest), tag);
       entry.tag ??= tag;
     }
     const image = entry.tag ?? digest;

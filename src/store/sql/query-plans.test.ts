@@ -7,6 +7,7 @@ import { SqlBlobRecords } from "./sql-blob-records.ts";
 import { digestNumber, repositoryRef, tag } from "../storetest/sample-names.ts";
 import { SqlLinks } from "./sql-links.ts";
 import { SqlListings } from "./sql-listings.ts";
+import { SqlHistory } from "./history/sql-history.ts";
 import { migrate } from "./migrations.ts";
 import { SqlPins } from "./sql-pins.ts";
 import { SqliteDialect } from "./sqlite-dialect.ts";
@@ -99,6 +100,12 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     (on) => new SqlLinks(on).visibleIn(nginx.upstream, [digest]),
     "COVERING INDEX links_by_digest (digest=? AND upstream=?)",
   ],
+  [
+    "what a tag pointed to",
+    (on) => new SqlHistory(on).formerTags(nginx, tag("latest")),
+    "USING PRIMARY KEY (upstream=? AND repository=? AND tag=?)",
+  ],
+  ["the nodes that pulled last", (on) => new SqlHistory(on).nodes(9), "nodes_by_pull"],
   ["a page of linked digests", (on) => new SqlLinks(on).digests(9, digest), "(digest>?)"],
   [
     "links of unstored blobs",

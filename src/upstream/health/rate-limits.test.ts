@@ -11,8 +11,12 @@ test("Docker Hub's headers are a budget for the length of their window", () => {
   subject.readHeaders("me", headers("100;w=21600", "76;w=21600"));
   expect(subject.budget("me")).toEqual({ remaining: 76, limit: 100, window: 21_600 });
   expect(subject.budget("anonymous")).toBeUndefined();
+  expect(subject.budgetResetsIn("anonymous")).toBeUndefined();
+  clock.now = 600_000;
+  expect(subject.budgetResetsIn("me")).toBe(21_000_000);
   clock.now = 21_600_000;
   expect(subject.budget("me")).toBeUndefined();
+  expect(subject.budgetResetsIn("me")).toBeUndefined();
 });
 
 test.each([
