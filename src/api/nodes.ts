@@ -20,10 +20,13 @@ export const wiringReportSchema = z
 
 export type WiringReport = z.infer<typeof wiringReportSchema>;
 
+/** With the interface at which it is known: `fe80::1%eth0`. */
+const LINK_LOCAL = /^fe80:[0-9a-f:]{1,40}%[a-zA-Z0-9._-]{1,20}$/i;
+
 /** What a node tells of itself. */
 export const nodeReportSchema = z.strictObject({
   address: z
-    .union([z.ipv4(), z.ipv6()], "is not an IP address")
+    .union([z.ipv4(), z.ipv6(), z.string().regex(LINK_LOCAL)], "is not an IP address")
     .describe("as the cache sees it: GET /entrepot/v1/served at the port for nodes tells it"),
   name: z
     .string()

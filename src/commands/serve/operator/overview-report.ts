@@ -20,6 +20,9 @@ import { DownloadSpeeds } from "./download-speeds.ts";
 /** Of more, the first screen has no room. */
 const MAX_NODES = 50;
 
+/** What is free changes all the time, by other programs too: pages need not hear of it. In bytes. */
+const FREE_STEP = 16 * 1024 * 1024;
+
 type UpstreamStatus = Status["upstreams"][number];
 
 export interface OverviewOptions {
@@ -115,7 +118,7 @@ export class OverviewReport {
       partial: partialBytes,
       metadata: storage.databaseBytes + storage.sidecarBytes,
       max: maxSize,
-      ...(free === undefined ? {} : { free }),
+      ...(free === undefined ? {} : { free: free - (free % FREE_STEP) }),
       isFull,
       ...(fullInDays === undefined ? {} : { fullInDays }),
       evictedToday: evicted,
