@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { getEventListeners } from "node:events";
 import { AdminAccess } from "./admin-access.ts";
 import { limitStream } from "./limited-stream.ts";
 
@@ -35,8 +36,27 @@ test("a reader that goes away ends the stream itself", async () => {
   const cancelled = Promise.withResolvers<void>();
   const reader = limitStream(events(cancelled.resolve), [access.changed]).body?.getReader();
   await reader?.read();
+  expect(getEventListeners(access.changed, "abort")).toHaveLength(1);
   await reader?.cancel();
   await cancelled.promise;
+  expect(getEventListeners(access.changed, "abort")).toHaveLength(0);
+});
+
+test("a stream that begins as the cache stops has ended", async () => {
+  const stopped = AbortSignal.abort();
+  expect(
+    await limitStream(
+      events(() => {}),
+      [stopped],
+    ).text(),
+  ).toBe("");
+});
+
+test("a stream that ends leaves nothing behind", async () => {
+  const access = new AdminAccess(undefined);
+  const short = new Response("data: 1\n\n", { headers: { "content-type": "text/event-stream" } });
+  expect(await limitStream(short, [access.changed]).text()).toBe("data: 1\n\n");
+  expect(getEventListeners(access.changed, "abort")).toHaveLength(0);
 });
 
 test("other responses are as they were", () => {

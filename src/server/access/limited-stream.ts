@@ -11,13 +11,46 @@ const LONGEST_MS = 60 * 60 * 1000;
 export function limitStream(response: Response, ends: readonly AbortSignal[]): Response {
   const type = response.headers.get("content-type") ?? "";
   if (!response.body || !type.startsWith("text/event-stream")) return response;
-  const over = AbortSignal.any([...ends, AbortSignal.timeout(LONGEST_MS)]);
-  const limited = response.body.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array>({
-      start(controller) {
-        over.addEventListener("abort", () => controller.terminate(), { once: true });
-      },
-    }),
-  );
-  return new Response(limited, response);
+  return new Response(limited(response.body, ends), response);
+}
+
+function limited(
+  stream: ReadableStream<Uint8Array>,
+  ends: readonly AbortSignal[],
+): ReadableStream<Uint8Array> {
+  const reader = stream.getReader();
+  let isOver = false;
+  // Streams come and go all the time, and the signals stay: none of them may be left at these.
+  let release = (): void => {};
+  const end = (): void => {
+    isOver = true;
+    release();
+  };
+  return new ReadableStream({
+    start(controller) {
+      const stop = (): void => {
+        end();
+        controller.close();
+        void reader.cancel().catch(() => {});
+      };
+      const timer = setTimeout(stop, LONGEST_MS).unref();
+      for (const signal of ends) signal.addEventListener("abort", stop);
+      release = () => {
+        clearTimeout(timer);
+        for (const signal of ends) signal.removeEventListener("abort", stop);
+      };
+      if (ends.some(({ aborted }) => aborted)) stop();
+    },
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (isOver) return;
+      if (!done) return controller.enqueue(value);
+      end();
+      controller.close();
+    },
+    cancel(reason) {
+      end();
+      return reader.cancel(reason);
+    },
+  });
 }
