@@ -78,6 +78,15 @@ test.each([
   expect(configErrorOf(() => load(webhook))).toBe(expected);
 });
 
+test.each(["a b", "a%", "é", "urn:<x>"])("the source %p is no URI", (source) => {
+  const text = `events: { source: ${JSON.stringify(source)} }\n`;
+  const load = () =>
+    loadSettings({ flags: { config: "/e.yaml" }, readFile: filesOf({ "/e.yaml": text }) });
+  expect(configErrorOf(load)).toBe(
+    `/e.yaml:1:19: events.source: ${JSON.stringify(source)} is no URI: write one such as https://cache.example or urn:cache:1`,
+  );
+});
+
 test.each([
   ["ops: { url: 'https://a', secretFile: secret, types: [tag.move] }", "tag.move"],
   ["'../x': { url: 'https://a', secretFile: secret }", "is no name"],

@@ -12,14 +12,17 @@ const PREFIX = "whsec_";
 /** In bytes, as Standard Webhooks have it. */
 const KEY_LENGTH = { from: 24, to: 64 };
 
+/** The characters of RFC 3986: receivers may refuse what has others. */
+const URI = /^(?:[\w\-.~:/?#[\]@!$&'()*+,;=]|%[0-9a-f]{2})+$/i;
 /** Names are parts of file names, and labels of metrics. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
 
 /** Reads `events` of the configuration. Problems are reported. */
 export function readEvents(entry: EventsEntry, context: FileContext): EventSettings {
   const { source = `//${hostname()}`, webhooks = {} } = entry;
-  if (!URL.canParse(source, "https://host")) {
-    context.report(["events", "source"], `${quote(source)} is no URI`, "value");
+  if (!URI.test(source) || !URL.canParse(source, "https://host")) {
+    const advice = "write one such as https://cache.example or urn:cache:1";
+    context.report(["events", "source"], `${quote(source)} is no URI: ${advice}`, "value");
   }
   return {
     source,
