@@ -152,7 +152,7 @@ test("however many pull at once, memory is bounded and each has its line", () =>
     trail.add(byTag(1000, "1", INDEX, { client: `node-${node}` }));
   }
   expect(lines.map(({ client }) => client)).toEqual(
-    Array.from({ length: 50 }, (_, node) => `node-${node}`),
+    Array.from({ length: 1000 }, (_, node) => `node-${node}`),
   );
   trail.endAll();
   expect(lines).toHaveLength(10_050);
