@@ -1,10 +1,12 @@
 import { expect, test } from "bun:test";
 import { randomContent } from "./harness/content.ts";
+import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { stallAfter } from "./harness/faults.ts";
 import { freePort } from "./harness/free-port.ts";
 import { textImage } from "./harness/images.ts";
 import { OtlpReceiver, type ReceivedSpan } from "./harness/otlp-receiver.ts";
+import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -164,4 +166,30 @@ test("pulls do not wait for a receiver that is away, and the log says so once", 
   for (let count = 0; count < 300; count += 1) expect(await get("manifests/1")).toBe(200);
   expect(cache.logs().filter(({ msg }) => msg === message).length).toBe(1);
   expect(await cache.stop()).toBe(0);
+});
+
+realTest("a pull by containerd 2.1 that traces is one trace, containerd's own", async () => {
+  await using at = await setUp();
+  await using containerd = await startContainerd({
+    line: "2.1",
+    hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [at.cache.url] }) },
+    // Nobody takes its own spans.
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
+      OTEL_SERVICE_NAME: "containerd",
+      OTEL_TRACES_SAMPLER: "always_on",
+    },
+  });
+  await containerd.cri.pullImage("reg.test/app:1");
+  await at.cache.stop();
+  const pulls = at.receiver.spans.filter(({ kind }) => kind === 2);
+  expect(pulls.map(({ name }) => name).toSorted()).toEqual([
+    "GET /v2/<name>/blobs/<digest>",
+    "GET /v2/<name>/blobs/<digest>",
+    "GET /v2/<name>/manifests/<reference>",
+    "HEAD /v2/<name>/manifests/<reference>",
+  ]);
+  expect(new Set(pulls.map(({ traceId }) => traceId)).size).toBe(1);
+  expect(pulls.every(({ parentSpanId }) => parentSpanId !== undefined)).toBe(true);
 });

@@ -21,6 +21,8 @@ export interface ContainerdOptions {
   readonly sandboxImage?: string;
   /** TOML tables that are appended to the harness's config.toml. */
   readonly additions?: string;
+  /** Additional variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Makes a complete config.toml in place of the harness's own. */
   readonly config?: (pieces: ContainerdPieces) => string;
 }
@@ -44,10 +46,18 @@ export class Containerd implements AsyncDisposable {
   readonly pieces: ContainerdPieces;
   readonly #bin: string;
   readonly #dir: TempDir;
+  readonly #env: Readonly<Record<string, string>>;
   #process: ChildProcess | undefined;
   #cri: Cri;
 
-  constructor(bin: string, version: string, pieces: ContainerdPieces, dir: TempDir) {
+  constructor(
+    bin: string,
+    version: string,
+    pieces: ContainerdPieces,
+    dir: TempDir,
+    env: ContainerdOptions["env"] = {},
+  ) {
+    this.#env = env;
     this.#bin = bin;
     this.version = version;
     this.pieces = pieces;
@@ -82,7 +92,11 @@ export class Containerd implements AsyncDisposable {
       name: `containerd ${this.version}`,
       command: [join(this.#bin, "containerd"), "--config", this.configFile],
       // The shim of this release has to be found before the system's.
-      env: { PATH: `${this.#bin}:/usr/sbin:/usr/bin:/sbin:/bin`, NOTIFY_SOCKET: undefined },
+      env: {
+        ...this.#env,
+        PATH: `${this.#bin}:/usr/sbin:/usr/bin:/sbin:/bin`,
+        NOTIFY_SOCKET: undefined,
+      },
       within: 30_000,
       ready: async () => {
         // gRPC would back off for a second after a failed first attempt.
@@ -158,7 +172,7 @@ export async function startContainerd(options: ContainerdOptions = {}): Promise<
     sandboxImage: options.sandboxImage ?? IMPORTED_PAUSE,
     snapshotter: await snapshotter(),
   };
-  const containerd = new Containerd(bin, version, pieces, dir);
+  const containerd = new Containerd(bin, version, pieces, dir, options.env);
   try {
     await mkdir(pieces.certsDir);
     await mkdir(dir.file("logs"));
