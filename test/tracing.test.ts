@@ -72,7 +72,7 @@ test("a trace of a pull has its look-up, the download, its requests to the regis
   upstream.respond(({ kind }) => (kind === "blob" ? stallAfter(8 * MIB) : undefined));
   const path = `blobs/${blob.digest}`;
   const begun = get(path, first.headers);
-  await until(() => upstream.requests({ kind: "blob" }).length, { what: "the download" });
+  await until(() => upstream.requests({ kind: "blob" }).length > 0, { what: "the download" });
   const joined = get(path, second.headers);
   await until(
     async () => {

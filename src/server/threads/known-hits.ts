@@ -8,6 +8,8 @@ const MAX_MEMORY = 8 * 1024 * 1024;
 /** How long hits wait until they are told, and how many of them at most. */
 const DELAY_MS = 100;
 const MAX_HITS = 1024;
+/** Versions to come may be longer than the 55 characters of today's. What clients send must not pile up here. */
+const MAX_TRACEPARENT = 256;
 
 /** A response whose route is plain. */
 type Known = CachedResponse & Pick<Kept, "route">;
@@ -47,7 +49,7 @@ export class KnownHits {
       userAgent,
       at: now,
       milliseconds: performance.now() - startedAt,
-      ...(traceparent === null ? {} : { traceparent }),
+      ...(traceparent === null || traceparent.length > MAX_TRACEPARENT ? {} : { traceparent }),
     };
     const others = this.#hits.get(known);
     if (others) others.push(hit);

@@ -95,3 +95,12 @@ test("of a receiver that hangs, no more than a bounded number of spans waits", a
   await exporter[Symbol.asyncDispose]();
   expect(told.exported).toBe(2048);
 });
+
+test("a receiver that hangs does not hold up the end of the process", async () => {
+  await using receiver = new OtlpReceiver();
+  receiver.respond(() => new Promise(() => {}));
+  const { exporter, begin } = setUp(receiver, noHeaders);
+  begin()?.end();
+  await until(() => receiver.headers.length > 0, { what: "the request" });
+  await exporter[Symbol.asyncDispose]();
+}, 5000);

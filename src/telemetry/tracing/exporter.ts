@@ -46,7 +46,7 @@ export class Exporter implements AsyncDisposable {
   #sending: Promise<void> | undefined;
   #backOffMs = 0;
   #isFailing = false;
-  #isClosing = false;
+  readonly #closing = new AbortController();
 
   constructor(options: ExporterOptions) {
     this.#options = options;
@@ -63,16 +63,13 @@ export class Exporter implements AsyncDisposable {
     else this.#timer ??= setTimeout(() => this.#flush(), this.#backOffMs || delayMs).unref();
   }
 
-  /** Sends what is left, if that takes no time. */
+  /** Sends what is left, if that takes no time: a receiver that hangs must not hold up the end of the process. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosing = true;
-    clearTimeout(this.#timer);
+    const timer = setTimeout(() => this.#closing.abort(), CLOSE_MS);
     await this.#sending;
-    const end = AbortSignal.timeout(CLOSE_MS);
-    while (this.#queue.length > 0 && !end.aborted) {
-      const batch = this.#queue.splice(0, MAX_BATCH);
-      if ((await this.#send(batch, end)).kind === "later") break;
-    }
+    await this.#sendAll();
+    clearTimeout(timer);
+    clearTimeout(this.#timer);
   }
 
   #flush(): void {
@@ -86,7 +83,7 @@ export class Exporter implements AsyncDisposable {
   async #sendAll(): Promise<void> {
     while (this.#queue.length > 0) {
       const batch = this.#queue.slice(0, MAX_BATCH);
-      const outcome = await this.#send(batch, AbortSignal.timeout(TIMEOUT_MS));
+      const outcome = await this.#send(batch);
       if (outcome.kind === "later") {
         this.#backOff(outcome.afterMs);
         return;
@@ -99,12 +96,13 @@ export class Exporter implements AsyncDisposable {
   #backOff(afterMs: number | undefined): void {
     const doubled = Math.max(MIN_BACK_OFF_MS, this.#backOffMs * 2);
     this.#backOffMs = Math.min(MAX_BACK_OFF_MS, Math.max(afterMs ?? 0, doubled));
-    if (this.#isClosing) return;
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#flush(), this.#backOffMs).unref();
   }
 
   /** Never rejects. */
-  async #send(batch: readonly Span[], signal: AbortSignal): Promise<Outcome> {
+  async #send(batch: readonly Span[]): Promise<Outcome> {
+    const signal = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), this.#closing.signal]);
     const { url, resource, version, observer } = this.#options;
     try {
       const response = await fetch(url, {
