@@ -87,7 +87,7 @@ describe("three replicas", () => {
     async () => {
       const { upstream, replicas, blob, close } = await world();
       for (let round = 0; round < 3; round += 1) {
-        const stopped = blob(60 * MIB);
+        const stopped = blob(30 * MIB);
         const [first = 0, second] = replicas.order(stopped);
         const received = clients(replicas, stopped, first);
         await until(() => sent(upstream) > stopped.size / 4, { what: "a quarter of the blob" });
