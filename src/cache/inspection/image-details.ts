@@ -1,3 +1,4 @@
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { ImageReference } from "../../oci/image-reference.ts";
 import type { Tag } from "../../oci/names.ts";
@@ -125,11 +126,13 @@ export class ImageInspector {
 
   async #platforms(tree: ManifestTree, survey: Survey): Promise<ImagePlatform[]> {
     const listed: ImagePlatform[] = [];
+    const yielder = new EventLoopYielder();
     let room = MOST_PARTS;
     for (const one of tree.platforms.slice(0, MOST)) {
       const platform = await this.#platform(one, survey, room);
       room -= platform.parts.length;
       listed.push(platform);
+      await yielder.pause();
     }
     return listed;
   }
