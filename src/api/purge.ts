@@ -21,7 +21,9 @@ const purgedFields = {
     .describe("how many blobs stay until they are evicted, because they are downloaded or read"),
 };
 
-export const purgePreviewSchema = z.object(purgedFields).meta({ id: "PurgePreview" });
+export const purgePreviewSchema = z
+  .object({ ...purgedFields, ...reachField })
+  .meta({ id: "PurgePreview" });
 export type PurgePreview = z.infer<typeof purgePreviewSchema>;
 
 export const purgedSchema = z.object({ ...purgedFields, ...reachField }).meta({ id: "Purged" });
