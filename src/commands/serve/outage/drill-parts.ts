@@ -88,5 +88,5 @@ function unreadyOf(
 function begunText({ upstreams, endsAt }: Drill): string {
   const [are, they] = upstreams.length === 1 ? ["counts", "it"] : ["count", "them"];
   const until = timeText(endsAt);
-  return `in a drill, ${upstreams.join(", ")} ${are} as dead until ${until}: pulls get what is here, and nothing is asked of ${they}. End it with entrepot drill stop`;
+  return `in a drill, ${upstreams.join(", ")} ${are} as dead until ${until}: pulls get what is here, and nothing is asked of ${they}`;
 }
