@@ -64,7 +64,9 @@ realTest(
     });
     expect((await storedBlobs(data)).length).toBeGreaterThan(20);
     const warnings = cache.logs().filter((line) => line["level"] === "warn");
-    expect(warnings.map((line) => line["msg"])).toEqual([
+    // That the disk of a busy machine is slow is another matter.
+    const told = warnings.map((line) => String(line["msg"]));
+    expect(told.filter((text) => !text.startsWith("the disk is slow"))).toEqual([
       expect.stringMatching(
         /^the data directory's file system has \d+ of \d+ inodes left, and least/,
       ),
