@@ -80,9 +80,9 @@ test.each([
 
 test.each(["a b", "a%", "é", "urn:<x>"])("the source %p is no URI", (source) => {
   const text = `events: { source: ${JSON.stringify(source)} }\n`;
-  const load = () =>
+  const loaded = () =>
     loadSettings({ flags: { config: "/e.yaml" }, readFile: filesOf({ "/e.yaml": text }) });
-  expect(configErrorOf(load)).toBe(
+  expect(configErrorOf(loaded)).toBe(
     `/e.yaml:1:19: events.source: ${JSON.stringify(source)} is no URI: write one such as https://cache.example or urn:cache:1`,
   );
 });
