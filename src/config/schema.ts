@@ -179,6 +179,15 @@ export const fileSchema = z
         "The registries to cache, by name. They replace the default. Default: docker.io, ghcr.io, quay.io, registry.k8s.io and reg.kyverno.io.",
       ),
   })
+  .superRefine(({ warm, kubernetes }, context) => {
+    // What is not valid has been said, and is as it was written.
+    const lists = kubernetes === undefined && Array.isArray(warm) ? warm : [];
+    for (const { name, from } of lists) {
+      const at = from.indexOf("cluster");
+      const message = "cluster is read only where kubernetes is configured: add it, or omit this";
+      if (at >= 0) context.addIssue({ code: "custom", path: ["warm", name, "from", at], message });
+    }
+  })
   .describe("The configuration file of Entrepot, entrepot.yaml.");
 
 export type FileSettings = z.infer<typeof fileSchema>;

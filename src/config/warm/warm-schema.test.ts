@@ -27,7 +27,7 @@ warm:
   base:
     images: ["docker.io/library/node:>=22 <25", nginx]
   nightly:
-    from: [cluster]
+    from: [pulls]
     schedule: "30 3 * * *"
     timezone: Europe/Berlin
     platforms: [linux/arm64]
@@ -50,7 +50,7 @@ readiness: { pulledWithin: 2d }
     max: 20,
     schedule: { text: "@daily" },
   });
-  expect(nightly).toMatchObject({ from: ["cluster"], pin: true, max: 3, referrers: true });
+  expect(nightly).toMatchObject({ from: ["pulls"], pin: true, max: 3, referrers: true });
   // 3:30 in Berlin, before and after the clocks are set forward.
   const next = nightly?.schedule.next(Date.UTC(2027, 2, 27, 12)) ?? 0;
   expect(new Date(next).toISOString()).toBe("2027-03-28T01:30:00.000Z");
@@ -93,6 +93,10 @@ test.each([
   [
     `warm: { base: { images: [${Array.from({ length: 501 }, (_, at) => `"a${at}:>=1"`).join()}] } }`,
     "has too many ranges of versions and patterns: the maximum is 500",
+  ],
+  [
+    "warm: { base: { from: [pulls, cluster] } }",
+    "entrepot.yaml:1:31: warm.base.from[1]: cluster is read only where kubernetes is configured",
   ],
   ["warm: [nginx]", "entrepot.yaml:1:7: warm: "],
   ['warm: { "a b": { images: [nginx] } }', "is not a name of up to 64 letters"],
