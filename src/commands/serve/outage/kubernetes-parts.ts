@@ -5,8 +5,8 @@ import { KeptFile } from "../../../cache/keeping/kept-file.ts";
 import type { Storage } from "../../../cache/retention/storage.ts";
 import type { KubernetesSettings } from "../../../config/kubernetes-api/kubernetes-settings.ts";
 import type { Cluster } from "../../../kubernetes/cluster.ts";
+import { PodsByNode } from "../../../kubernetes/pods-by-node.ts";
 import { imageName } from "../../../oci/image-reference.ts";
-import type { PodsByNode } from "../../../kubernetes/pods-by-node.ts";
 import { printable } from "../../../printable.ts";
 import type { WantedImages } from "../../../readiness/wanted.ts";
 import type { LocalProblems } from "../../../telemetry/local-problems.ts";
@@ -78,7 +78,6 @@ export class KubernetesParts implements Disposable {
   async #load(settings: KubernetesSettings, text: string): Promise<void> {
     // Its parts are in memory only where a cluster is read.
     const { WatchedCluster } = await import("../../../kubernetes/watched-cluster.ts");
-    const { PodsByNode } = await import("../../../kubernetes/pods-by-node.ts");
     if (this.#settings !== text) return;
     const cluster = new WatchedCluster(settings);
     this.#pods = new PodsByNode(cluster);
