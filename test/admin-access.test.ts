@@ -162,3 +162,15 @@ test("a renewed certificate is presented at once", async () => {
   const { code, stderr } = await entrepot(["ls", ...admin], { ENTREPOT_ADMIN_TOKEN: READ ?? "" });
   expect([code, stderr]).toEqual([0, ""]);
 });
+
+test("the page is the same in whatever directory the cache is started", async () => {
+  await using other = await tempDir("elsewhere");
+  const foreign = { compilerOptions: { jsx: "react-jsx", jsxImportSource: "react" } };
+  await writeFile(other.file("tsconfig.json"), JSON.stringify(foreign));
+  await using elsewhere = await startEntrepot({ cwd: other.path });
+  const response = await elsewhere.getAdmin("/");
+  expect([response.status, await response.text()]).toEqual([
+    200,
+    expect.stringContaining("<title>Overview"),
+  ]);
+});

@@ -11,6 +11,8 @@ export interface EntrepotOptions {
   /** A data directory that outlives the process; default: a temporary one. */
   readonly data?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** The directory in which the process is started. */
+  readonly cwd?: string;
   /** Additional arguments of `serve`. */
   readonly args?: readonly string[];
   /** The command to run instead of bin/entrepot, such as the single executable. */
@@ -169,6 +171,7 @@ export async function startEntrepot(options: EntrepotOptions = {}): Promise<Entr
       name: "entrepot",
       command: [...(options.program ?? [PROGRAM]), ...serve],
       ...(options.env ? { env: options.env } : {}),
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       onLine: (text) => {
         const line = parseLine(text);
         if (!line) return;
