@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { memoryLimit } from "./memory-limit.ts";
+import { memoryLimit, tooLittleMemory } from "./memory-limit.ts";
 import { memoryPlan } from "./memory-plan.ts";
 import { replaceProgram } from "./replace-program.ts";
 import { ioThreads, threadLimit, tooFewThreads } from "./thread-limit.ts";
@@ -44,7 +44,15 @@ export function ensureRuntimeOptions(): void {
     writeSync(2, `entrepot: ${tooFewThreads(limit)}\n`);
     process.exit(1);
   }
-  const options = runtimeOptions(memoryLimit(), threads ?? 0);
+  const memory = memoryLimit();
+  // Said here, because the kernel would end the program while it loads what else it is made of.
+  const isServing = process.argv[2] === "serve";
+  const problem = isServing ? tooLittleMemory(memory) : undefined;
+  if (problem !== undefined) {
+    writeSync(2, `entrepot: ${problem}\n`);
+    process.exit(1);
+  }
+  const options = runtimeOptions(memory, threads ?? 0);
   if (Object.keys(options).every((name) => process.env[name] !== undefined)) return;
   if (process.platform !== "linux") return;
   const [, script = "", ...rest] = process.argv;

@@ -7,7 +7,7 @@ import { DataDirectoryError } from "../../store/directory/data-directory.ts";
 import { describeSystemError } from "../../store/storage-fault.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { createLog } from "../../telemetry/log.ts";
-import { ENOUGH_MEMORY, LEAST_MEMORY, memoryLimit } from "../../process/memory-limit.ts";
+import { ENOUGH_MEMORY, memoryLimit } from "../../process/memory-limit.ts";
 import { exitAfter } from "../../process/exit-deadline.ts";
 import { printable, printableLines } from "../../printable.ts";
 import { version } from "../../version.ts";
@@ -105,12 +105,6 @@ async function serve(options: ServeOptions): Promise<number> {
     }
     const limit = memoryLimit();
     const enough = `give it at least ${formatSize(ENOUGH_MEMORY)}`;
-    if (limit < LEAST_MEMORY) {
-      process.stderr.write(
-        `entrepot: a memory limit of ${formatSize(limit)} is too small: ${enough}\n`,
-      );
-      return 1;
-    }
     if (limit < ENOUGH_MEMORY) {
       log.warn(
         `with a memory limit of ${formatSize(limit)}, many pulls at once may end it: ${enough}`,
