@@ -32,6 +32,7 @@ export const packages = {
   fish: "/usr/bin/fish",
   mandoc: "/usr/bin/mandoc",
   "groff-base": "/usr/bin/groff",
+  chromium: "/usr/bin/chromium",
 };
 
 /** The packages that bench/ needs in addition. */

@@ -28,33 +28,35 @@ export function History({
         <TrafficChart history={history} />
       </Panel>
       <Panel id="traffic-by-registry" title="By registry">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Registry</th>
-              <th scope="col" class="number">
-                Requests
-              </th>
-              <th scope="col" class="number">
-                From the cache
-              </th>
-              <th scope="col" class="number">
-                Sent to nodes
-              </th>
-              <th scope="col" class="number">
-                Downloaded
-              </th>
-              <th scope="col" class="number">
-                Failed or limited
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {upstreams.map((upstream) => (
-              <Row key={upstream.name} upstream={upstream} />
-            ))}
-          </tbody>
-        </table>
+        <div class="wide-table" role="group" aria-label="Traffic by registry" tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Registry</th>
+                <th scope="col" class="number">
+                  Requests
+                </th>
+                <th scope="col" class="number">
+                  From the cache
+                </th>
+                <th scope="col" class="number">
+                  Sent to nodes
+                </th>
+                <th scope="col" class="number">
+                  Downloaded
+                </th>
+                <th scope="col" class="number">
+                  Failed or limited
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {upstreams.map((upstream) => (
+                <Row key={upstream.name} upstream={upstream} />
+              ))}
+            </tbody>
+          </table>
+        </div>
       </Panel>
     </div>
   );

@@ -19,7 +19,7 @@ export function Images({
       {items.length === 0 ? (
         <Empty>{question.search === "" ? "No image is stored yet." : "No image matches."}</Empty>
       ) : (
-        <div class="wide-table" role="region" aria-label="Images" tabIndex={0}>
+        <div class="wide-table" role="group" aria-label="Images" tabIndex={0}>
           <table>
             <thead>
               <tr>

@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { Prose } from "../parts/prose.tsx";
 import type { Health as HealthFacts } from "../../api/health.ts";
 
 const WORDS = { ok: "All is well", degraded: "Degraded", failing: "Failing" } as const;
@@ -13,9 +14,13 @@ export function Health({ health }: { readonly health: HealthFacts }): JSX.Elemen
         Health: {WORDS[health.state]}
       </h2>
       <p class="sentence" role="status">
-        {health.sentence}
+        <Prose text={health.sentence} />
       </p>
-      {health.advice === undefined ? null : <p class="advice">{health.advice}</p>}
+      {health.advice === undefined ? null : (
+        <p class="advice">
+          <Prose text={health.advice} />
+        </p>
+      )}
       {others.length === 0 ? null : (
         <details>
           <summary>
@@ -23,7 +28,9 @@ export function Health({ health }: { readonly health: HealthFacts }): JSX.Elemen
           </summary>
           <ul>
             {others.map((problem) => (
-              <li key={problem}>{problem}</li>
+              <li key={problem}>
+                <Prose text={problem} />
+              </li>
             ))}
           </ul>
         </details>

@@ -24,7 +24,9 @@ export function Nodes({
   return (
     <Panel id="nodes" title="Nodes" aside={count === 0 ? undefined : integer(count)}>
       {nodes.length === 0 ? (
-        <Empty>No node has pulled yet. `entrepot node apply` wires one.</Empty>
+        <Empty>
+          No node has pulled yet. <code>entrepot node apply</code> wires one.
+        </Empty>
       ) : (
         <Scrolling label="Nodes">
           <table>

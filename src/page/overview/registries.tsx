@@ -73,7 +73,7 @@ function Row({
   return (
     <tr data-registry={name}>
       <th scope="row" class="name">
-        {name}
+        {name}{" "}
         {mirror === undefined ? null : (
           <span class="note" title={mirror}>
             by {hostOf(mirror)}
@@ -83,7 +83,7 @@ function Row({
       <td title={registry.reason}>
         <State tone={isAsked || state !== "ok" ? TONES[state] : "calm"}>
           {isAsked || state !== "ok" ? WORDS[state] : "not asked"}
-        </State>
+        </State>{" "}
         {circuit === "closed" ? null : <span class="note">circuit {circuit}</span>}
       </td>
       <td class="wide">
@@ -91,9 +91,9 @@ function Row({
       </td>
       <td class="number">{latencyMs === undefined ? "–" : duration(latencyMs)}</td>
       <td class="number">
-        {integer(answers.ok)}
+        {integer(answers.ok)}{" "}
         {answers.failed === 0 ? null : (
-          <span class="note bad">{integer(answers.failed)} failed</span>
+          <span class="note bad">{integer(answers.failed)} failed </span>
         )}
         {answers.limited === 0 ? null : (
           <span class="note warn">{integer(answers.limited)} limited</span>
@@ -120,7 +120,7 @@ function Budget({
   return (
     <>
       {integer(budget.left)}
-      {budget.limit === undefined ? "" : ` of ${integer(budget.limit)}`}
+      {budget.limit === undefined ? " " : ` of ${integer(budget.limit)} `}
       <span class="note">full {until(budget.resetAt, now)}</span>
     </>
   );

@@ -32,7 +32,7 @@ export function Scrolling({
 }): JSX.Element {
   return (
     // An element that scrolls has to take the focus, or nobody can scroll it without a mouse.
-    <div class="scrolling" role="region" aria-label={label} tabIndex={0}>
+    <div class="scrolling" role="group" aria-label={label} tabIndex={0}>
       {children}
     </div>
   );

@@ -45,32 +45,34 @@ export function Readiness({
       </section>
       <div class="pair">
         <Panel id="by-registry" title="By registry">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Registry</th>
-                <th scope="col" class="number">
-                  Ready
-                </th>
-                <th scope="col" class="number">
-                  Wanted
-                </th>
-                <th scope="col" class="number">
-                  Ratio
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {upstreams.map((upstream) => (
-                <tr key={upstream.name}>
-                  <th scope="row">{upstream.name}</th>
-                  <td class="number">{integer(upstream.ready)}</td>
-                  <td class="number">{integer(upstream.wanted)}</td>
-                  <td class="number">{percent(upstream.ratio)}</td>
+          <div class="wide-table" role="group" aria-label="Readiness by registry" tabIndex={0}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Registry</th>
+                  <th scope="col" class="number">
+                    Ready
+                  </th>
+                  <th scope="col" class="number">
+                    Wanted
+                  </th>
+                  <th scope="col" class="number">
+                    Ratio
+                  </th>
                 </tr>
-              ))}
-            </tbody>
-          </table>
+              </thead>
+              <tbody>
+                {upstreams.map((upstream) => (
+                  <tr key={upstream.name}>
+                    <th scope="row">{upstream.name}</th>
+                    <td class="number">{integer(upstream.ready)}</td>
+                    <td class="number">{integer(upstream.wanted)}</td>
+                    <td class="number">{percent(upstream.ratio)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         </Panel>
         <Panel id="sources" title="Who wants images">
           <ul>
@@ -87,7 +89,7 @@ export function Readiness({
         {items.length === 0 ? (
           <Empty>Nothing is wanted: no list, no cluster, and nothing was pulled of late.</Empty>
         ) : (
-          <div class="wide-table" role="region" aria-label="Wanted images" tabIndex={0}>
+          <div class="wide-table" role="group" aria-label="Wanted images" tabIndex={0}>
             <table>
               <thead>
                 <tr>

@@ -68,7 +68,7 @@ function Keys({
   readonly keys: readonly Key[];
 }): JSX.Element {
   return (
-    <div class="wide-table" role="region" aria-label={caption} tabIndex={0}>
+    <div class="wide-table" role="group" aria-label={caption} tabIndex={0}>
       <table>
         <thead>
           <tr>
