@@ -170,7 +170,7 @@ realTest(
 
 realTest("a page that is left open goes on after a restart of the cache", async () => {
   const config = { upstreams: { "docker.io": localUpstream(upstream.url) } };
-  const admin = `127.0.0.1:${await freePort()}`;
+  const admin = `127.0.0.1:${freePort()}`;
   const before = await startEntrepot({ config, admin });
   const context = await browser.newContext();
   const page = await context.newPage();
