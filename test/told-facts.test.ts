@@ -3,7 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { command } from "./harness/commands.ts";
 import type { Entrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
+import { freePort } from "./harness/free-port.ts";
 import { textImage } from "./harness/images.ts";
+import { metric } from "./harness/metrics.ts";
 import { type Postgres, startPostgres } from "./harness/postgres.ts";
 import { longRealTest, real, realTest } from "./harness/real-components.ts";
 import { jobOf, orderJob } from "./harness/admin-jobs.ts";
@@ -270,6 +272,31 @@ longRealTest(
         await postgres.start();
       },
     ),
+);
+
+realTest(
+  "a replica that has gone without a goodbye is told of, though no list has its name",
+  async () => {
+    const { first } = parts();
+    const gone = `http://127.0.0.1:${freePort()}`;
+    const url = await Bun.file(dir.file("database")).text();
+    await postgres.query(
+      `insert into entrepot.replicas values ('${gone}', 'i', '${gone}', '0.1.0', clock_timestamp(), clock_timestamp())`,
+      url,
+    );
+    const problem = 'entrepot_cluster_problem{problem="silent-member"}';
+    await until(async () => (await metric(first, problem)) === 1, { what: "the problem" });
+    const status = await command(first, "status");
+    expect(status.stdout).toContain("\nCluster    4 replicas, 1 silent\n");
+    expect(status.stdout).toContain(`  ${gone} does not answer (`);
+    expect(status.code).toBe(1);
+    expect((await command(first, "doctor", "--offline")).stdout).toContain(
+      `${gone} does not answer`,
+    );
+    await postgres.query(`delete from entrepot.replicas where id = '${gone}'`, url);
+    await until(async () => (await metric(first, problem)) === 0, { what: "it to be over" });
+    await Promise.all(replicas.all.map(isUp));
+  },
 );
 
 realTest("after a 429 of one replica, no other asks", async () => {

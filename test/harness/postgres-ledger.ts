@@ -2,6 +2,7 @@ import type { DatabaseSettings } from "../../src/config/database-settings.ts";
 import { parseDatabaseUrl } from "../../src/config/cluster/database-url.ts";
 import { until } from "./waiting.ts";
 import type { LedgerState } from "../../src/cluster/ledger/ledger.ts";
+import type { ListedReplica } from "../../src/cluster/postgres/heartbeat.ts";
 import { PostgresLedger } from "../../src/cluster/postgres/postgres-ledger.ts";
 
 /** @throws Error if it is none */
@@ -18,19 +19,23 @@ const BEAT_MS = 100;
 export class TestLedger extends PostgresLedger {
   readonly states: LedgerState[];
   readonly refused: string[];
-  /** The ids of the other replicas, as last heard. */
+  /** The ids of the other replicas that are alive, as last heard. */
   readonly others: () => readonly string[];
+  /** Of those that are silent. */
+  readonly silent: () => readonly string[];
 
   constructor(url: string, id: string, lookMs?: number) {
     const states: LedgerState[] = [];
     const refused: string[] = [];
-    let others: readonly string[] = [];
+    let listed: readonly ListedReplica[] = [];
+    const ids = (areSilent: boolean) => (): readonly string[] =>
+      listed.filter(({ isSilent }) => isSilent === areSilent).map((other) => other.id);
     super({
       settings: databaseSettings(url),
       replica: { id, url: id, version: "1" },
       events: {
         changed: (state) => states.push(state),
-        replicas: (living) => (others = living.map((other) => other.id)),
+        replicas: (others) => (listed = others),
         refused: (fact, reason) => refused.push(`${fact.kind}: ${reason}`),
       },
       beatMs: BEAT_MS,
@@ -38,7 +43,8 @@ export class TestLedger extends PostgresLedger {
     });
     this.states = states;
     this.refused = refused;
-    this.others = () => others;
+    this.others = ids(false);
+    this.silent = ids(true);
   }
 
   async isUp(): Promise<this> {

@@ -18,10 +18,14 @@ function setUp(configured: readonly Member[] = []) {
     onMissing: ({ id }) => missing.push(id),
     now: () => clock.now,
   });
-  const hear = (...urls: readonly string[]): void =>
-    members.hear(urls.map((url) => ({ id: url, url })));
+  const hearWith = (silent: readonly string[], ...urls: readonly string[]): void => {
+    const replicas = (of: readonly string[], isSilent: boolean) =>
+      of.map((url) => ({ id: url, url, isSilent }));
+    members.hear([...replicas(urls, false), ...replicas(silent, true)]);
+  };
+  const hear = (...urls: readonly string[]): void => hearWith([], ...urls);
   const living = (): string[] => members.living().map(({ id }) => id);
-  return { members, changes, missing, down, clock, hear, living };
+  return { members, changes, missing, down, clock, hear, hearWith, living };
 }
 
 test("the configured members are believed in, and once the ledger has said something, for a minute if they are up", () => {
@@ -74,6 +78,27 @@ test("one that the ledger lists no more is looked at, and believed in for a minu
   clock.now = 70_000;
   hear();
   expect(changes.at(-1)).toEqual([]);
+});
+
+test("one that is silent stays a member while the ledger lists it, is looked at once, and asked if it is up", () => {
+  const { living, hear, hearWith, clock, down, missing, changes } = setUp();
+  hear("http://b:1", "http://c:1");
+  hearWith(["http://b:1"], "http://c:1");
+  expect(missing).toEqual(["http://b:1"]);
+  clock.now = 300_000;
+  hearWith(["http://b:1"], "http://c:1");
+  expect(living()).toEqual([self.id, "http://c:1", "http://b:1"]);
+  down.add("http://b:1");
+  hearWith(["http://b:1"], "http://c:1");
+  expect(living()).toEqual([self.id, "http://c:1"]);
+  expect(changes.at(-1)).toEqual(["http://c:1", "http://b:1"]);
+  hear("http://c:1");
+  expect(changes.at(-1)).toEqual(["http://c:1"]);
+  // One that comes back and is silent again is looked at again; one that was not known is watched from its beginning.
+  hear("http://b:1", "http://c:1");
+  missing.length = 0;
+  hearWith(["http://b:1", "http://d:1"], "http://c:1");
+  expect(missing).toEqual(["http://b:1"]);
 });
 
 test("whatever somebody writes into the ledger, only what can be a replica is a member", () => {

@@ -12,6 +12,8 @@ const MAX_MEMBERS = 256;
 export interface HeardReplica {
   readonly id: string;
   readonly url: string;
+  /** It is not heard of any more, and has not said goodbye. */
+  readonly isSilent: boolean;
 }
 
 export interface HeardMembersOptions {
@@ -23,13 +25,16 @@ export interface HeardMembersOptions {
   readonly isUp: (member: Member) => boolean;
   /** Called when there are others than before. */
   readonly onChange: (others: readonly Member[]) => void;
-  /** Called when the ledger lists one no more, to look whether it is up. */
+  /** Called when the ledger does not hear of one any more, to look whether it is up. */
   readonly onMissing: (member: Member) => void;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
 
-/** The members that the ledger hears of, by their heartbeats. */
+/**
+ * The members that the ledger hears of, by their heartbeats. One that is silent stays a member while the ledger lists
+ * it: it may have lost the ledger alone, and if it is not up, that is to be told.
+ */
 export class HeardMembers implements Members {
   readonly #options: HeardMembersOptions;
   readonly #now: () => number;
@@ -37,6 +42,8 @@ export class HeardMembers implements Members {
   #heardAt: number | undefined;
   /** Since when the ledger has not listed some of the others, by their ids. */
   readonly #missingSince = new Map<string, number>();
+  /** The ids of those that are silent. */
+  #silent: ReadonlySet<string> = new Set();
 
   constructor(options: HeardMembersOptions) {
     this.#options = options;
@@ -65,6 +72,7 @@ export class HeardMembers implements Members {
     const listed = replicas
       .flatMap((replica) => memberOf(replica) ?? [])
       .filter(({ id }) => id !== self.id);
+    this.#lookAtSilent(replicas);
     const others = [...listed, ...this.#missing(known, listed)].slice(0, MAX_MEMBERS - 1);
     const isSame =
       others.length === this.#others.length &&
@@ -81,6 +89,13 @@ export class HeardMembers implements Members {
     const { self, configured } = this.#options;
     const own = new Set([self.id, configured.self.id]);
     return configured.living().filter(({ id }) => !own.has(id));
+  }
+
+  #lookAtSilent(replicas: readonly HeardReplica[]): void {
+    const before = this.#silent;
+    this.#silent = new Set(replicas.flatMap(({ id, isSilent }) => (isSilent ? id : [])));
+    for (const member of this.#others)
+      if (this.#silent.has(member.id) && !before.has(member.id)) this.#options.onMissing(member);
   }
 
   /** Those that are not listed any more, or not yet, and may be alive all the same. */

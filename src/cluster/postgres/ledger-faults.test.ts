@@ -217,9 +217,26 @@ describe("a ledger in a PostgreSQL", () => {
     await until(() => a.ledger.others().join() === "http://b", { what: "a to know b" });
     await b.ledger.leave();
     await until(() => a.ledger.others().length === 0, { what: "b to be gone" });
+    expect(a.ledger.silent()).toEqual([]);
     // It ends what it has begun.
     b.ledger.tell(pointsTo(1));
     await a.news.hasHeard(heardOf(1));
+  });
+
+  realTest("lists for ten minutes which have gone without a goodbye", async () => {
+    const { ledger } = await replica("http://a");
+    const gone = (minutes: number): string =>
+      `('http://${minutes}', 'i', 'http://${minutes}', '1', clock_timestamp(), clock_timestamp() - interval '${minutes} min')`;
+    const rows = [11, 9, 0].map(gone).join();
+    await postgres.query(`insert into entrepot.replicas values ${rows}`, url);
+    await until(() => ledger.silent().length > 0, { what: "those that are silent" });
+    expect(ledger.silent()).toEqual(["http://0", "http://9"]);
+    expect(ledger.others()).toEqual([]);
+    const again = await replica("http://9");
+    await until(() => ledger.others().join() === "http://9", { what: "one to be back" });
+    await again.ledger.leave();
+    await until(() => ledger.others().length === 0, { what: "it to say goodbye" });
+    expect(ledger.silent()).toEqual(["http://0"]);
   });
 
   realTest("is told what it takes, when there is something that it does not take", async () => {

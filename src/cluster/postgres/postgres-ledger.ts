@@ -15,7 +15,7 @@ import {
 import { Outbox } from "../ledger/outbox.ts";
 import { Asking } from "./asking.ts";
 import { describeDatabaseError, isOfStatement, isRefusal } from "../database/database-error.ts";
-import type { ReplicaIdentity } from "./heartbeat.ts";
+import type { ListedReplica, ReplicaIdentity } from "./heartbeat.ts";
 import { Looks } from "./looks.ts";
 import { newsOf, parseMessage, parseNotification } from "./messages.ts";
 import { migrateLedger } from "../database/migrations.ts";
@@ -32,8 +32,8 @@ import { tellAll } from "./telling.ts";
 /** What happens to the ledger, for whoever shows it. */
 export interface LedgerEvents {
   changed(state: LedgerState): void;
-  /** The other replicas that are alive, each second while the ledger is up. */
-  replicas(others: readonly ReplicaIdentity[]): void;
+  /** The other replicas, alive and silent, each second while the ledger is up. */
+  replicas(others: readonly ListedReplica[]): void;
   /** The database does not take a fact. It was left out. */
   refused(fact: Fact, reason: string): void;
   /** A request has asked, and waited for so long. */
