@@ -8,7 +8,7 @@ test.each<[object | undefined, string[]]>([
   [undefined, []],
   [{}, ["Purged at 3 of 3 replicas."]],
   [{ images: 1 }, ["Purged at 3 of 3 replicas, 1 image at the others."]],
-  [{ reached: 2 }, ["Purged at 2 of 3 replicas: the others do so once they hear of it."]],
+  [{ reached: 2 }, ["Purged at 2 of 3 replicas: the rest do so once they hear of it."]],
   [
     { reached: 1, ledger: "away" },
     [

@@ -3,14 +3,14 @@ import { counted } from "../table.ts";
 
 /** What becomes of the others. */
 const AFTERWARDS = {
-  up: "the others do so once they hear of it",
+  up: "the rest do so once they hear of it",
   away: "the ledger of the replicas cannot be reached. The others hear of it once it can be",
   none: "without cluster.database, replicas do not hear of it. Run the command at each of them",
 } as const;
 
 /** The same where they were only asked. */
 export const UNANSWERED = {
-  up: "the others have not answered",
+  up: "the rest have not answered",
   away: "the ledger of the replicas cannot be reached, so the others were not asked",
   none: "without cluster.database, the others are not asked. Run the command at each of them",
 } as const;
