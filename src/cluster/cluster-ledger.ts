@@ -109,6 +109,11 @@ export class ClusterLedger implements AsyncDisposable {
     return { state, since, name: this.#name, lag: Math.round(lagMs), untold };
   }
 
+  /** Whether one has said goodbye, and nobody has configured it. */
+  hasGone(member: Member): boolean {
+    return this.members.hasGone(member) && !this.#options.isConfigured(member);
+  }
+
   /** The cache stops: others do not count on this replica any more. */
   leave(): Promise<void> {
     return this.#ledger.leave();

@@ -106,6 +106,7 @@ export class Cluster implements AsyncDisposable {
         configuredSelf: () => this.#members.self,
         instance: this.#instance,
         own: () => this.#greeting,
+        hasGone: (member) => this.#ledger?.hasGone(member) ?? false,
       }),
     );
     this.#members = this.#membersAt(settings.listen.port);

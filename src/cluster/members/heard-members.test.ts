@@ -60,16 +60,20 @@ test("what the ledger said holds for a minute after it is away, and again when i
 });
 
 test("one that the ledger lists no more is looked at, and believed in for a minute if it is up", () => {
-  const { living, hear, clock, down, missing, changes } = setUp();
+  const { members, living, hear, clock, down, missing, changes } = setUp();
+  const hasGone = () => members.hasGone(memberAt("http://b:1"));
   hear("http://b:1", "http://c:1");
+  expect(hasGone()).toBe(false);
   hear();
   hear();
+  expect(hasGone()).toBe(true);
   expect(missing).toEqual(["http://b:1", "http://c:1"]);
   expect(living()).toEqual([self.id, "http://b:1", "http://c:1"]);
   down.add("http://c:1");
   hear();
   expect(changes.at(-1)).toEqual(["http://b:1"]);
   hear("http://b:1");
+  expect(hasGone()).toBe(false);
   clock.now = 10_000;
   hear();
   clock.now = 69_999;
@@ -81,9 +85,10 @@ test("one that the ledger lists no more is looked at, and believed in for a minu
 });
 
 test("one that is silent stays a member while the ledger lists it, is looked at once, and asked if it is up", () => {
-  const { living, hear, hearWith, clock, down, missing, changes } = setUp();
+  const { members, living, hear, hearWith, clock, down, missing, changes } = setUp();
   hear("http://b:1", "http://c:1");
   hearWith(["http://b:1"], "http://c:1");
+  expect(members.hasGone(memberAt("http://b:1"))).toBe(false);
   expect(missing).toEqual(["http://b:1"]);
   clock.now = 300_000;
   hearWith(["http://b:1"], "http://c:1");

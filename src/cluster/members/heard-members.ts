@@ -64,6 +64,11 @@ export class HeardMembers implements Members {
     return this.#isHeld ? [self, ...this.#others.filter(isUp)] : configured.living();
   }
 
+  /** Whether one has gone for what the ledger knows: it has said goodbye, or the ledger has forgotten it. */
+  hasGone({ id }: Member): boolean {
+    return this.#missingSince.has(id);
+  }
+
   /** The ledger has said which other replicas are alive. */
   hear(replicas: readonly HeardReplica[]): void {
     const { self, onChange } = this.#options;

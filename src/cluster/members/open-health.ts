@@ -13,11 +13,13 @@ export interface OpenHealthOptions {
   readonly configuredSelf: () => Member;
   readonly instance: string;
   readonly own: () => OwnGreeting;
+  /** Whether a member may have said goodbye: that it does not answer then is no problem. */
+  readonly hasGone: (member: Member) => boolean;
 }
 
 /** Looks at the members, and tells what is wrong with them. */
 export function openHealth(options: OpenHealthOptions): MemberHealth {
-  const { ping, problems, twins, self, configuredSelf, instance, own } = options;
+  const { ping, problems, twins, self, configuredSelf, instance, own, hasGone } = options;
   return new MemberHealth({
     async ping(member, signal) {
       const { id } = self();
@@ -27,7 +29,8 @@ export function openHealth(options: OpenHealthOptions): MemberHealth {
       return result;
     },
     onChange(member, state) {
-      if (member.id !== configuredSelf().id) reportMember(problems, member, state, own());
+      if (state.kind === "silent-member" && hasGone(member)) forgetMember(problems, member);
+      else if (member.id !== configuredSelf().id) reportMember(problems, member, state, own());
       // That this replica cannot reach itself says nothing of whether others do.
       else if (state.kind === "alive") forgetMember(problems, member);
     },
