@@ -4,6 +4,7 @@ import * as faults from "../../test/harness/faults.ts";
 import { allBlobs, artifact, fallbackTag, textImage } from "../../test/harness/images.ts";
 import { until } from "../../test/harness/waiting.ts";
 import { arm, glob, s390x, single, wantedWorld } from "../../test/harness/wanted-images.ts";
+import { parseUpstreamName } from "../oci/names.ts";
 import { repository } from "../upstream/upstreamtest/test-servers.ts";
 
 test("an image is fetched for the platforms in use, and is whole without its registry then", async () => {
@@ -59,6 +60,7 @@ test("an order is cancelled in the middle, and a later one goes on with what the
   await until(() => at.requested.includes(layer?.digest ?? ""), { what: "the layer is requested" });
   abort.abort(new Error("cancelled"));
   expect(await running.catch((error: Error) => error.message)).toBe("cancelled");
+  expect(at.progress.at(-1)).toMatchObject({ done: { images: 0 }, of: { images: 1 } });
   await until(() => at.cache.fills.count === 0, { what: "nothing is downloaded any more" });
   at.upstream.respond();
   at.upstream.forget();
@@ -109,6 +111,20 @@ test("a registry that limits requests, or allows few more, is waited for until t
     true,
   );
   expect(at.upstream.requests({ reference: layer?.digest ?? "" })).toHaveLength(2);
+});
+
+test("a registry that has to be waited for keeps no other one waiting", async () => {
+  const name = parseUpstreamName("other.test");
+  await using limited = await wantedWorld({ settings: name ? { name } : {} });
+  await using at = await wantedWorld({ others: [limited.registry] });
+  limited.upstream.respond(() => faults.tooManyRequests("3600"));
+  const abort = new AbortController();
+  const images = ["a:1", "b:1.*", "c:1", "d:1"].map((image) => `other.test/${image}`);
+  images.push("reg.test/single:*", "reg.test/multi:1");
+  const running = at.warm(images, {}, abort.signal);
+  await until(() => at.progress.at(-1)?.done?.images === 2, { what: "the others are warm" });
+  abort.abort(new Error("cancelled"));
+  expect(await running.catch((error: Error) => error.message)).toBe("cancelled");
 });
 
 test("a tag is looked up anew, also at a registry that is too slow for clients", async () => {

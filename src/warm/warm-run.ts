@@ -16,7 +16,9 @@ import { type ChosenImage, NoTagError, selectImages, type WarmItem } from "./sel
 import { Tally } from "./tally.ts";
 import { UncachedError, WarmError } from "./warm-error.ts";
 
-/** How many images are looked at at once: most of that is waiting for an answer. */
+/** How many registries are asked at once: one that has to be waited for keeps no other one waiting. */
+const REGISTRIES_AT_ONCE = 8;
+/** How many images of a registry are looked at at once: most of that is waiting for an answer. */
 const IMAGES_AT_ONCE = 3;
 /** How many blobs of an image are fetched at once; the cache itself has fewer places for each upstream. */
 const BLOBS_AT_ONCE = 4;
@@ -56,6 +58,8 @@ export class WarmRun {
   readonly #order: WarmOrder;
   readonly #report: (progress: Progress) => void;
   readonly #signal: AbortSignal;
+  /** Aborted with what ends the order early. */
+  readonly #failure = new AbortController();
   /** What is waited for, by whoever waits. */
   readonly #notes = new Map<Patience, string>();
   readonly #tally: Tally;
@@ -71,7 +75,7 @@ export class WarmRun {
     this.#parts = parts;
     this.#order = order;
     this.#report = report;
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#failure.signal]);
     this.#tally = new Tally((...blob) => parts.cache.background.received(...blob));
   }
 
@@ -80,21 +84,38 @@ export class WarmRun {
     const timer = setInterval(() => this.#tell(), REPORT_MS);
     try {
       const wanted = await this.#wantedParts();
-      const images = await selectImages(this.#order.images, {
-        max: this.#order.max,
-        cache: this.#parts.cache,
-        patience: this.#patience(),
-        upstream: (name) => this.#upstream(name),
-        failed: (selector, error) => this.#failed(selector, error),
-        cut: (selector, matching) => this.#cut.push({ images: selector, matching }),
-      });
-      this.#tally.images.of += images.length;
-      await inParallel(IMAGES_AT_ONCE, images, (image) => this.#warm(image, wanted));
+      const registries = Map.groupBy(this.#order.images, registryOf);
+      await inParallel(REGISTRIES_AT_ONCE, [...registries.values()], (items) =>
+        this.#warmRegistry(items, wanted),
+      );
       await this.#parts.cache.settled();
       return this.#result();
     } finally {
       clearInterval(timer);
       this.#tell();
+    }
+  }
+
+  /** All images of one registry. */
+  async #warmRegistry(items: readonly WarmItem[], wanted: WantedParts): Promise<void> {
+    try {
+      const images = await selectImages(items, {
+        max: this.#order.max,
+        cache: this.#parts.cache,
+        patience: this.#patience(),
+        upstream: (name) => this.#upstream(name),
+        failed: (selector, error) => {
+          this.#failed(selector, error);
+          this.#tally.images.of += 1;
+          this.#tally.images.done += 1;
+        },
+        cut: (selector, matching) => this.#cut.push({ images: selector, matching }),
+      });
+      this.#tally.images.of += images.length;
+      await inParallel(IMAGES_AT_ONCE, images, (image) => this.#warm(image, wanted));
+    } catch (error) {
+      this.#failure.abort(error);
+      throw error;
     }
   }
 
@@ -141,8 +162,8 @@ export class WarmRun {
       const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
       this.#items.push({ image: imageName(image), state: "ready", ...found, bytes, downloaded });
     } catch (error) {
-      this.#tally.images.of -= 1;
       this.#failed(imageName(image), error);
+      this.#tally.images.done += 1;
     }
   }
 
@@ -184,8 +205,6 @@ export class WarmRun {
     if (error instanceof Fault && error.detail.kind === "cancelled") throw error;
     const reason = reasonOf(error);
     if (reason === undefined) throw error;
-    this.#tally.images.of += 1;
-    this.#tally.images.done += 1;
     const state = error instanceof UncachedError ? "uncached" : "failed";
     this.#items.push({ image, state, reason });
   }
@@ -222,6 +241,10 @@ export class WarmRun {
     const [note] = this.#notes.values();
     this.#report(this.#tally.progress(performance.now(), note));
   }
+}
+
+function registryOf(item: WarmItem): UpstreamName {
+  return item.kind === "image" ? item.image.upstream : item.upstream;
 }
 
 /** @throws UncachedError if the configuration keeps the repository from being stored */

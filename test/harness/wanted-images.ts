@@ -4,6 +4,7 @@ import { startScriptedUpstream } from "./scripted-upstream.ts";
 import type { Progress } from "../../src/api/jobs.ts";
 import type { WarmResult } from "../../src/api/warm.ts";
 import { Cache } from "../../src/cache/cache.ts";
+import type { Upstream } from "../../src/cache/upstream.ts";
 import { GlobPattern } from "../../src/config/parsing/glob-pattern.ts";
 import type { UpstreamSettings } from "../../src/config/settings.ts";
 import { parseImageSelector } from "../../src/config/warm/image-selector.ts";
@@ -21,6 +22,8 @@ export const single = textImage({ text: "single" });
 export interface WantedWorldOptions {
   readonly settings?: Partial<UpstreamSettings>;
   readonly maxSize?: number;
+  /** Further registries: `registry` of other worlds. */
+  readonly others?: readonly Upstream[];
   /** By default, it sleeps for 50 ms at most. */
   readonly sleep?: WarmParts["sleep"];
 }
@@ -51,7 +54,9 @@ export async function wantedWorld(options: WantedWorldOptions = {}) {
   const upstreamOf = { settings: configured, registry: client };
   const parts: WarmParts = {
     cache,
-    upstreams: new Map([[configured.name, upstreamOf]]),
+    upstreams: new Map(
+      [upstreamOf, ...(options.others ?? [])].map((one) => [one.settings.name, one]),
+    ),
     platformsInUse: async () => ["linux/arm64"],
     maxSize: () => options.maxSize ?? Infinity,
     pin: async (image: ImageReference) => void pinned.push(imageName(image)),
