@@ -141,7 +141,7 @@ afterAll(async () => (await shared)[Symbol.asyncDispose]());
 test.each([
   [{ images: ["node:>=x.y"] }, 400, "neither a tag nor a range of versions"],
   [{ images: ["a\nb"] }, 400, "is not an image"],
-  [{ images: [""] }, 400, "images"],
+  [{ images: [""] }, 400, "is not an image"],
   [{ images: [] }, 400, "no image is named"],
   [{ images: ["nginx"], platforms: ["arm"] }, 400, "is not a platform"],
   [{ images: ["nginx"], max: 0 }, 400, "max"],
@@ -191,6 +191,13 @@ test("the commands say what is missing, fetch it, and name the place of what is 
     code: 2,
     stderr: `entrepot: ${list}:3:3: "$(id)" is not an image: write docker.io/library/nginx:1.27, or docker.io/library/node:>=22 <25\n`,
   });
+  await Bun.write(list, "# none\n");
+  expect(await command(at.cache, "warm", "--file", list)).toMatchObject({
+    code: 2,
+    stderr: `entrepot: --file: no image is named in ${list}\n`,
+  });
+  const ofList = await command(at.cache, "warm", "--list", "base", "--pin", "--max", "5");
+  expect(ofList).toMatchObject({ code: 2, stderr: expect.stringContaining("leave these options") });
   await Bun.write(list, "# ours\r\nreg.test/single:1 # pinned\r\n");
   const warmed = await command(at.cache, "warm", "reg.test/none:\u001b[2J1", "--file", list);
   expect(warmed).toMatchObject({ code: 2 });

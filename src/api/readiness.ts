@@ -3,7 +3,7 @@ import { pageOf } from "./page.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
 
-const images = z.array(z.string().min(1).max(700)).max(1000);
+const images = z.array(z.string().max(700)).max(1000);
 const platforms = z.array(z.string().max(100)).max(32).default([]);
 
 export const wantedImageSchema = z

@@ -45,7 +45,7 @@ export type WarmResult = z.infer<typeof warmResultSchema>;
 export const warmOrderSchema = z
   .strictObject({
     images: z
-      .array(z.string().min(1).max(700))
+      .array(z.string().max(700))
       .max(MAX_IMAGES)
       .default([])
       .describe(

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type WarmResult, warmResultSchema } from "../../api/warm.ts";
 import type { AdminClient } from "../api/admin-client.ts";
+import { ConfigError } from "../../config/parsing/problems.ts";
 import { runJob } from "../api/run-job.ts";
 import { ProgressLine } from "../progress.ts";
 import { imageName } from "../../oci/image-reference.ts";
@@ -16,6 +17,9 @@ import {
 import { NodeError, readNode } from "./read-node.ts";
 import { readImageFile } from "./image-file.ts";
 import { warmProgressText, warmText } from "./warm-text.ts";
+
+/** Options that a list has in the configuration. */
+const OF_LISTS = ["platform", "referrers", "pin", "max"];
 
 interface WarmOptions extends StoreOptions {
   readonly file?: readonly string[];
@@ -70,6 +74,14 @@ export function warmCommand(): Command {
     if (isNamed === (list !== undefined)) {
       command.error("error: give images, --file, --from-node or --from-cluster, or else a --list");
     }
+    if (
+      list !== undefined &&
+      OF_LISTS.some((name) => command.getOptionValueSource(name) === "cli")
+    ) {
+      command.error(
+        "error: a --list has its own platforms, referrers, pin and max in the cache's configuration: leave these options out",
+      );
+    }
     process.exitCode = await onRunning(options, (client) => warm(client, images, options));
   });
 }
@@ -87,6 +99,9 @@ async function warm(
 ): Promise<number> {
   const { list, file = [], fromCluster, fromNode, referrers, pin, max, json, detach } = options;
   const written = [...named, ...file.flatMap((name) => readImageFile(name))];
+  if (file.length > 0 && written.length === 0 && !fromCluster && fromNode === undefined) {
+    throw new ConfigError([{ message: `--file: no image is named in ${file.join(", ")}` }]);
+  }
   const node = fromNode === undefined ? [] : await imagesOfNode(fromNode);
   // The platform of this node is that of its images alone.
   const isNodes = written.length === 0 && !fromCluster;
