@@ -74,6 +74,9 @@ function describe(issue: Issue, value: unknown): string {
     if (issue.origin === "array") return `has too many entries: the maximum is ${issue.maximum}`;
     return `${String(value)} is too large: the maximum is ${issue.maximum}`;
   }
+  if (issue.code === "invalid_value") {
+    return `must be one of ${issue.values.map((allowed) => quote(String(allowed))).join(", ")}`;
+  }
   return issue.message;
 }
 

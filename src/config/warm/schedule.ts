@@ -25,8 +25,7 @@ export function parseSchedule(written: string, timezone?: string): Schedule | st
   try {
     cron = compile(text, timezone);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/^CronPattern: /, "") : "";
-    return `is no schedule (${reason}): ${EXAMPLE}`;
+    return `is no schedule${reasonOf(text, error)}: ${EXAMPLE}`;
   }
   if (cron.nextRun() === null) return `never comes: ${EXAMPLE}`;
   return {
@@ -34,6 +33,14 @@ export function parseSchedule(written: string, timezone?: string): Schedule | st
     ...(timezone === undefined ? {} : { timezone }),
     next: (after) => cron.nextRun(new Date(after))?.getTime() ?? Infinity,
   };
+}
+
+/** The library's reason, where it is about this field; it allows for seconds and years otherwise. */
+function reasonOf(text: string, error: unknown): string {
+  if (text.startsWith("@")) return "";
+  const count = text === "" ? 0 : text.split(/\s+/).length;
+  if (count !== 5) return ` (it has ${count} ${count === 1 ? "field" : "fields"})`;
+  return error instanceof Error ? ` (${error.message.replace(/^CronPattern: /, "")})` : "";
 }
 
 /** Whether it is one of the IANA database, such as `Europe/Berlin`. */

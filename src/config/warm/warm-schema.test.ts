@@ -67,11 +67,15 @@ test.each([
   ],
   [
     'warm: { base: { images: [nginx], schedule: "* * * * * *" } }',
-    'entrepot.yaml:1:44: warm.base.schedule: "* * * * * *" is no schedule',
+    'entrepot.yaml:1:44: warm.base.schedule: "* * * * * *" is no schedule (it has 6 fields): write five',
   ],
   [
     'warm: { base: { images: [nginx], schedule: "" } }',
-    'entrepot.yaml:1:44: warm.base.schedule: "" is no schedule',
+    'entrepot.yaml:1:44: warm.base.schedule: "" is no schedule (it has 0 fields): write five',
+  ],
+  [
+    'warm: { base: { images: [nginx], schedule: "@reboot" } }',
+    'entrepot.yaml:1:44: warm.base.schedule: "@reboot" is no schedule: write five',
   ],
   [
     'warm: { base: { images: [nginx], schedule: "0 0 31 2 *" } }',
@@ -89,7 +93,10 @@ test.each([
   ["warm: { base: { image: [nginx] } }", 'unknown key "image": did you mean "images"?'],
   ["warm: { base: { images: [nginx], platforms: [arm] } }", "is not a platform"],
   ["warm: { base: { images: [nginx], max: 0 } }", "warm.base.max: 0 is too small"],
-  ["warm: { base: { images: [nginx], from: [moon] } }", "warm.base.from[0]"],
+  [
+    "warm: { base: { images: [nginx], from: [moon] } }",
+    'warm.base.from[0]: must be one of "cluster", "pulls"',
+  ],
   [
     `warm: { base: { images: [${Array.from({ length: 501 }, (_, at) => `"a${at}:>=1"`).join()}] } }`,
     "has too many ranges of versions and patterns: the maximum is 500",
