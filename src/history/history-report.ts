@@ -37,14 +37,16 @@ export interface PeriodReport {
   /** When the first step begins, in milliseconds of the epoch. */
   readonly from: number;
   readonly step: number;
+  /** Since when anything is known, in milliseconds of the epoch. */
+  readonly since: number;
   /** How many steps there are. */
   readonly count: number;
   readonly upstreams: ReadonlyMap<string, UpstreamPeriod>;
 }
 
 export interface HistoryReportOptions {
-  readonly history: Pick<History, "upstreams" | "of" | "disk">;
-  readonly recorder: Pick<Recorder, "revision" | "pending" | "pendingEvicted">;
+  readonly history: Pick<History, "begin" | "upstreams" | "of" | "disk">;
+  readonly recorder: Pick<Recorder, "revision" | "minute" | "pending" | "pendingEvicted">;
   /** The upstream whose manifests are counted as pulls. */
   readonly hub: string;
   readonly now?: () => number;
@@ -79,16 +81,14 @@ export class HistoryReport {
   }
 
   /** What was saved in the period, of all upstreams together. */
-  saved({ from, step, count, upstreams }: PeriodReport): Saved {
+  saved({ from, since, step, count, upstreams }: PeriodReport): Saved {
     const all = [...upstreams.values()];
     const total = sum(all.map((one) => one.total));
     const series = seriesOf(all, count);
-    const first = all.flatMap((one) => firstStep(one));
-    const since = first.length === 0 ? undefined : from + Math.min(...first) * step;
     const byBytes = ratioByBytes(total);
     const byRequests = ratioByRequests(total);
     return {
-      ...(since === undefined || since === from ? {} : { since }),
+      ...(since <= from ? {} : { since }),
       bytes: savedBytes(total),
       hubRequests: upstreams.get(this.#options.hub)?.total.manifests_from_cache ?? 0,
       secondsNotWaited: total.saved_ms / 1000,
@@ -119,7 +119,8 @@ export class HistoryReport {
     const known = this.#read.get(name);
     if (known?.key === key) return known.report;
     const upstreams = await this.#readAll({ resolution, from, step }, steps);
-    const report = { from, step, count: steps, upstreams };
+    const since = (await this.#options.history.begin()) ?? this.#options.recorder.minute;
+    const report = { from, since, step, count: steps, upstreams };
     this.#read.set(name, { key, report });
     return report;
   }
@@ -176,9 +177,4 @@ function nothing(count: number): UpstreamPeriod {
 
 function sum(all: readonly Figures[]): Figures {
   return all.reduce((total, figures) => plus(total, figures), NO_FIGURES);
-}
-
-function firstStep({ steps }: UpstreamPeriod): readonly number[] {
-  const index = steps.findIndex((figures) => figures !== NO_FIGURES);
-  return index === -1 ? [] : [index];
 }

@@ -79,6 +79,26 @@ test("what is not written yet is told as well, and nothing twice", async () => {
   expect(await all.saved()).toMatchObject({ bytes: 1100 });
 });
 
+test("what is known begins when the cache first ran, to the minute, however long the steps are", async () => {
+  await using all = await recording();
+  const begin = all.state.now;
+  const minute = begin - (begin % MINUTE_MS);
+  const since = async () => [
+    (await all.saved("day")).since,
+    (await all.saved("week")).since,
+    (await all.saved("month")).since,
+  ];
+  expect(await since()).toEqual([minute, minute, minute]);
+  all.state.now += 20_000;
+  await all.recorder.write();
+  expect(await since()).toEqual([minute, minute, minute]);
+  // An idle cache knows as well that nothing was pulled.
+  all.state.now += 2 * DAY_MS;
+  await all.recorder.write();
+  const hour = begin - (begin % HOUR_MS);
+  expect(await since()).toEqual([undefined, hour, hour]);
+});
+
 test("what was downloaded for nobody counts against what was saved, in whichever minute", async () => {
   await using all = await recording();
   all.sent("docker.io", { fetchedBytes: 500 });

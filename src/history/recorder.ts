@@ -69,6 +69,11 @@ export class Recorder implements AsyncDisposable {
     return this.#revision;
   }
 
+  /** The minute in which what is not written yet began, in milliseconds of the epoch. */
+  get minute(): number {
+    return this.#since - (this.#since % MINUTE_MS);
+  }
+
   /** What has happened since the last minute was written. */
   async pending(): Promise<ReadonlyMap<string, Figures>> {
     return this.#figures(await this.#count());
@@ -108,10 +113,15 @@ export class Recorder implements AsyncDisposable {
     const { used, evicted } = readDisk();
     const changed = nodes.changed();
     const pulled = clients.take();
-    const minute = this.#since - (this.#since % MINUTE_MS);
     const disk = { used, evicted: evicted - this.#evicted };
     try {
-      await history.add({ minute, upstreams, disk, nodes: changed.records, clients: pulled });
+      await history.add({
+        minute: this.minute,
+        upstreams,
+        disk,
+        nodes: changed.records,
+        clients: pulled,
+      });
     } catch (error) {
       clients.putBack(pulled);
       throw error;

@@ -133,6 +133,8 @@ export interface History {
   add(batch: HistoryBatch): Promise<void>;
   /** Removes what is too old, and the oldest of what is too much. */
   prune(now: number): Promise<void>;
+  /** When the first minute began of which anything is kept, or its hour; undefined if nothing is. */
+  begin(): Promise<number | undefined>;
   /** The upstreams of which anything is kept. */
   upstreams(): Promise<string[]>;
   /** The steps of an upstream, the oldest first. */

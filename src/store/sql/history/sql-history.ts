@@ -77,6 +77,19 @@ export class SqlHistory implements History {
     await this.#keepLatest("former_tags", "moved_at", MAX_FORMER_TAGS);
   }
 
+  async begin(): Promise<number | undefined> {
+    // The disk is recorded each minute, also where nothing is pulled.
+    const rows = await this.#db
+      .selectFrom("disk_history")
+      .select((select) => ["resolution", select.fn.min("start").as("start")])
+      .groupBy("resolution")
+      .execute();
+    const hour = rows.find(({ resolution }) => resolution === HOUR_MS)?.start;
+    const minute = rows.find(({ resolution }) => resolution === MINUTE_MS)?.start;
+    // The minutes of the first hour may be forgotten already.
+    return hour === undefined || (minute !== undefined && minute - hour < HOUR_MS) ? minute : hour;
+  }
+
   async upstreams(): Promise<string[]> {
     const rows = await this.#db
       .selectFrom("history")
