@@ -89,13 +89,24 @@ test.each([
   },
 );
 
-test("settings that need a restart keep their running values", async () => {
-  await using at = await started("storage: { maxSize: 10GiB }\nadmin: 127.0.0.1:5001\n");
-  const { storage, admin } = at.live.settings;
-  await at.write("storage: { maxSize: 20GiB }\nadmin: 127.0.0.1:5002\n");
-  at.live.reload();
-  expect(at.live.settings.storage).toEqual(storage);
-  expect(at.live.settings.admin).toEqual(admin);
+test.each([
+  ["storage: { maxSize: 10GiB }", "storage: { maxSize: 20GiB }"],
+  ["admin: 127.0.0.1:5001", "admin: 127.0.0.1:5002"],
+  ["listen: 127.0.0.1:5003", "listen: 127.0.0.1:5004"],
+  ["workers: 1", "workers: 2"],
+  ["workers: 1", "workers: 1\ntracing: { endpoint: 'http://127.0.0.1:4318' }"],
+  ["tracing: { endpoint: 'http://127.0.0.1:4318' }", "workers: auto"],
+])("from %j to %j needs a restart, and until then all stays as it is", async (first, second) => {
+  await using at = await started(`${first}\n`);
+  const { written: _, ...before } = at.live.settings;
+  await at.write(`${second}\n`);
+  for (const { changes, needsRestart } of [at.live.reload(), at.live.reload()]) {
+    expect(changes).toEqual([]);
+    expect(needsRestart).toHaveLength(1);
+  }
+  expect(at.live.settings).toMatchObject(before);
+  await at.write(`${first}\n`);
+  expect(at.live.reload().needsRestart).toEqual([]);
 });
 
 test("tokens change at once, but a port that others reach never loses its last one", async () => {

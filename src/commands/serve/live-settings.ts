@@ -129,8 +129,8 @@ export class LiveSettings {
     this.#lastError = "";
     const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
-    const { listen, admin, dataDirectory, storage, workers } = this.#settings;
-    const { adminTokens: _, tls, adminTls, cluster: after, ...changed } = settings;
+    const { listen, admin, dataDirectory, storage, workers, tracing } = this.#settings;
+    const { adminTokens: _, tls, adminTls, cluster: after, tracing: __, ...changed } = settings;
     const cluster = runningCluster(this.#settings.cluster, after);
     const adminTokens = runningTokens(this.#settings, settings);
     const identities = {
@@ -145,6 +145,7 @@ export class LiveSettings {
       ...(adminTokens && { adminTokens }),
       ...identities,
       ...joined,
+      ...(tracing && { tracing }),
       ...running,
     };
     if (immediate.length > 0) {
