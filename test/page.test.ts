@@ -106,6 +106,7 @@ realTest("the first screen says what the cache did, live and without scripts", a
       ',kind="manifest",status="503"',
     );
     expect(await registry.textContent()).toContain(` ${failed} failed`);
+    expect(await registry.locator(".state").textContent()).toBe("failed last");
     const results = await page.locator("[data-result]").allTextContents();
     expect(results.some((row) => row.includes("stale") && row.includes("503"))).toBe(true);
     expect(await page.locator(".panel-nodes").textContent()).toContain("containerd 2.1.4");

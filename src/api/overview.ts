@@ -39,7 +39,10 @@ export const registrySchema = z
     name: z.string(),
     state: z.enum(["ok", "rate-limited", "unavailable"]),
     circuit: z.enum(["closed", "open", "half-open"]).describe("of the registry's own address"),
-    reason: z.string().optional().describe("why it is not `ok`"),
+    reason: z
+      .string()
+      .optional()
+      .describe("why it is not `ok`, or why the last request to it failed"),
     latencyMs: z
       .number()
       .optional()

@@ -4,15 +4,15 @@ import { Heartbeats } from "../parts/charts.tsx";
 import { duration, integer, percent, until } from "../parts/format.ts";
 import { Panel, Scrolling, State, type Tone } from "../parts/panel.tsx";
 
-const TONES: Readonly<Record<RegistryRow["state"], Tone>> = {
-  ok: "good",
-  "rate-limited": "warn",
-  unavailable: "bad",
-};
-const WORDS: Readonly<Record<RegistryRow["state"], string>> = {
-  ok: "answers",
-  "rate-limited": "limits us",
-  unavailable: "no answer",
+interface ShownState {
+  readonly tone: Tone;
+  readonly word: string;
+}
+
+const STATES: Readonly<Record<RegistryRow["state"], ShownState>> = {
+  ok: { tone: "good", word: "answers" },
+  "rate-limited": { tone: "warn", word: "limits us" },
+  unavailable: { tone: "bad", word: "no answer" },
 };
 
 export function Registries({
@@ -68,8 +68,8 @@ function Row({
   readonly registry: RegistryRow;
   readonly now: number;
 }): JSX.Element {
-  const { name, state, circuit, beats, latencyMs, answers, mirror } = registry;
-  const isAsked = answers.ok + answers.failed + answers.limited > 0;
+  const { name, circuit, beats, latencyMs, answers, mirror } = registry;
+  const { tone, word } = stateOf(registry);
   return (
     <tr data-registry={name}>
       <th scope="row" class="name">
@@ -81,9 +81,7 @@ function Row({
         )}
       </th>
       <td title={registry.reason}>
-        <State tone={isAsked || state !== "ok" ? TONES[state] : "calm"}>
-          {isAsked || state !== "ok" ? WORDS[state] : "not asked"}
-        </State>{" "}
+        <State tone={tone}>{word}</State>{" "}
         {circuit === "closed" ? null : <span class="note">circuit {circuit}</span>}
       </td>
       <td class="wide">
@@ -106,6 +104,14 @@ function Row({
       <td class="number">{percent(registry.hitRatioByRequests)}</td>
     </tr>
   );
+}
+
+function stateOf({ state, reason, answers }: RegistryRow): ShownState {
+  if (state !== "ok") return STATES[state];
+  // It is asked on, but one failure does not read as well.
+  if (reason !== undefined) return { tone: "warn", word: "failed last" };
+  const isAsked = answers.ok + answers.failed + answers.limited > 0;
+  return isAsked ? STATES.ok : { tone: "calm", word: "not asked" };
 }
 
 function Budget({
