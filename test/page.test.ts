@@ -99,7 +99,7 @@ realTest("the first screen says what the cache did, live and without scripts", a
     const saved = page.locator('[data-period="24 hours"]');
     expect(await saved.locator('[data-figure="bytes"]').textContent()).toBe(bytes(sent - fetched));
     // The stale tag is one that Docker Hub did not count.
-    expect(await saved.locator('[data-figure="hubRequests"]').textContent()).toBe("1 pulls");
+    expect(await saved.locator('[data-figure="hubRequests"]').textContent()).toBe("1 pull");
     const registry = page.locator('[data-registry="docker.io"]');
     const failed = await metric(
       "entrepot_upstream_requests_total",

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { HistoryAnswer } from "../../api/history.ts";
-import { bytes, duration, integer, percent } from "../parts/format.ts";
+import { bytes, counted, duration, integer, percent } from "../parts/format.ts";
 import { Panel } from "../parts/panel.tsx";
 import type { Period, View } from "../view.ts";
 import { TrafficChart } from "./traffic-chart.tsx";
@@ -22,7 +22,7 @@ export function History({
     <div class="stack">
       <Panel id="traffic" title="Traffic" aside={<Periods current={period} />}>
         <p>
-          <strong>{bytes(saved.bytes)}</strong> not downloaded, {integer(saved.hubRequests)} pulls
+          <strong>{bytes(saved.bytes)}</strong> not downloaded, {counted(saved.hubRequests, "pull")}{" "}
           not counted by Docker Hub, {duration(saved.secondsNotWaited * 1000)} not waited
         </p>
         <TrafficChart history={history} />

@@ -6,6 +6,9 @@ import { bytes } from "../parts/format.ts";
 
 const HEIGHT = 260;
 
+/** Steps between the lines of sizes: of units of 1024, not of 1000. */
+const SIZES = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
 /** Bytes sent and downloaded over time. Without scripts, the table below it tells the sums. */
 export function TrafficChart({ history }: { readonly history: HistoryAnswer }): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
@@ -40,18 +43,42 @@ function optionsOf(element: HTMLElement): uPlot.Options {
   return {
     width: element.clientWidth,
     height: HEIGHT,
-    axes: [axis, { ...axis, size: 76, values: (_, values) => values.map(bytes) }],
+    // The last moment is written below the end of the line, half of it beside.
+    padding: [null, 48, null, null],
+    axes: [
+      { ...axis, space: 110, values: (_, moments) => moments.map(timeText) },
+      { ...axis, size: 76, incrs: SIZES, values: (_, values) => values.map(bytes) },
+    ],
     series: [
-      {},
+      { value: (_, moment: number | null) => (moment === null ? "–" : timeText(moment)) },
       {
         label: "sent to nodes",
         stroke: style.outlineColor,
         fill: style.backgroundColor,
+        points: { show: false },
         value: size,
       },
-      { label: "downloaded", stroke: style.textDecorationColor, value: size },
+      {
+        label: "downloaded",
+        stroke: style.textDecorationColor,
+        points: { show: false },
+        value: size,
+      },
     ],
   };
+}
+
+/** As the reader's language writes a day and a time, with 24 hours. */
+const TIME = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+
+function timeText(seconds: number): string {
+  return TIME.format(seconds * 1000);
 }
 
 function dataOf({ from, step, upstreams }: HistoryAnswer): uPlot.AlignedData {

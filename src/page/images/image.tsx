@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { ImageDetails } from "../../api/images.ts";
 import { Action } from "../parts/action.tsx";
-import { ago, bytes, integer, shortDigest } from "../parts/format.ts";
+import { ago, bytes, counted, shortDigest } from "../parts/format.ts";
 import { Empty, Panel, State } from "../parts/panel.tsx";
 import { imageHref, nameOf, type View } from "../view.ts";
 import { PullCommands } from "./pull-commands.tsx";
@@ -78,7 +78,7 @@ export function Image({
               <li key={`${client} ${reference}`}>
                 {node ?? client}{" "}
                 <span class="note">
-                  {integer(pulls)} times, last {ago(pulledAt, now)}
+                  {counted(pulls, "pull")}, last {ago(pulledAt, now)}
                 </span>
               </li>
             ))}

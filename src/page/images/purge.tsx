@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { Action } from "../parts/action.tsx";
-import { bytes, integer } from "../parts/format.ts";
+import { bytes, counted, integer } from "../parts/format.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
 import type { View } from "../view.ts";
 
@@ -13,7 +13,7 @@ export function Purge({
   readonly mayChange: boolean;
 }): JSX.Element {
   const { images, count, blobs, bytes: size, shared, busy } = preview;
-  const noun = count === 1 ? "1 image" : `${integer(count)} images`;
+  const noun = counted(count, "image");
   return (
     <Panel id="purge" title={`Purge ${pattern}`}>
       {count === 0 ? (
@@ -21,12 +21,12 @@ export function Purge({
       ) : (
         <>
           <p>
-            {noun} will be forgotten, and {integer(blobs)} blobs that only they use will be removed:{" "}
-            <strong>{bytes(size)}</strong>.
-            {shared === 0 ? "" : ` ${integer(shared)} blobs stay, because other images use them.`}
-            {busy === 0
+            {noun} will be forgotten, and {counted(blobs, "blob")} that nothing else uses will be
+            removed: <strong>{bytes(size)}</strong>.
+            {shared === 0
               ? ""
-              : ` ${integer(busy)} blobs are being read, and stay until they are evicted.`}
+              : ` Still here for other images afterwards: ${counted(shared, "blob")}.`}
+            {busy === 0 ? "" : ` Being read now, and here until evicted: ${counted(busy, "blob")}.`}
           </p>
           <p>Nodes can pull them again from their registries.</p>
           <ul class="names">

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { DiskRow } from "../../api/overview.ts";
 import { Meter } from "../parts/charts.tsx";
-import { bytes, percent } from "../parts/format.ts";
+import { bytes, counted, percent } from "../parts/format.ts";
 import { Panel } from "../parts/panel.tsx";
 
 export function Disk({ disk }: { readonly disk: DiskRow }): JSX.Element {
@@ -56,6 +56,5 @@ function forecastOf({ isFull, fullInDays }: DiskRow): string {
   if (fullInDays === undefined)
     return "It does not grow, or too little is known to say when it is full.";
   if (fullInDays < 1) return "Full today: then the least recently used images are evicted.";
-  const days = Math.round(fullInDays);
-  return `Full in ${days === 1 ? "1 day" : `${days} days`}: then the least recently used images are evicted.`;
+  return `Full in ${counted(fullInDays, "day")}: then the least recently used images are evicted.`;
 }

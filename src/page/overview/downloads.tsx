@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { RunningDownload } from "../../api/overview.ts";
 import { Meter } from "../parts/charts.tsx";
-import { bytes, duration, integer, shortDigest } from "../parts/format.ts";
+import { bytes, counted, duration, integer, shortDigest } from "../parts/format.ts";
 import { Empty, Panel, Scrolling } from "../parts/panel.tsx";
 
 export function Downloads({
@@ -32,7 +32,6 @@ export function Downloads({
 function Download({ download }: { readonly download: RunningDownload }): JSX.Element {
   const { image, digest, received, size, followers, bytesPerSecond, secondsLeft } = download;
   const total = size === undefined ? bytes(received) : `${bytes(received)} of ${bytes(size)}`;
-  const clients = followers === 1 ? "1 client" : `${integer(followers)} clients`;
   const left = secondsLeft === undefined ? "" : `, ${duration(secondsLeft * 1000)} left`;
   return (
     <li>
@@ -44,7 +43,7 @@ function Download({ download }: { readonly download: RunningDownload }): JSX.Ele
         parts={[{ name: "held", share: size ? received / size : 0 }]}
       />
       <p class="note">
-        {total} at {bytes(bytesPerSecond)}/s for {clients}
+        {total} at {bytes(bytesPerSecond)}/s for {counted(followers, "client")}
         {left}
       </p>
     </li>

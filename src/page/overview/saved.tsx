@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { Overview, Saved as SavedFacts } from "../../api/overview.ts";
 import { Sparkline } from "../parts/charts.tsx";
-import { ago, bytes, duration, integer, percent } from "../parts/format.ts";
+import { ago, bytes, counted, duration, percent } from "../parts/format.ts";
 
 /** What the cache saved in a day, a week and a month. */
 export function Saved({ overview }: { readonly overview: Overview }): JSX.Element {
@@ -43,7 +43,7 @@ function Period({
       <dl>
         <div>
           <dt>not counted by Docker Hub</dt>
-          <dd data-figure="hubRequests">{integer(saved.hubRequests)} pulls</dd>
+          <dd data-figure="hubRequests">{counted(saved.hubRequests, "pull")}</dd>
         </div>
         <div>
           <dt>not waited</dt>

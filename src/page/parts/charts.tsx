@@ -35,7 +35,7 @@ export function Heartbeats({ beats }: { readonly beats: readonly Beat[] }): JSX.
   const label =
     failed + limited === 0
       ? "no failures in the last 24 hours"
-      : `of the last 24 hours, failures in ${failed} half hours, limits in ${limited}`;
+      : `half hours of the last 24 hours with failures: ${failed}, with limits: ${limited}`;
   return (
     <svg
       class="beats"

@@ -18,6 +18,11 @@ export function integer(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
+/** `1 image`, `1 234 images`. */
+export function counted(count: number, noun: string): string {
+  return `${integer(count)} ${noun}${Math.round(count) === 1 ? "" : "s"}`;
+}
+
 /** `0.9412` as `94 %`. A ratio that is not all never reads as all. */
 export function percent(ratio: number | undefined): string {
   if (ratio === undefined) return "–";

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import type { WantedImageState } from "../../api/readiness.ts";
 import { Action } from "../parts/action.tsx";
-import { ago, bytes, integer, percent, until } from "../parts/format.ts";
+import { ago, bytes, counted, integer, percent, until } from "../parts/format.ts";
 import { Empty, Panel, State, type Tone } from "../parts/panel.tsx";
 import { imageHref, type View } from "../view.ts";
 
@@ -140,7 +140,7 @@ function Row({
       </th>
       <td class="breaks">{platforms.join(", ")}</td>
       <td class="number">
-        {missing === undefined ? "" : `${integer(missing.blobs)} blobs, ${bytes(missing.bytes)}`}
+        {missing === undefined ? "" : `${counted(missing.blobs, "blob")}, ${bytes(missing.bytes)}`}
       </td>
       <td>{servedUntil === undefined ? "without limit" : until(servedUntil, now)}</td>
       <td class="breaks">{wantedBy.join(", ")}</td>
