@@ -1,8 +1,10 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { writeFile } from "node:fs/promises";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { scriptAsset, styleAsset } from "../src/page/assets.ts";
 import { bytes } from "../src/page/parts/format.ts";
+import { jobOf, orderJob } from "./harness/admin-jobs.ts";
 import { randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import * as faults from "./harness/faults.ts";
@@ -10,6 +12,7 @@ import { textImage } from "./harness/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { real, realTest } from "./harness/real-components.ts";
 import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { tempDir } from "./harness/temp-dir.ts";
 
 const MIB = 1024 * 1024;
 const PAGES = [
@@ -168,6 +171,37 @@ realTest(
     await page.context().close();
   },
 );
+
+realTest("a job that ends before the page listens is not shown as one that runs", async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.route("**/api/v1/events", async (route) => {
+    jobOf(await orderJob(cache.adminAddress, "gc", {}));
+    await route.continue();
+  });
+  await page.goto(new URL("/jobs", cache.adminUrl).href);
+  await page.locator("[data-job]").filter({ hasText: "done" }).first().waitFor();
+  await context.close();
+});
+
+realTest("who is logged out while a page is open is asked to log in again", async () => {
+  await using dir = await tempDir("page-token");
+  const adminTokenFile = dir.file("token");
+  await writeFile(adminTokenFile, "first-token-of-operators");
+  await using guarded = await startEntrepot({ config: { adminTokenFile } });
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(new URL("/jobs", guarded.adminUrl).href);
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations).toEqual([]);
+  await page.keyboard.type("first-token-of-operators");
+  await page.keyboard.press("Enter");
+  await page.locator(".liveness.live").waitFor();
+  await writeFile(adminTokenFile, "second-token-of-operators");
+  guarded.signal("SIGHUP");
+  await page.waitForURL("**/login?to=%2Fjobs");
+  await context.close();
+});
 
 realTest("a page that is left open goes on after a restart of the cache", async () => {
   const config = { upstreams: { "docker.io": localUpstream(upstream.url) } };

@@ -11,6 +11,8 @@ export interface Listener {
   readonly overview: (overview: Overview) => void;
   readonly pulls: (pulls: readonly Pull[]) => void;
   readonly job: (job: Job) => void;
+  /** From now on, all changes are told: what happened before has to be asked for. */
+  readonly connected: () => void;
 }
 
 /**
@@ -25,11 +27,15 @@ export function listen(listener: Listener): () => void {
   const open = (): void => {
     const current = new EventSource("/api/v1/events");
     source = current;
-    current.addEventListener("open", () => listener.liveness("live"));
+    current.addEventListener("open", () => {
+      listener.liveness("live");
+      listener.connected();
+    });
     current.addEventListener("error", () => {
       listener.liveness("away");
       // It reconnects by itself, unless it was refused.
-      if (current.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MS);
+      if (current.readyState === EventSource.CLOSED)
+        timer = setTimeout(() => void again(), RETRY_MS);
     });
     const on = (name: string, take: (data: unknown) => void): void => {
       current.addEventListener(name, (event: MessageEvent<string>) => take(JSON.parse(event.data)));
@@ -40,9 +46,32 @@ export function listen(listener: Listener): () => void {
     on("job", (data) => listener.job(data as Job));
   };
 
+  const again = async (): Promise<void> => {
+    // A session ends with its token, and with the cache: the page itself leads to the login then.
+    if (await isLoggedOut()) location.reload();
+    else open();
+  };
+
   open();
   return () => {
     clearTimeout(timer);
     source?.close();
   };
+}
+
+/** The jobs that the cache has; undefined if it does not answer. */
+export async function readJobs(): Promise<readonly Job[] | undefined> {
+  const response = await ask();
+  if (!response?.ok) return undefined;
+  // The cache writes them as its API is described.
+  const { items } = (await response.json()) as { readonly items: readonly Job[] };
+  return items;
+}
+
+async function isLoggedOut(): Promise<boolean> {
+  return (await ask())?.status === 401;
+}
+
+function ask(): Promise<Response | undefined> {
+  return fetch("/api/v1/jobs").catch(() => undefined);
 }

@@ -5,22 +5,30 @@ import type { Overview } from "../../api/overview.ts";
 import type { Pull } from "../../api/pulls.ts";
 import { App, type Liveness } from "../whole/app.tsx";
 import type { PageData, View } from "../view.ts";
-import { listen } from "./listen.ts";
+import { listen, readJobs } from "./listen.ts";
 
 /** The page, kept up to date by the cache's events. */
 export function LiveApp({ data }: { readonly data: PageData }): JSX.Element {
   const [view, setView] = useState(data.view);
   const [liveness, setLiveness] = useState<Liveness>("waiting");
-  useEffect(
-    () =>
-      listen({
-        liveness: setLiveness,
-        overview: (overview) => setView((now) => withOverview(now, overview)),
-        pulls: (pulls) => setView((now) => withPulls(now, pulls)),
-        job: (job) => setView((now) => withJob(now, job)),
-      }),
-    [],
-  );
+  useEffect(() => {
+    /** What was told of jobs since the page listens. */
+    const told = new Map<string, Job>();
+    return listen({
+      liveness: setLiveness,
+      overview: (overview) => setView((now) => withOverview(now, overview)),
+      pulls: (pulls) => setView((now) => withPulls(now, pulls)),
+      job(job) {
+        told.set(job.id, job);
+        setView((now) => withJob(now, job));
+      },
+      connected() {
+        told.clear();
+        if (data.view.page !== "jobs") return;
+        void readJobs().then((jobs) => jobs && setView((now) => withJobs(now, jobs, told)));
+      },
+    });
+  }, []);
   const frame = view === data.view ? data.frame : { ...data.frame, at: Date.now() };
   return <App data={{ frame, view }} liveness={liveness} />;
 }
@@ -45,4 +53,12 @@ function withJob(view: View, job: Job): View {
     ? view.jobs.map((one) => (one.id === job.id ? job : one))
     : [job, ...view.jobs];
   return { ...view, jobs };
+}
+
+/** All jobs anew: some have ended while nobody listened, and a cache that was restarted has none of before. */
+function withJobs(view: View, jobs: readonly Job[], told: ReadonlyMap<string, Job>): View {
+  if (view.page !== "jobs") return view;
+  const asked = new Set(jobs.map(({ id }) => id));
+  const newer = [...told.values()].filter(({ id }) => !asked.has(id)).toReversed();
+  return { ...view, jobs: [...newer, ...jobs.map((job) => told.get(job.id) ?? job)] };
 }
