@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { scriptAsset, styleAsset } from "../src/page/assets.ts";
 import { bytes } from "../src/page/parts/format.ts";
+import { version } from "../src/version.ts";
 import { jobOf, orderJob } from "./harness/admin-jobs.ts";
 import { randomContent } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
@@ -201,6 +202,32 @@ realTest("who is logged out while a page is open is asked to log in again", asyn
   guarded.signal("SIGHUP");
   await page.waitForURL("**/login?to=%2Fjobs");
   await context.close();
+});
+
+realTest("a page of an earlier version is loaded anew", async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.route(
+    `${cache.adminUrl}/`,
+    async (route) => {
+      const response = await route.fetch();
+      const body = (await response.text()).replaceAll(version, "0.0.1");
+      await route.fulfill({ response, body });
+    },
+    { times: 1 },
+  );
+  await page.goto(cache.adminUrl, { waitUntil: "commit" });
+  await page.locator(".brand", { hasText: "0.0.1" }).waitFor();
+  await page.locator(".brand", { hasText: version }).waitFor();
+  await context.close();
+});
+
+realTest("where there is no page, people get one that says so", async () => {
+  const shown = await cache.getAdmin("/image/nothing", { headers: { accept: "text/html,*/*" } });
+  expect(shown.status).toBe(404);
+  expect(await shown.text()).toContain("There is no such page");
+  const other = await cache.getAdmin("/image/nothing");
+  expect([other.status, await other.text()]).toEqual([404, "not found\n"]);
 });
 
 realTest("a page that is left open goes on after a restart of the cache", async () => {

@@ -1,12 +1,14 @@
 import { type Asset, scriptAsset, styleAsset } from "./assets.ts";
 import { renderPage } from "./render.tsx";
-import { loadView, type ReadApi } from "./load-view.ts";
+import { type Loaded, loadView, type ReadApi } from "./load-view.ts";
 
 export interface PageRequest {
   readonly url: URL;
   readonly version: string;
   readonly mayChange: boolean;
   readonly hasSession: boolean;
+  /** Whether it is shown to a person: then a page says that there is none. */
+  readonly isForPeople: boolean;
   readonly read: ReadApi;
 }
 
@@ -33,11 +35,21 @@ const ICON: Asset = {
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#0d655f" d="M8 0l7 4v8l-7 4-7-4V4z"/><path fill="none" stroke="#fff" d="M1.5 4.3L8 8l6.500-3.700M8 8v7.500"/></svg>',
 };
 
+const NO_PAGE: Loaded = {
+  status: 404,
+  view: {
+    page: "problem",
+    title: "There is no such page",
+    detail: "The menu above lists all there are.",
+  },
+};
+
 const assets = new Map([scriptAsset, styleAsset, ICON].map((asset) => [asset.path, asset]));
 
 /** A page of operators; undefined if there is none at this path. */
 export async function pageResponse(request: PageRequest): Promise<Response | undefined> {
-  const loaded = await loadView(request.url, request.read);
+  const loaded =
+    (await loadView(request.url, request.read)) ?? (request.isForPeople ? NO_PAGE : undefined);
   if (!loaded) return undefined;
   const { version, mayChange, hasSession } = request;
   const frame = { version, mayChange, hasSession, at: Date.now() };

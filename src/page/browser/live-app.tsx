@@ -16,7 +16,11 @@ export function LiveApp({ data }: { readonly data: PageData }): JSX.Element {
     const told = new Map<string, Job>();
     return listen({
       liveness: setLiveness,
-      overview: (overview) => setView((now) => withOverview(now, overview)),
+      overview(overview) {
+        // What was loaded is of another version than the cache that now answers.
+        if (overview.version !== data.frame.version) location.reload();
+        else setView((now) => withOverview(now, overview));
+      },
       pulls: (pulls) => setView((now) => withPulls(now, pulls)),
       job(job) {
         told.set(job.id, job);

@@ -23,6 +23,7 @@ export class OperatorPages {
       url,
       version,
       hasSession,
+      isForPeople: /\btext\/html\b/.test(request.headers.get("accept") ?? ""),
       mayChange: right === "admin",
       read: (path) => {
         const { signal } = request;
