@@ -112,6 +112,10 @@ describe("a ledger in a PostgreSQL", () => {
   });
 
   realTest("that crashed and gave ids of transactions again is heard completely", async () => {
+    // Reloaded, the setting would hold only after the next write of the log.
+    await postgres.query("alter system set wal_writer_delay = '10s'");
+    await postgres.stop("SIGINT");
+    await postgres.start();
     const database = openDatabase<LedgerTables>(databaseSettings(url), {
       connections: 1,
       statementMs: 3000,
@@ -128,8 +132,6 @@ describe("a ledger in a PostgreSQL", () => {
     });
     await looks.look();
     // Transactions that the server has not written to its disk when it crashes.
-    await postgres.query("alter system set wal_writer_delay = '10s'");
-    await postgres.query("select pg_reload_conf()");
     await sql`do $$ begin
       for i in 1..1000 loop perform pg_current_xact_id(); commit; end loop;
     end $$`.execute(db);

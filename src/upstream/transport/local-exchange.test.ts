@@ -22,12 +22,13 @@ const script = (url: string, kind: string): string => `
     upstream: "reg.test", url: new URL(${JSON.stringify(url)}), kind: ${JSON.stringify(kind)},
     method: "GET", headers: {}, allowPrivate: true,
   };
-  let bytes = 0;
+  let hasHead = false;
   const fault = await (async () => {
     const { body } = await dialer.dial(request);
-    for await (const chunk of body) bytes += chunk.byteLength;
+    hasHead = true;
+    for await (const _ of body);
   })().catch((error) => error.detail);
-  require("node:fs").writeFileSync(1, JSON.stringify([fault?.kind, fault?.limit, bytes > 0]));
+  require("node:fs").writeFileSync(1, JSON.stringify([fault?.kind, fault?.limit, hasHead]));
   process.exit();
 `;
 
