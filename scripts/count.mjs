@@ -16,6 +16,26 @@ export function countTests(report, exitCode) {
   return { passed, failed: failed + (isIncomplete ? 1 : 0), skipped };
 }
 
+/**
+ * The tests that failed in a run of `bun test`, from its JUnit report: their names, without those of the groups that they
+ * are in, their files, and what failed.
+ */
+export function failedTests(report) {
+  const cases = (report ?? "").matchAll(/<testcase ([^>]*[^/])>\s*<(?:failure|error) ([^>]*)>/g);
+  return Array.from(cases, ([, test, failure]) => ({
+    name: attribute(test, "name"),
+    file: attribute(test, "file"),
+    message: attribute(failure, "message").trim(),
+  }));
+}
+
+const entities = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&", "#10": "\n", "#9": "\t" };
+
+function attribute(tag, name) {
+  const value = new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(tag)?.[1] ?? "";
+  return value.replace(/&(#?\w+);/g, (text, entity) => entities[entity] ?? text);
+}
+
 export function sumCounts(all) {
   const sum = (name) => all.reduce((total, counts) => total + counts[name], 0);
   return { passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") };

@@ -2,13 +2,22 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Counts, countLine, countTests, sumCounts } from "./count.mjs";
+import { type Counts, countLine, countTests, failedTests, sumCounts } from "./count.mjs";
 
-/** Counts a real run of `bun test` on one file, in parallel mode as in `npm test`. */
-async function countRun(source: string): Promise<Counts> {
+interface TestRun {
+  /** In JUnit's format; undefined if the run made none. */
+  readonly report: string | undefined;
+  readonly code: number;
+}
+
+/** A real run of `bun test` on one file, in parallel mode as in `npm test`. */
+async function runTest(source: string): Promise<TestRun> {
   const folder = mkdtempSync(join(tmpdir(), "entrepot-count-"));
   try {
-    writeFileSync(join(folder, "a.test.ts"), `import { expect, test } from "bun:test";\n${source}`);
+    writeFileSync(
+      join(folder, "a.test.ts"),
+      `import { describe, expect, test } from "bun:test";\n${source}`,
+    );
     const report = join(folder, "report.xml");
     const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
     const child = Bun.spawn([process.execPath, "test", "--parallel=2", ...reporter], {
@@ -18,10 +27,15 @@ async function countRun(source: string): Promise<Counts> {
     });
     const code = await child.exited;
     const hasReport = await Bun.file(report).exists();
-    return countTests(hasReport ? readFileSync(report, "utf8") : undefined, code);
+    return { report: hasReport ? readFileSync(report, "utf8") : undefined, code };
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+async function countRun(source: string): Promise<Counts> {
+  const { report, code } = await runTest(source);
+  return countTests(report, code);
 }
 
 const runs: [what: string, source: string, line: string][] = [
@@ -49,6 +63,21 @@ test.each(runs)("a run with %s is counted", async (_, source, line) => {
 test("a run that fails although all tests passed counts one failure", () => {
   const report = '<testsuites name="bun test" tests="3" failures="0" skipped="0">';
   expect(countTests(report, 1)).toEqual({ passed: 3, failed: 1, skipped: 0 });
+});
+
+test("the tests that failed are told with their files and what failed", async () => {
+  const { report } = await runTest(`
+    describe("a group", () => { test("<a> & \\"b\\"", () => expect(1).toBe(2)); test("c", () => {}); });
+    test.each([1, 2])("d %p", (n) => { if (n === 2) throw new Error("two"); }); test.skip("e", () => {});`);
+  expect(failedTests(report)).toEqual([
+    {
+      name: '<a> & "b"',
+      file: "a.test.ts",
+      message: expect.stringContaining("Expected: 2\nReceived: 1"),
+    },
+    { name: "d 2", file: "a.test.ts", message: "two" },
+  ]);
+  expect(failedTests(undefined)).toEqual([]);
 });
 
 test("counts are summed per kind", () => {

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { ensureApiTypes } from "./api-types.mjs";
 import { findBun, root } from "./bun.mjs";
-import { countLine, countTests, sumCounts } from "./count.mjs";
+import { countLine, countTests, failedTests, sumCounts } from "./count.mjs";
 import { ensureDebianPackages } from "./debian.mjs";
 import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
@@ -38,6 +38,8 @@ const WAITING_FILES = [
   "slow-upstream",
   "upstream-faults",
 ].map((name) => `test/${name}.test.ts`);
+/** More tests than this fail for a reason: they are not tried again. */
+const MAX_TRIED_AGAIN = 3;
 /** Timeout of all tests together: a run that hangs must still end with a result. */
 const RUN_TIMEOUT_MS = 60 * 60_000;
 
@@ -48,26 +50,67 @@ async function check(name, command, args) {
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
+/** Runs all tests, or those that the filters name. A few that fail are tried once more. */
 async function runTests(bun, filters) {
   console.log("\n== tests");
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "entrepot-test-"));
   try {
-    // Each file would load all modules anew otherwise: a tenth of the time.
-    const parallel = [`--parallel=${PARALLEL_FILES}`, "--no-isolate"];
-    if (filters.length > 0) return await runFiles(bun, [...parallel, ...filters], { folder });
-    // Its output follows that of the others, so that each test stands below its file.
-    const output = path.join(folder, "waiting.log");
-    const waiting = runFiles(bun, WAITING_FILES, { folder, output });
-    const ignored = WAITING_FILES.map((file) => `--path-ignore-patterns=${file}`);
-    const counts = [await runFiles(bun, [...parallel, ...ignored], { folder }), await waiting];
-    console.log(`\n== tests that wait\n${fs.readFileSync(output, "utf8")}`);
-    return sumCounts(counts);
+    const runs = await runLanes(bun, filters, folder);
+    const counts = sumCounts(runs.map((one) => one.counts));
+    const failed = runs.flatMap((one) => one.failed);
+    const isFew = failed.length > 0 && failed.length <= MAX_TRIED_AGAIN;
+    // A file that could not be loaded, or a crash, is a failure without a test.
+    if (!isFew || counts.failed !== failed.length) return told(counts, failed);
+    const still = await tryAgain(bun, failed, folder);
+    const passed = counts.passed + failed.length - still.length;
+    return told({ ...counts, passed, failed: still.length }, still);
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Runs `bun test` once; its output goes to a file if one is given. */
+async function runLanes(bun, filters, folder) {
+  // Each file would load all modules anew otherwise: a tenth of the time.
+  const parallel = [`--parallel=${PARALLEL_FILES}`, "--no-isolate"];
+  if (filters.length > 0) return [await runFiles(bun, [...parallel, ...filters], { folder })];
+  // Its output follows that of the others, so that each test stands below its file.
+  const output = path.join(folder, "waiting.log");
+  const waiting = runFiles(bun, WAITING_FILES, { folder, output });
+  const ignored = WAITING_FILES.map((file) => `--path-ignore-patterns=${file}`);
+  const runs = [await runFiles(bun, [...parallel, ...ignored], { folder }), await waiting];
+  console.log(`\n== tests that wait\n${fs.readFileSync(output, "utf8")}`);
+  return runs;
+}
+
+/**
+ * Runs tests that failed once more, with nothing beside them, and resolves to those that fail again. One that passes then
+ * is a race, or was the load's fault: it is named, so that it can be mended, and does not fail the run.
+ */
+async function tryAgain(bun, failed, folder) {
+  console.log("\n== tests that failed, alone");
+  const names = failed.map(({ name }) => name.replace(/[^\w ]/g, "\\$&")).join("|");
+  const files = new Set(failed.map(({ file }) => file));
+  const again = await runFiles(bun, [`--test-name-pattern=${names}`, ...files], { folder });
+  if (again.counts.failed > again.failed.length) return failed;
+  const still = failed.filter(({ name, file }) =>
+    again.failed.some((other) => other.name === name && other.file === file),
+  );
+  for (const one of failed) {
+    if (!still.includes(one)) console.log(`(flaky) ${one.file} > ${one.name}`);
+  }
+  return still;
+}
+
+/** Names the tests that failed at the end, where they are found. */
+function told(counts, failed) {
+  if (failed.length > 0) console.log("\n== failed");
+  for (const { name, file, message } of failed) {
+    console.log(`(fail) ${file} > ${name}\n  ${message.replaceAll("\n", "\n  ")}`);
+  }
+  return counts;
+}
+
+/** Runs `bun test` once; its output goes to a file if one is given. Resolves to the counts, and the tests that failed. */
 async function runFiles(bun, args, { folder, output }) {
   const report = path.join(folder, `report${output === undefined ? "" : "-waiting"}.xml`);
   const settings = [
@@ -85,7 +128,9 @@ async function runFiles(bun, args, { folder, output }) {
   });
   if (typeof file === "number") fs.closeSync(file);
   if (code !== 0) console.log(`(fail) bun test: exit code ${code}`);
-  return countTests(fs.existsSync(report) ? fs.readFileSync(report, "utf8") : undefined, code);
+  const text = fs.existsSync(report) ? fs.readFileSync(report, "utf8") : undefined;
+  fs.rmSync(report, { force: true });
+  return { counts: countTests(text, code), failed: failedTests(text) };
 }
 
 async function main(filters) {
