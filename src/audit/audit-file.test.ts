@@ -1,5 +1,15 @@
 import { expect, test } from "bun:test";
-import { mkdir, readdir, readFile, rename, rmdir, symlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rmdir,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { type TempDir, tempDir } from "../../test/harness/temp-dir.ts";
 import { AuditFile } from "./audit-file.ts";
 
@@ -41,6 +51,33 @@ test("a file of an earlier process is continued, and one that was moved away is 
   file.write("second\n");
   await file[Symbol.asyncDispose]();
   expect([await read("moved"), await read()]).toEqual(["before\nfirst\n", "second\n"]);
+});
+
+test("a line that a crash or a full disk has torn is ended, so that the next one is whole", async () => {
+  await using dir = await tempDir("audit");
+  await mkdir(dir.file("logs"));
+  await writeFile(dir.file("logs", "audit.jsonl"), '{"whole":1}\n{"torn":"é');
+  const { file, read } = open(dir);
+  file.write("first\n");
+  await file.flush();
+  await appendFile(dir.file("logs", "audit.jsonl"), "torn again");
+  file.write("second\n");
+  await file[Symbol.asyncDispose]();
+  expect(await read()).toBe('{"whole":1}\n{"torn":"é\nfirst\ntorn again\nsecond\n');
+});
+
+test("a file that was copied and emptied, as copytruncate does, is not replaced before it has its size", async () => {
+  await using dir = await tempDir("audit");
+  const { file, read, names } = open(dir, { maxSize: 20 });
+  file.write("fifteen bytes.\n");
+  await file.flush();
+  await truncate(dir.file("logs", "audit.jsonl"), 0);
+  file.write("after\n");
+  await file.flush();
+  file.write("once more\n");
+  await file[Symbol.asyncDispose]();
+  expect(await names()).toEqual(["audit.jsonl"]);
+  expect(await read()).toBe("after\nonce more\n");
 });
 
 test("lines wait while they cannot be written, and those that are too many are counted", async () => {

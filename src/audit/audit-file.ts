@@ -10,7 +10,9 @@ const MAX_PENDING = 4 * 1024 * 1024;
 /** Characters that are written at once. */
 const ENOUGH = 256 * 1024;
 
-const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+/** Read as well: the end of the file tells whether its last line is whole. */
+const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+const LINE_BREAK = 0x0a;
 
 export type AuditFileSettings = Required<AuditSettings>;
 
@@ -25,7 +27,6 @@ export class AuditFile implements AsyncDisposable {
   #lines: string[] = [];
   #pending = 0;
   #file: FileHandle | undefined;
-  #size = 0;
   #dropped = 0;
   #flushing: Promise<void> | undefined;
 
@@ -73,7 +74,8 @@ export class AuditFile implements AsyncDisposable {
     while (this.#lines.length > 0) {
       const file = await this.#current();
       const count = this.#countOf(ENOUGH);
-      const text = Buffer.from(this.#lines.slice(0, count).join(""));
+      const lines = this.#lines.slice(0, count).join("");
+      const text = Buffer.from((await isTorn(file)) ? `\n${lines}` : lines);
       let written = 0;
       try {
         while (written < text.byteLength) {
@@ -81,13 +83,13 @@ export class AuditFile implements AsyncDisposable {
         }
       } catch (error) {
         // What is written already is written again, in a line of its own.
-        if (written > 0) await file.truncate(this.#size).catch(() => {});
+        if (written > 0) await takeBack(file, written).catch(() => {});
         throw error;
       }
-      this.#size += text.byteLength;
       this.#pending -= this.#lines.slice(0, count).reduce((sum, { length }) => sum + length, 0);
       this.#lines = this.#lines.slice(count);
-      if (this.#size >= this.#settings.maxSize) await this.#rotate();
+      // Others may have emptied it meanwhile, as logrotate's copytruncate does.
+      if ((await file.stat()).size >= this.#settings.maxSize) await this.#rotate();
     }
   }
 
@@ -111,7 +113,6 @@ export class AuditFile implements AsyncDisposable {
     }
     await mkdir(path.dirname(name), { recursive: true, mode: 0o750 });
     this.#file = await open(name, FLAGS, 0o640);
-    this.#size = (await this.#file.stat()).size;
     return this.#file;
   }
 
@@ -132,4 +133,18 @@ export class AuditFile implements AsyncDisposable {
     this.#file = undefined;
     await file?.close();
   }
+}
+
+/** Whether its last line has no end, after a crash or on a disk that was full. */
+async function isTorn(file: FileHandle): Promise<boolean> {
+  const { size } = await file.stat();
+  if (size === 0) return false;
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return bytesRead === 1 && buffer[0] !== LINE_BREAK;
+}
+
+/** Removes the last bytes. */
+async function takeBack(file: FileHandle, bytes: number): Promise<void> {
+  const { size } = await file.stat();
+  await file.truncate(Math.max(0, size - bytes));
 }
