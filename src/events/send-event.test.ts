@@ -54,6 +54,19 @@ test.each<[number, Record<string, string>, Outcome]>([
   expect([await send(), paths]).toEqual([outcome, ["/hook"]]);
 });
 
+test("a Retry-After with a date is waited for, a day at most", async () => {
+  const waitOf = async (from: number) => {
+    const headers = { "retry-after": new Date(Date.now() + from).toUTCString() };
+    answer = () => new Response(null, { status: 503, headers });
+    const outcome = await send();
+    return outcome.kind === "failed" ? outcome.retryAfterMs : undefined;
+  };
+  const wait = (await waitOf(600_000)) ?? 0;
+  // The header has whole seconds, and the receiver is some way off.
+  expect(wait > 540_000 && wait <= 600_000).toBe(true);
+  expect([await waitOf(-600_000), await waitOf(1e12)]).toEqual([1000, 86_400_000]);
+});
+
 test("an answer without an end is not read, and a receiver that is away is a failure", async () => {
   const cancelled = Promise.withResolvers<void>();
   answer = () =>

@@ -1,4 +1,5 @@
 import type { WebhookSettings } from "../config/operator/event-settings.ts";
+import { retryAfter } from "../oci/retry-after.ts";
 import { version } from "../version.ts";
 import { encodeEvent } from "./encode.ts";
 import type { Event } from "./event.ts";
@@ -62,9 +63,8 @@ function outcomeOf({ status, headers }: Response): Outcome {
   const reason = `it answered with ${status}`;
   if (status === 410) return { kind: "gone", reason };
   if (ABOUT_THE_EVENT.has(status)) return { kind: "refused", reason };
-  const seconds = Number(headers.get("retry-after") ?? Number.NaN);
-  const retryAfter = seconds > 0 ? { retryAfterMs: seconds * 1000 } : {};
-  return { kind: "failed", reason, ...retryAfter };
+  const seconds = retryAfter(headers.get("retry-after"), Date.now());
+  return { kind: "failed", reason, ...(seconds && { retryAfterMs: seconds * 1000 }) };
 }
 
 /** The headers of Standard Webhooks; none without a secret. Their time is that of the attempt. */

@@ -123,3 +123,45 @@ test("what is being sent as the cache stops is sent again by the next one", asyn
   await next.idle();
   expect(next.sent).toEqual(["a"]);
 });
+
+test("once a test is taken, what waits is sent at once, also by a receiver that was gone", async () => {
+  await using dir = await tempDir("events");
+  const queue = await EventQueue.open({ path: dir.file("ops.jsonl"), onError: () => {} });
+  const sent: string[] = [];
+  let outcome: Outcome = failed;
+  let waits = 0;
+  await using webhook = new Webhook(settings, {
+    queue,
+    log: createLog({ format: "json", level: "silent" }),
+    source: "//here",
+    now: () => NOW,
+    send: async (_webhook, { id }) => {
+      sent.push(id);
+      return outcome;
+    },
+    // An hour, which no test lives to see.
+    wait: (_milliseconds, signal) => {
+      waits += 1;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => resolve());
+      return promise;
+    },
+  });
+  const idle = () => until(() => webhook.pending === 0, { what: "the end of the queue" });
+  webhook.add(eventOf("a"));
+  await until(() => waits === 1, { what: "the first failure" });
+  expect(await webhook.try(eventOf("test"))).toEqual(failed);
+  expect(webhook.pending).toBe(1);
+  outcome = { kind: "delivered" };
+  await webhook.try(eventOf("test"));
+  await idle();
+  expect([sent, webhook.state.problem]).toEqual([["a", "test", "test", "a"], undefined]);
+  outcome = { kind: "gone", reason: "it answered with 410" };
+  webhook.add(eventOf("b"));
+  await until(() => webhook.state.isGone, { what: "the end of it" });
+  outcome = { kind: "delivered" };
+  await webhook.try(eventOf("test"));
+  webhook.add(eventOf("c"));
+  await idle();
+  expect([sent.at(-1), webhook.state.isGone]).toEqual(["c", false]);
+});

@@ -46,6 +46,8 @@ export class Webhook implements AsyncDisposable {
   #source: string;
   /** Ends the present wait: for an event, or after a failure. */
   #wake = new AbortController();
+  /** Since an event was taken last. */
+  #failures = 0;
   #delivered = 0;
   #failed = 0;
   #dropped = 0;
@@ -86,9 +88,15 @@ export class Webhook implements AsyncDisposable {
     if (this.#options.queue.size === 1) this.#wake.abort();
   }
 
-  /** Sends an event now, beside the queue. */
-  try(event: Event): Promise<Outcome> {
-    return this.#send(event);
+  /** Sends an event now, beside the queue. If it is taken, what is queued is sent at once. */
+  async try(event: Event): Promise<Outcome> {
+    const outcome = await this.#send(event);
+    if (outcome.kind !== "delivered") return outcome;
+    this.#failures = 0;
+    this.#isGone = false;
+    this.#recovered();
+    this.#wake.abort();
+    return outcome;
   }
 
   /** Takes up changed settings, and tries again at once. */
@@ -96,6 +104,7 @@ export class Webhook implements AsyncDisposable {
     this.#settings = settings;
     this.#source = source;
     this.#isGone = false;
+    this.#failures = 0;
     this.#wake.abort();
   }
 
@@ -109,7 +118,6 @@ export class Webhook implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { queue, now = Date.now } = this.#options;
-    let failures = 0;
     let refusals = 0;
     while (!this.#closing.signal.aborted) {
       const event = queue.first;
@@ -126,7 +134,7 @@ export class Webhook implements AsyncDisposable {
       if (outcome.kind === "delivered") {
         queue.remove(event.id);
         this.#succeeded(now());
-        failures = 0;
+        this.#failures = 0;
         refusals = 0;
         continue;
       }
@@ -142,8 +150,8 @@ export class Webhook implements AsyncDisposable {
         continue;
       }
       const asked = outcome.kind === "failed" ? (outcome.retryAfterMs ?? 0) : 0;
-      const backoff = FIRST_BACKOFF_MS * 2 ** failures * (0.8 + 0.4 * Math.random());
-      failures += 1;
+      const backoff = FIRST_BACKOFF_MS * 2 ** this.#failures * (0.8 + 0.4 * Math.random());
+      this.#failures += 1;
       await this.#wait(Math.min(Math.max(backoff, asked), LONGEST_BACKOFF_MS));
     }
   }
@@ -167,12 +175,15 @@ export class Webhook implements AsyncDisposable {
   }
 
   #succeeded(at: number): void {
-    const { log } = this.#options;
     this.#delivered += 1;
     this.#lastDeliveredAt = at;
+    this.#recovered();
+  }
+
+  #recovered(): void {
     if (this.#problem === undefined) return;
     this.#problem = undefined;
-    log.info({ webhook: this.#settings.name }, "events reach their receiver again");
+    this.#options.log.info({ webhook: this.#settings.name }, "events reach their receiver again");
   }
 
   /** Logged once, until an event is delivered. */

@@ -1,3 +1,4 @@
+import { retryAfter } from "../../oci/retry-after.ts";
 import { exportRequest, type Resource } from "./otlp.ts";
 import type { Span } from "./span.ts";
 
@@ -143,9 +144,8 @@ export class Exporter implements AsyncDisposable {
   }
 }
 
-function later(retryAfter: string | null): Outcome {
-  const seconds = retryAfter !== null && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : 0;
-  return { kind: "later", afterMs: seconds * 1000 };
+function later(header: string | null): Outcome {
+  return { kind: "later", afterMs: (retryAfter(header, Date.now()) ?? 0) * 1000 };
 }
 
 /** A receiver may take a part of the spans only: "partial success". */

@@ -1,4 +1,5 @@
 import { type CredentialUse, Fault } from "../../oci/fault.ts";
+import { retryAfter } from "../../oci/retry-after.ts";
 import { QUIRKS } from "../quirks.ts";
 
 /** What a request was for, for the fault that its response may become. */
@@ -11,9 +12,8 @@ export interface RequestSubject {
   readonly credentials?: CredentialUse;
 }
 
-/** The wait after a 429 without a valid Retry-After, and the longest one that is accepted. In seconds. */
+/** The wait after a 429 without a valid Retry-After, in seconds. */
 const DEFAULT_RETRY_AFTER = 60;
-const MAX_RETRY_AFTER = 86_400;
 
 /** The fault for a response that is not a success. */
 export function faultFromStatus(
@@ -28,7 +28,7 @@ export function faultFromStatus(
   }
   if (status === 404) return new Fault({ kind: "not-found", what: resource, upstream, name });
   if (status === 429) {
-    const after = retryAfter(headers.get("retry-after"), now);
+    const after = retryAfter(headers.get("retry-after"), now) ?? DEFAULT_RETRY_AFTER;
     return new Fault({ kind: "upstream-rate-limited", upstream, retryAfter: after });
   }
   if (status === 416) {
@@ -40,17 +40,4 @@ export function faultFromStatus(
     });
   }
   return new Fault({ kind: "upstream-failed", upstream, status });
-}
-
-/**
- * Parses Retry-After, a number or a date (RFC 9110 section 10.2.3), to seconds from 1 to a day.
- *
- * @param now milliseconds of the epoch
- */
-export function retryAfter(header: string | null, now: number): number {
-  const text = header?.trim() ?? "";
-  const date = /^[a-z]{3,9},? /i.test(text) ? Date.parse(text) : Number.NaN;
-  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : Math.ceil((date - now) / 1000);
-  if (Number.isNaN(seconds)) return DEFAULT_RETRY_AFTER;
-  return Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER);
 }

@@ -24,7 +24,7 @@ export function webhookOperations(webhooks: Pick<Webhooks, "all" | "test">): Ope
       tag: "events",
       summary: "Sends a test event",
       description:
-        "Answers once each receiver has answered, after 15 s at most. The event is sent once, before those that are queued.",
+        "Answers once each receiver has answered, after 15 s at most. The event is sent once, before those that are queued, which follow at once if it is taken.",
       right: "admin",
       body: z.strictObject({
         name: z.string().max(100).optional().describe("of one receiver; absent: all of them"),
