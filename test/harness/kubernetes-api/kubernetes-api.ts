@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { CertificateAuthority, SignedCertificate } from "../certificate-authority.ts";
 import { makeCertificateAuthority } from "../certificate-authority.ts";
+import { freePort } from "../free-port.ts";
 import { tempDir, type TempDir } from "../temp-dir.ts";
 import { discovery } from "./discovery.ts";
 import { type KubernetesObject, ObjectStore } from "./object-store.ts";
@@ -27,6 +28,8 @@ export class KubernetesApi implements AsyncDisposable {
   token = "secret-token-of-a-service-account";
   /** Plurals that the token gives no right to. */
   readonly forbidden = new Set<string>();
+  /** Lists are answered once it resolves. */
+  listing: Promise<void> | undefined;
   readonly #dir: TempDir;
   readonly #ca: CertificateAuthority;
   readonly #certificate: SignedCertificate;
@@ -37,8 +40,9 @@ export class KubernetesApi implements AsyncDisposable {
     this.#dir = dir;
     this.#ca = ca;
     this.#certificate = certificate;
-    this.#server = this.#listen(0);
-    this.#port = Number(this.#server.port);
+    // While it is away, its port must not be given to whoever chooses none.
+    this.#port = freePort();
+    this.#server = this.#listen(this.#port);
   }
 
   static async start(): Promise<KubernetesApi> {
@@ -127,7 +131,7 @@ export class KubernetesApi implements AsyncDisposable {
     return request.method === "GET" ? this.#read(resource, query) : this.#write(resource, request);
   }
 
-  #read(resource: Resource, query: Readonly<Record<string, string>>): Response {
+  async #read(resource: Resource, query: Readonly<Record<string, string>>): Promise<Response> {
     const { plural, kind, namespace, name, apiVersion } = resource;
     if (name !== undefined) {
       const object = this.store.get(
@@ -139,6 +143,7 @@ export class KubernetesApi implements AsyncDisposable {
     if (query["watch"] === "true" || query["watch"] === "1") {
       return this.watches.open(resource, query);
     }
+    await this.listing;
     return this.#list(resource, query);
   }
 
