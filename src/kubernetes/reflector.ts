@@ -28,12 +28,14 @@ export interface ReflectorOptions {
   readonly longestPause?: number;
   readonly watchSeconds?: number;
   readonly page?: number;
+  /** Replaces timers, in tests. Resolves early when the signal aborts. */
+  readonly rest?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
 /**
  * Keeps what is wanted of all objects of a kind as they are now: lists them page by page, and watches for changes
- * from the list's version on. A watch that ends goes on where it was; only if that is too long ago (410) are they
- * listed again. Meanwhile, all stays known as it was.
+ * from the list's version on. A watch that ends goes on where it was; only if that is too long ago (410), or if the
+ * server refuses it, are they listed again. Meanwhile, all stays known as it was.
  */
 export class Reflector<Value> implements Disposable {
   readonly #client: ApiClient;
@@ -54,7 +56,7 @@ export class Reflector<Value> implements Disposable {
     this.#path = path;
     this.#target = target;
     const defaults = { firstPause: 500, longestPause: 30_000, watchSeconds: WATCH_SECONDS };
-    this.#options = { ...defaults, page: PAGE, ...options };
+    this.#options = { ...defaults, page: PAGE, rest, ...options };
     void this.#run(this.#stop.signal);
   }
 
@@ -68,11 +70,12 @@ export class Reflector<Value> implements Disposable {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { firstPause, longestPause } = this.#options;
+    const { firstPause, longestPause, rest: pauseFor } = this.#options;
     let version: string | undefined;
     let pause = firstPause;
     while (!signal.aborted) {
       const startedAt = performance.now();
+      const isListed = version !== undefined;
       try {
         version ??= await this.#list(signal);
         version = await this.#watch(version, signal, (seen) => (version = seen));
@@ -81,11 +84,14 @@ export class Reflector<Value> implements Disposable {
       } catch (error) {
         if (signal.aborted) return;
         const failure = failureOf(error);
-        if (failure.kind === "gone" && version !== undefined) version = undefined;
-        else this.#target.failed(failure);
-        if (performance.now() - startedAt > longestPause) pause = firstPause;
+        // Until all is listed again, what is known is not current.
+        this.#target.failed(failure);
+        // A server that lost its newest versions, as after a restored backup, refuses them for ever.
+        if (failure.kind === "gone" || failure.kind === "failed") version = undefined;
+        const isOld = failure.kind === "gone" && isListed;
+        if (isOld || performance.now() - startedAt > longestPause) pause = firstPause;
       }
-      await rest(pause * (0.5 + Math.random() / 2), signal);
+      await pauseFor(pause * (0.5 + Math.random() / 2), signal);
       pause = Math.min(2 * pause, longestPause);
     }
   }

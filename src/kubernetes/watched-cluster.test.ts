@@ -7,6 +7,13 @@ import {
   untilLines,
 } from "../../test/harness/kubernetes-api/cluster-conformance.ts";
 import { KubernetesApi } from "../../test/harness/kubernetes-api/kubernetes-api.ts";
+import {
+  accessTo,
+  openCluster,
+  podRequests as podRequestsOf,
+  putPod as putPodOf,
+  QUICK,
+} from "../../test/harness/kubernetes-api/watching.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { failureOf, until } from "../../test/harness/waiting.ts";
 import { readKubeconfig } from "../config/kubeconfig/kubeconfig.ts";
@@ -17,8 +24,6 @@ import type {
 import { readText } from "../config/parsing/read-text.ts";
 import { WatchedCluster, type WatchedClusterOptions } from "./watched-cluster.ts";
 
-const QUICK: WatchedClusterOptions = { firstPause: 5, longestPause: 20, settle: 5 };
-
 let api: KubernetesApi;
 beforeAll(async () => {
   api = await KubernetesApi.start();
@@ -28,32 +33,14 @@ afterAll(async () => {
 });
 afterEach(() => {
   api.forbidden.clear();
-  api.watches.refusesByStatus = false;
 });
 
-function accessOf(credentials?: ClusterCredentials): ClusterAccess {
-  const token = { kind: "token", token: api.token } as const;
-  return { server: api.url, ca: api.ca, isInsecure: false, credentials: credentials ?? token };
-}
-
-function open(namespace: string, options: WatchedClusterOptions = {}): WatchedCluster {
-  const settings = { access: accessOf(), namespaces: [namespace] };
-  return new WatchedCluster(settings, { ...QUICK, ...options });
-}
-
-function putPod(namespace: string, name: string, image: string): void {
-  api.store.put("pods", { metadata: { name, namespace }, spec: podSpec(image) });
-}
-
-/** The requests of one namespace's pods, without those before. */
-function podRequests(namespace: string): () => readonly string[] {
-  const before = api.requests.length;
-  return () =>
-    api.requests
-      .slice(before)
-      .filter(({ path }) => path === `/api/v1/namespaces/${namespace}/pods`)
-      .map(({ query }) => (query["watch"] ? `watch from ${query["resourceVersion"]}` : "list"));
-}
+const accessOf = (credentials?: ClusterCredentials): ClusterAccess => accessTo(api, credentials);
+const open = (namespace: string, options: WatchedClusterOptions = {}): WatchedCluster =>
+  openCluster(api, namespace, options);
+const putPod = (namespace: string, name: string, image: string): void =>
+  putPodOf(api, namespace, name, image);
+const podRequests = (namespace: string) => podRequestsOf(api, namespace);
 
 describeCluster("the stand-in", accessOf, QUICK);
 
@@ -66,31 +53,6 @@ if (kubeconfig !== undefined) {
   const files = { folder: process.cwd(), readFile: readText, report };
   const access = readKubeconfig(kubeconfig, { at: [], context: undefined }, files);
   if (access) describeCluster("a real API server", () => access);
-}
-
-for (const refusesByStatus of [false, true]) {
-  const how = refusesByStatus ? "by its status" : "by an event";
-  test(`a version that is too old, refused ${how}, has all listed again`, async () => {
-    const ns = `gone-${refusesByStatus}`;
-    putPod(ns, "a", "a:1");
-    putPod(ns, "b", "b:1");
-    using cluster = open(ns);
-    await untilLines(cluster, [
-      `Pod ${ns}/a docker.io/library/a:1`,
-      `Pod ${ns}/b docker.io/library/b:1`,
-    ]);
-    api.watches.refusesByStatus = refusesByStatus;
-    await api.goAway();
-    api.store.remove("pods", `${ns}/a`);
-    api.store.compact();
-    api.comeBack();
-    await untilLines(cluster, [`Pod ${ns}/b docker.io/library/b:1`]);
-    putPod(ns, "c", "c:1");
-    await untilLines(cluster, [
-      `Pod ${ns}/b docker.io/library/b:1`,
-      `Pod ${ns}/c docker.io/library/c:1`,
-    ]);
-  });
 }
 
 test("a watch that breaks or ends goes on where it was, without a list", async () => {
