@@ -12,6 +12,7 @@ import { localUpstream } from "./harness/entrepot.ts";
 import { artifact, type Image, layersImage, multiPlatformImage } from "./harness/images.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
 
 /** What each operation is called with. Reads without parameters are called as they are. */
 const CALLS: Readonly<Record<string, readonly Call[]>> = {
@@ -231,6 +232,36 @@ test("every answer of a running cache is as it is described", async () => {
     for (const call of CALLS[id] ?? []) await api.call(id, call);
     expect(api.called.keys().toArray(), `${method} ${path}: give it a call in CALLS`).toContain(id);
   }
+});
+
+test("of readers of a job's events, no more than a hundred are let in, and all others are told so", async () => {
+  const base = `http://${cache.listening.admin}/api/v1`;
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ rate: 1 });
+  const { id } = jobSchema.parse(
+    await (await fetch(`${base}/fsck`, { method: "POST", headers, body })).json(),
+  );
+  const address = `${base}/jobs/${id}/events`;
+  const leaving = new AbortController();
+  const readers = await Promise.all(
+    Array.from({ length: 100 }, () => fetch(address, { signal: leaving.signal })),
+  );
+  expect(new Set(readers.map(({ status }) => status))).toEqual(new Set([200]));
+  const refused = await fetch(address);
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "10"]);
+  expect(await refused.json()).toMatchObject({
+    detail: expect.stringContaining("100 pages and programs read these events already"),
+    next: expect.stringContaining("GET /api/v1/jobs/{id}"),
+  });
+  // Nobody else is kept from reading, and those who leave make room.
+  leaving.abort();
+  const isLetIn = async (): Promise<boolean> => {
+    const response = await fetch(address);
+    await response.body?.cancel();
+    return response.status === 200;
+  };
+  await until(isLetIn, { what: "a reader is let in" });
+  await fetch(`${base}/jobs/${id}`, { method: "DELETE" });
 });
 
 test("a cache that stops cancels its jobs, and waits for no reader of their events", async () => {

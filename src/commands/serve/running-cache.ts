@@ -267,7 +267,7 @@ async function start(
     metrics: rendered,
     problem: () => metadataHealth.problem,
   };
-  const adminPort = new AdminPort({ settings, answers: adminAnswers, log, metrics });
+  const adminPort = closing.use(new AdminPort({ settings, answers: adminAnswers, log, metrics }));
   const listening = listeners.open(settings, upstreams.all.values(), adminPort);
   await nodePorts.startWorkers();
   return {

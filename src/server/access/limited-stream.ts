@@ -7,16 +7,22 @@ const LONGEST_MS = 60 * 60 * 1000;
  * events. Other responses are left as they are.
  *
  * @param ends abort when tokens change, and when the cache stops
+ * @param onTaken called whenever the client has taken what was sent
  */
-export function limitStream(response: Response, ends: readonly AbortSignal[]): Response {
+export function limitStream(
+  response: Response,
+  ends: readonly AbortSignal[],
+  onTaken: () => void = () => {},
+): Response {
   const type = response.headers.get("content-type") ?? "";
   if (!response.body || !type.startsWith("text/event-stream")) return response;
-  return new Response(limited(response.body, ends), response);
+  return new Response(limited(response.body, ends, onTaken), response);
 }
 
 function limited(
   stream: ReadableStream<Uint8Array>,
   ends: readonly AbortSignal[],
+  onTaken: () => void,
 ): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
   let isOver = false;
@@ -42,6 +48,7 @@ function limited(
       if (ends.some(({ aborted }) => aborted)) stop();
     },
     async pull(controller) {
+      onTaken();
       const { done, value } = await reader.read();
       if (isOver) return;
       if (!done) return controller.enqueue(value);

@@ -75,8 +75,11 @@ export class AdminApi {
     return this.#router.operations;
   }
 
-  /** @param right what the client's token allows; everything where none is needed */
-  handle(request: Request, right: Right): Promise<Response> {
-    return this.#router.respond(request, right);
+  /**
+   * @param right what the client's token allows; everything where none is needed
+   * @param onReceived called once the request was received whole, before it is carried out
+   */
+  handle(request: Request, right: Right, onReceived?: () => void): Promise<Response> {
+    return this.#router.respond(request, right, onReceived);
   }
 }

@@ -24,6 +24,8 @@ export interface AdminListenerOptions {
   readonly problem: () => string | undefined;
   readonly api: AdminApi;
   readonly access: AdminAccess;
+  /** How long a connection may be idle, in seconds. */
+  readonly idleTimeout?: number;
 }
 
 type Handler = (
@@ -34,7 +36,7 @@ type Handler = (
 
 /** Listens at the admin port. The health endpoints need no token: they reveal nothing else. */
 export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefined> {
-  const { address, tls, metrics, stopping, problem, api } = options;
+  const { address, tls, metrics, stopping, problem, api, idleTimeout = IDLE_TIMEOUT } = options;
   const isSecure = tls !== undefined;
   const guard = new AdminGuard({ ...options, isSecure });
   const login = new Login({ ...options, guard, isSecure });
@@ -59,7 +61,7 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
   return Bun.serve({
     hostname: address.host,
     port: address.port,
-    idleTimeout: IDLE_TIMEOUT,
+    idleTimeout,
     development: false,
     // Bun shares ports by default: a second cache would get half of the connections.
     reusePort: false,
@@ -85,11 +87,13 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
       [LOGIN_STYLE_PATH]: route(loginStyle),
       "/logout": { POST: route((request) => login.end(request)) },
       "/api/v1/*": route(async (request, client, server) => {
-        // A verification takes as long as it takes to read every stored byte.
-        server.timeout(request, 0);
         const right = await guard.admit(request, client);
         if (right instanceof Response) return right;
-        return limitStream(await api.handle(request, right), [options.access.changed, stopping]);
+        // An operation takes as long as its work does. Bun keeps a connection's timeout until another is set.
+        const response = await api.handle(request, right, () => server.timeout(request, 0));
+        const awaitClient = (): void => server.timeout(request, idleTimeout);
+        awaitClient();
+        return limitStream(response, [options.access.changed, stopping], awaitClient);
       }),
       [`${ASSETS}*`]: route(async (request) => (await pages.asset(request)) ?? notFound()),
     },

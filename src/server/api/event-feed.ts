@@ -1,11 +1,10 @@
 import type { Overview } from "../../api/overview.ts";
 import { encodeEvent, eventStream } from "./event-stream.ts";
 import { ProblemError } from "./problem-details.ts";
+import { ReaderLimit } from "./reader-limit.ts";
 
 /** How often the overview is made while somebody reads it, in milliseconds. */
 const OVERVIEW_MS = 2000;
-/** Each has a connection. */
-const MAX_READERS = 100;
 /** How many events wait for a slow reader: of more, the oldest are left out. An overview tells all that is lost. */
 const MAX_WAITING = 32;
 /** How long what changes all the time waits for its next change, in milliseconds. */
@@ -66,6 +65,7 @@ class Reader implements AsyncIterator<Uint8Array> {
  */
 export class EventFeed {
   readonly #readers = new Set<Reader>();
+  readonly #limit = new ReaderLimit("GET /api/v1/overview");
   #readOverview: () => Promise<Overview> = () => Promise.reject(new Error("there is none yet"));
   #timer: Timer | undefined;
   #making: Promise<void> | undefined;
@@ -91,11 +91,11 @@ export class EventFeed {
       const next = "ask again when it has started";
       throw new ProblemError({ status: 503, detail: "the cache is stopping", next });
     }
-    if (this.#readers.size >= MAX_READERS) {
-      const detail = `${MAX_READERS} pages and programs read the events already`;
-      throw new ProblemError({ status: 503, detail, next: "close one, or GET /api/v1/overview" });
-    }
-    const reader = new Reader((ended) => this.#leave(ended));
+    const leave = this.#limit.enter();
+    const reader = new Reader((ended) => {
+      leave();
+      this.#leave(ended);
+    });
     this.#readers.add(reader);
     reader.add(new TextEncoder().encode(`retry: ${RETRY_MS}\n\n`));
     if (this.#overview && this.#timer) reader.setOverview(this.#overview.event);

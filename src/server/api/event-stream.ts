@@ -22,13 +22,19 @@ export function encodeEvent({ event, id, json }: EncodedEvent): Uint8Array {
 /**
  * A response of server-sent events. The next event is asked for only once the client has read the one before,
  * so a slow client takes no memory. The events end when the client goes away.
+ *
+ * @param onEnd called once, when they end
  */
-export function eventStream(events: AsyncIterator<ServerEvent | Uint8Array>): Response {
+export function eventStream(
+  events: AsyncIterator<ServerEvent | Uint8Array>,
+  onEnd: () => void = () => {},
+): Response {
   const encoder = new TextEncoder();
   let pending: Promise<IteratorResult<ServerEvent | Uint8Array>> | undefined;
   let hasEnded = false;
   const end = async (): Promise<void> => {
     hasEnded = true;
+    onEnd();
     // A generator ends only at its next event: nobody waits for that.
     void events.return?.();
   };
@@ -36,15 +42,20 @@ export function eventStream(events: AsyncIterator<ServerEvent | Uint8Array>): Re
     {
       async pull(controller) {
         pending ??= events.next();
-        const next = await orSilence(pending, KEEP_ALIVE_MS);
+        const next = await orSilence(pending, KEEP_ALIVE_MS).catch((error: unknown) => {
+          onEnd();
+          throw error;
+        });
         if (hasEnded) return;
         if (next === "silence") {
           controller.enqueue(encoder.encode(": still here\n\n"));
           return;
         }
         pending = undefined;
-        if (next.done) controller.close();
-        else if (next.value instanceof Uint8Array) controller.enqueue(next.value);
+        if (next.done) {
+          onEnd();
+          controller.close();
+        } else if (next.value instanceof Uint8Array) controller.enqueue(next.value);
         else controller.enqueue(encoder.encode(textOf(next.value)));
       },
       cancel: end,

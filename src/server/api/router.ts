@@ -32,10 +32,17 @@ export class Router {
     }
   }
 
-  /** @param right what the client's token allows; everything where none is needed */
-  async respond(request: Request, right: Right = "admin"): Promise<Response> {
+  /**
+   * @param right what the client's token allows; everything where none is needed
+   * @param onReceived called once the request was received whole, before it is carried out
+   */
+  async respond(
+    request: Request,
+    right: Right = "admin",
+    onReceived: () => void = () => {},
+  ): Promise<Response> {
     try {
-      const response = await this.#respond(request, right);
+      const response = await this.#respond(request, right, onReceived);
       if (request.method !== "HEAD") return response;
       await response.body?.cancel();
       return new Response(null, response);
@@ -50,7 +57,7 @@ export class Router {
     return this.#routes.some(({ segments: pattern }) => match(pattern, segments));
   }
 
-  async #respond(request: Request, right: Right): Promise<Response> {
+  async #respond(request: Request, right: Right, onReceived: () => void): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
     const { operation, params } = this.#find(request.method, pathname);
     if (operation.right === "admin" && right !== "admin") {
@@ -59,6 +66,7 @@ export class Router {
     }
     const query = queryOf(searchParams, operation.query);
     const body = await bodyOf(request, operation);
+    onReceived();
     return operation.respond({ query, params, body, request });
   }
 

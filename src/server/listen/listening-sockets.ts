@@ -32,6 +32,7 @@ export function libc() {
     dup3: { args: [i32, i32, i32], returns: i32 },
     close: { args: [i32], returns: i32 },
     listen: { args: [i32, i32], returns: i32 },
+    shutdown: { args: [i32, i32], returns: i32 },
     accept4: { args: [i32, pointer, pointer, i32], returns: i32 },
     epoll_ctl: { args: [i32, i32, i32, pointer], returns: i32 },
   }).symbols;

@@ -3,6 +3,7 @@ import { type Job, jobSchema, jobsSchema } from "../../../api/jobs.ts";
 import { eventStream, type ServerEvent } from "../event-stream.ts";
 import type { Jobs } from "../jobs/job-table.ts";
 import { operation, type Operation } from "../operation.ts";
+import { ReaderLimit } from "../reader-limit.ts";
 import { API_PREFIX } from "../router.ts";
 
 /** Minimum time between two events of a job, in milliseconds. */
@@ -11,6 +12,7 @@ const REPORT_INTERVAL = 200;
 const params = z.strictObject({ id: z.string().max(100) });
 
 export function jobOperations(jobs: Jobs): Operation[] {
+  const readers = new ReaderLimit("GET /api/v1/jobs/{id}");
   return [
     operation({
       id: "listJobs",
@@ -63,8 +65,11 @@ export function jobOperations(jobs: Jobs): Operation[] {
         description:
           "Events `job`, whose data is a `Job` as JSON: as it is now, after each change, and as it ended, which ends the stream",
       },
-      refusals: [404],
-      handle: ({ params: { id } }) => eventStream(eventsOf(jobs.watch(id, REPORT_INTERVAL))),
+      refusals: [404, 503],
+      handle({ params: { id } }) {
+        const changes = jobs.watch(id, REPORT_INTERVAL);
+        return eventStream(eventsOf(changes), readers.enter());
+      },
     }),
   ];
 }
