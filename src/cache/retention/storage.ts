@@ -64,6 +64,8 @@ export interface Storage extends AsyncDisposable {
   readonly metadata: SelfHealingMetadata;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
+  /** The disk when it was last measured, which is about once a second. */
+  readonly disk: () => Pick<DiskUsage, "free" | "size">;
   readonly lastAccess: LastAccess;
   readonly evictor: Evictor;
   readonly quotas: UpstreamQuotas;
@@ -131,14 +133,15 @@ export async function openStorage(
       onError: (error) => events.accessTimesNotWritten(error),
     });
     closing.defer(() => lastAccess.close());
-    const disk = async (): Promise<DiskUsage> => ({
-      ...(await diskUsage(directory.path)),
+    let measured = await diskUsage(directory.path);
+    const disk = async (): Promise<DiskUsage> => {
+      measured = await diskUsage(directory.path);
       // A failing metadata store must not keep blobs from being stored. It is reported elsewhere.
-      metadata: sidecars.bytes + (await metadata.bytes().catch(() => 0)),
-    });
+      return { ...measured, metadata: sidecars.bytes + (await metadata.bytes().catch(() => 0)) };
+    };
     const total = await metadata.blobs.total(blockSize);
     const budget = new DiskBudget({
-      limits: boundOf(storage, await disk(), total.diskBytes),
+      limits: boundOf(storage, measured, total.diskBytes),
       disk: reportingOnce(disk, (error) => events.failed("measuring the disk", error)),
       blockSize,
       onChange: (state) => events.fullStateChanged(state),
@@ -212,6 +215,7 @@ export async function openStorage(
       metadata,
       sidecars,
       budget,
+      disk: () => measured,
       lastAccess,
       evictor,
       quotas,

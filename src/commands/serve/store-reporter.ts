@@ -58,7 +58,12 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
   }
 
   /** Registers the gauges of the store. */
-  measure({ budget, sidecars, store }: Pick<Storage, "budget" | "sidecars" | "store">): void {
+  measure({
+    budget,
+    disk,
+    sidecars,
+    store,
+  }: Pick<Storage, "budget" | "disk" | "sidecars" | "store">): void {
     const gauge = (name: string, help: string, read: () => number): void =>
       this.#metrics.gauge(`entrepot_${name}`, help, read);
     const counter = (name: string, help: string, read: () => number): void =>
@@ -88,6 +93,21 @@ export class StoreReporter implements StoreEvents, HousekeepingEvents, SecondLoo
       "storage_max_bytes",
       "Limit of the store's size in bytes (storage.maxSize).",
       () => budget.limits.maxSize,
+    );
+    gauge(
+      "storage_min_free_bytes",
+      "Bytes that stay free on the disk, whatever else uses it (storage.minFree).",
+      () => budget.limits.minFree,
+    );
+    gauge(
+      "storage_free_bytes",
+      "Free bytes of the data directory's file system, as they were last measured.",
+      () => disk().free,
+    );
+    gauge(
+      "storage_disk_bytes",
+      "Bytes of the data directory's file system, used and free.",
+      () => disk().size,
     );
     this.#metrics.gauges(
       "entrepot_storage_free_inodes",
