@@ -176,6 +176,10 @@ const invalid: [text: string, message: string][] = [
     "is a duplicate",
   ],
   [
+    mirror("{ upstream: a.b, hosts: [{ host: https://m/v2/../x, overridePath: true }] }"),
+    '"https://m/v2/../x" has .. in its path, which Gardener does not allow',
+  ],
+  [
     mirror("{ upstream: a.b, hosts: [{ host: m }] }"),
     "is not a valid URL: write https://host or http://host",
   ],

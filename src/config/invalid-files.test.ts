@@ -173,13 +173,19 @@ upstreams:
   d.test: { url: "https://d.test?x=1" }
   e.test: { url: "https://" }
   f.test: { url: "ftp://me:s3cret@f.test" }
+  g.test: { url: "https://g.test/a/%2e%2E/b", mirrors: ["https://m.test/..", { url: "https://m.test/a../b" }] }
+  h.test: { mirrors: [{ url: m.test }, { url: "https://m.test", resolved: true }] }
 `,
     `@:2:18: upstreams.a.test.url: "a.test" has no scheme: write https://host or http://host
 @:3:18: upstreams.b.test.url: "https://…@b.test" contains credentials: put them under auth
 @:4:18: upstreams.c.test.url: "https://c.test/v2/" ends in /v2, which is added automatically: omit it
 @:5:18: upstreams.d.test.url: "https://d.test?x=1" has a query or fragment, which a registry URL must not have
 @:6:18: upstreams.e.test.url: "https://" is not a valid URL: write https://host[:port]
-@:7:18: upstreams.f.test.url: "ftp://…@f.test" has no scheme: write https://host or http://host`,
+@:7:18: upstreams.f.test.url: "ftp://…@f.test" has no scheme: write https://host or http://host
+@:8:18: upstreams.g.test.url: "https://g.test/a/%2e%2E/b" has .. in its path: write the path that is meant
+@:8:57: upstreams.g.test.mirrors[0]: "https://m.test/.." has .. in its path: write the path that is meant
+@:9:30: upstreams.h.test.mirrors[0].url: "m.test" has no scheme: write https://host or http://host
+@:9:65: upstreams.h.test.mirrors[1]: unknown key "resolved": did you mean "resolve"? Allowed keys: url, allowPrivate, overridePath, resolve, ca`,
   ],
   [
     "private addresses without allowPrivate",

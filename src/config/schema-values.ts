@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseUpstreamName } from "../oci/names.ts";
-import { addressProblem, parseAddress } from "./parsing/address.ts";
+import { addressProblem, hasParentSegment, parseAddress } from "./parsing/address.ts";
 import { isWildcardHost } from "./parsing/host-overlap.ts";
 import { GlobPattern } from "./parsing/glob-pattern.ts";
 import { quote } from "./parsing/problems.ts";
@@ -92,6 +92,7 @@ function urlProblem(text: string): string | undefined {
   if (!url) return "is not a valid URL: write https://host[:port]";
   if (url.username || url.password) return "contains credentials: put them under auth";
   if (url.search || url.hash) return "has a query or fragment, which a registry URL must not have";
+  if (hasParentSegment(text)) return "has .. in its path: write the path that is meant";
   if (/\/v2\/*$/.test(url.pathname)) return "ends in /v2, which is added automatically: omit it";
   return undefined;
 }

@@ -86,33 +86,6 @@ const imagesResponse = z.object({
   images: z.array(z.object({ namespace: z.string(), reference: z.string() })),
 });
 
-/** URLs allow `$(id)` as a host, which no name server knows, but a file that is written may reach a shell. */
-export function isHostOfCache({ hostname }: URL): boolean {
-  return /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])$/.test(hostname);
-}
-
-/** The cache's URL as it is written to hosts.toml, or what is wrong with it and how to fix it. */
-export function parseCacheUrl(text: string): { url: string } | { problem: string } {
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
-    return { problem: `has no scheme: write http://${text} or https://${text}` };
-  }
-  const url = URL.parse(text);
-  if (!url) return { problem: "is not a valid URL: write http://host:port" };
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    const scheme = url.protocol.slice(0, -1);
-    return { problem: `has the unsupported scheme ${scheme}: write http:// or https://` };
-  }
-  if (!isHostOfCache(url)) {
-    return { problem: `has the invalid host ${url.hostname}: write a name or an address` };
-  }
-  if (url.username || url.password) return { problem: "contains credentials: remove them" };
-  if (url.search || url.hash) return { problem: "has a query or a fragment: remove it" };
-  if (url.pathname !== "/") {
-    return { problem: `has a path: write ${url.origin}, because the cache serves at the root` };
-  }
-  return { url: url.origin };
-}
-
 const TIMEOUT_MS = 5_000;
 /** For the first request to a cache, whose URL may be wrong. */
 const FIRST_MS = 2_500;

@@ -1,4 +1,5 @@
-import { CacheClient, CacheFault, parseCacheUrl } from "../../node/cache-client.ts";
+import { CacheClient, CacheFault } from "../../node/cache-client.ts";
+import { parseCacheUrl } from "../../node/cache-url.ts";
 import { JournalError } from "../../node/journal.ts";
 import { hideUserinfo } from "../../node/files/hidden-secrets.ts";
 import { LockedError } from "../../node/files/lock.ts";

@@ -13,7 +13,7 @@ import {
   type RenderedUpstream,
   type Target,
 } from "../../render/target.ts";
-import { isHostOfCache } from "../../node/cache-client.ts";
+import { isHostOfCache } from "../../node/cache-url.ts";
 import { printable, printableJson, printableLines } from "../../printable.ts";
 import { render, TARGETS } from "../../render/targets.ts";
 import { KnownValuesArgument } from "../known-values.ts";

@@ -1,3 +1,4 @@
+import { hasParentSegment } from "../parsing/address.ts";
 import { quote } from "../parsing/problems.ts";
 
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -29,6 +30,8 @@ export function urlProblem(text: string, mayHavePath: boolean): string | undefin
   if (url.username || url.password) return "contains credentials: use secretReferenceName";
   if (url.search || url.hash || text.includes("?") || text.includes("#"))
     return `${quote(text)} has a query or a fragment`;
+  if (hasParentSegment(text))
+    return `${quote(text)} has .. in its path, which Gardener does not allow: write the path that is meant`;
   if (!mayHavePath && url.pathname !== "/")
     return `${quote(text)} has a path, which Gardener does not allow here`;
   return undefined;

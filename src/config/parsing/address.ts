@@ -22,3 +22,8 @@ export function formatAddress({ host, port }: Address): string {
 export function addressProblem(text: string): string {
   return `${quote(text)} is not a valid address: write host:port, such as 0.0.0.0:5000`;
 }
+
+/** Whether the path of a URL, as it is written, has `..`: a parser would remove it, and what is before it. */
+export function hasParentSegment(url: string): boolean {
+  return /[/\\](?:\.|%2e){2}(?=[/\\?#]|$)/i.test(url);
+}

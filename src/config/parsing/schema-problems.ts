@@ -19,19 +19,34 @@ export function schemaProblems(
   source: YamlSource,
   base: Path = [],
 ): Problem[] {
-  return issues.slice(0, MAX_ISSUES).flatMap((issue) => {
-    const path = [...base, ...issue.path];
-    if (issue.code === "unrecognized_keys") {
-      const allowed = keysAt(schema, issue.path);
-      return issue.keys
-        .slice(0, MAX_ISSUES)
-        .map((key) =>
-          source.keyProblem([...path, key], pathPrefix(path) + unknownKey(key, allowed)),
-        );
-    }
-    const message = pathPrefix(path) + describe(issue, valueAt(source.value, path));
-    return source.problem(path, message);
-  });
+  return issues
+    .flatMap(issuesOfBranch)
+    .slice(0, MAX_ISSUES)
+    .flatMap((issue) => {
+      const path = [...base, ...issue.path];
+      if (issue.code === "unrecognized_keys") {
+        const allowed = keysAt(schema, issue.path);
+        return issue.keys
+          .slice(0, MAX_ISSUES)
+          .map((key) =>
+            source.keyProblem([...path, key], pathPrefix(path) + unknownKey(key, allowed)),
+          );
+      }
+      const message = pathPrefix(path) + describe(issue, valueAt(source.value, path));
+      return source.problem(path, message);
+    });
+}
+
+/** Where a value has the type of one branch of a union, what is wrong with it is what that branch says. */
+function issuesOfBranch(issue: Issue): readonly Issue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const isOtherType = ({ code, path }: Issue): boolean =>
+    (code === "invalid_type" || code === "invalid_value") && path.length === 0;
+  const [only, ...others] = issue.errors.filter((errors) => !errors.some(isOtherType));
+  if (!only || others.length > 0) return [issue];
+  return only.flatMap((inner) =>
+    issuesOfBranch({ ...inner, path: [...issue.path, ...inner.path] }),
+  );
 }
 
 /** The start of a message about a key: `upstreams.ghcr.io.port: `. */
@@ -123,7 +138,9 @@ function keysAt(schema: z.ZodType, path: Path): string[] {
       if (current instanceof z.ZodOptional || current instanceof z.ZodNullable) {
         current = current.unwrap();
       } else if (current instanceof z.ZodPipe) current = current.in;
-      else break;
+      else if (current instanceof z.ZodUnion) {
+        current = current.options.find((option) => option instanceof z.ZodObject);
+      } else break;
     }
     if (segment === undefined) break;
     if (current instanceof z.ZodObject) current = current.shape[String(segment)];
