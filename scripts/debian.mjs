@@ -25,6 +25,7 @@ export const packages = {
   tinyproxy: "/usr/bin/tinyproxy",
   [`postgresql-${postgresVersion}`]: `${postgresBin}/postgres`,
   openssl: "/usr/bin/openssl",
+  unzip: "/usr/bin/unzip",
   systemd: "/usr/bin/systemd-analyze",
   strace: "/usr/bin/strace",
   "bash-completion": "/usr/share/bash-completion/bash_completion",
