@@ -76,7 +76,7 @@ export class NodeContext {
     const method =
       restartReason === undefined || this.filesOnly
         ? undefined
-        : this.runtime.control.service?.restartMethod();
+        : await this.runtime.control.service?.restartMethod();
     return {
       desired,
       targets: planned.targets,

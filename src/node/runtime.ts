@@ -180,7 +180,7 @@ export interface RuntimeControl {
 /** The runtime as a service, which a change of its configuration (kind `config`) restarts. */
 export interface RuntimeService {
   /** The command that would restart it, and the obstacles because of which it must not be run. */
-  restartMethod(): { readonly way: string; readonly obstacles: readonly Obstacle[] };
+  restartMethod(): Promise<{ readonly way: string; readonly obstacles: readonly Obstacle[] }>;
   /** @throws RuntimeFault of kind `restart-failed` */
   restart(): Promise<void>;
   /** @throws RuntimeFault of kind `not-in-force` if the running runtime does not use what was written. */

@@ -28,7 +28,9 @@ afterAll(() => stack.disposeAsync(), 30_000);
 /** A mount namespace with the node's root below `root`, in which the node's own paths are empty. */
 function inContainer(): string[] {
   const hidden = dirname(node.paths.socket);
-  const script = `mount --rbind / ${root} && mount -t tmpfs none ${hidden} && exec "$0" "$@"`;
+  // The containerd of this test is no unit of a systemd that this machine may have.
+  const systemd = `[ ! -d /run/systemd ] || mount -t tmpfs none ${root}/run/systemd`;
+  const script = `mount --rbind / ${root} && mount --make-rprivate ${root} && ${systemd} && mount -t tmpfs none ${hidden} && exec "$0" "$@"`;
   return ["unshare", "--mount", "sh", "-c", script, PROGRAM];
 }
 

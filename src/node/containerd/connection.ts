@@ -8,12 +8,14 @@ import type { Configuration } from "./config/configuration.ts";
 import { Cri, CriFault } from "./cri/cri.ts";
 import type { Daemon } from "../service/daemon.ts";
 import { DEFAULT_CONFIG, DEFAULT_SOCKET } from "./default-paths.ts";
-import { configFileOf, findDaemon } from "../service/daemon.ts";
+import { CONFIG_OPTIONS, configFileOf, findDaemon, optionValue } from "../service/daemon.ts";
+import { readUnit } from "../service/systemd.ts";
 import { managerOf } from "./managed-files.ts";
 import { programOutput } from "./program-output.ts";
 import type { ContainerdVersion } from "./traits.ts";
 import { parseContainerdVersion } from "./traits.ts";
 
+export const UNIT = "containerd.service";
 const DEFAULT_SOCKETS = new Set([DEFAULT_SOCKET, `/var${DEFAULT_SOCKET}`]);
 /** Where packages and archives put containerd. */
 const PROGRAMS = ["/usr/bin/containerd", "/usr/local/bin/containerd", "/opt/bin/containerd"];
@@ -101,10 +103,18 @@ export class Connection {
   #detectMain(): string {
     const { daemon } = this;
     if (daemon) return configFileOf(daemon) ?? DEFAULT_CONFIG;
-    if (this.options.filesOnly || DEFAULT_SOCKETS.has(this.socket)) return DEFAULT_CONFIG;
+    const isDefault = DEFAULT_SOCKETS.has(this.socket);
+    if (isDefault && !this.options.files.isOwnRoot) return this.#mainOfUnit() ?? DEFAULT_CONFIG;
+    if (this.options.filesOnly || isDefault) return DEFAULT_CONFIG;
     const advice = "start containerd, or name its configuration file with --containerd-config";
     const what = `nothing listens on ${this.socket}, so its configuration file cannot be determined`;
     throw new RuntimeFault("unknown", `${what}: ${advice}`);
+  }
+
+  /** In a container, the node's processes may be out of sight, but its unit says how it is started. */
+  #mainOfUnit(): string | undefined {
+    const command = readUnit(this.options.files, UNIT)?.command.split(/\s+/) ?? [];
+    return optionValue(command, CONFIG_OPTIONS);
   }
 
   /** Opens a client for one use: a client that lost its server backs off longer and longer. */

@@ -1,14 +1,13 @@
-import type { Obstacle, Plan } from "../plan.ts";
+import type { Plan } from "../plan.ts";
 import type { RuntimeControl, RuntimeService } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
+import type { RestartMethod, UnitRestart } from "../service/unit-restart.ts";
 import { restartMethod, runRestart } from "../service/unit-restart.ts";
 import type { DumpedRegistry } from "./config/config-dump.ts";
 import { readConfiguration } from "./config/configuration.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, UNIT } from "./connection.ts";
 import { CriFault } from "./cri/cri.ts";
 import { traitsOf } from "./traits.ts";
-
-export const UNIT = "containerd.service";
 
 /** Restarts containerd as a service, and checks over CRI whether it is ready. */
 export class ContainerdControl implements RuntimeControl, RuntimeService {
@@ -19,14 +18,17 @@ export class ContainerdControl implements RuntimeControl, RuntimeService {
     this.#connection = connection;
   }
 
-  restartMethod(): { way: string; obstacles: readonly Obstacle[] } {
-    const { restartCommand: command, files } = this.#connection.options;
-    return restartMethod({ files, unit: UNIT, title: "containerd", command });
+  restartMethod(): Promise<RestartMethod> {
+    return restartMethod(this.#restart);
   }
 
   restart(): Promise<void> {
-    const { way } = this.restartMethod();
-    return runRestart(way, "containerd", () => this.#connection.daemon);
+    return runRestart(this.#restart, () => this.#connection.daemon);
+  }
+
+  get #restart(): UnitRestart {
+    const { restartCommand: command, files } = this.#connection.options;
+    return { files, unit: UNIT, title: "containerd", command };
   }
 
   /** Calls CRI itself, because a daemon that is ready may have failed to load its CRI plugin. */

@@ -1,8 +1,10 @@
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { requireVisible } from "../service/daemon.ts";
+import { wouldBeSeen } from "../service/daemon.ts";
+import { reloadMounted } from "../service/mounted-unit.ts";
 import type { Connection } from "./connection.ts";
 
+const CRIO_UNIT = "crio.service";
 /** What CRI-O is given to load its files, which takes it a few milliseconds. */
 const RELOAD_MS = 1_000;
 
@@ -41,11 +43,9 @@ export class CrioControl implements RuntimeControl {
 
   async reload(): Promise<void> {
     const { daemon, options, title } = this.#connection;
-    if (daemon === undefined) {
-      requireVisible(options.files, title);
-      return;
-    }
-    process.kill(daemon.pid, "SIGHUP");
+    if (daemon) process.kill(daemon.pid, "SIGHUP");
+    else if (wouldBeSeen(options.files)) return;
+    else await reloadMounted(options.files, CRIO_UNIT, title);
     // The signal is not answered, and nothing that can be asked shows what was loaded.
     await Bun.sleep(RELOAD_MS);
   }

@@ -15,7 +15,7 @@ export const DEFAULT_SOCKET = "/run/docker.sock";
 export const DEFAULT_CONFIG = "/etc/docker/daemon.json";
 /** Where dockerd reads certificates and hosts directories. No option changes it. */
 export const CERTS_DIRECTORY = "/etc/docker/certs.d";
-const UNIT = "docker.service";
+export const UNIT = "docker.service";
 
 export interface DockerOptions {
   readonly files: NodeFiles;

@@ -1,7 +1,8 @@
 import type { RuntimeControl } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
-import { requireVisible } from "../service/daemon.ts";
-import type { Connection } from "./connection.ts";
+import { wouldBeSeen } from "../service/daemon.ts";
+import { reloadMounted } from "../service/mounted-unit.ts";
+import { type Connection, UNIT } from "./connection.ts";
 import type { DaemonJson } from "./daemon-json.ts";
 import { INSECURE, MIRRORS, readDaemonJson } from "./daemon-json.ts";
 import type { EngineInfo } from "./engine.ts";
@@ -36,17 +37,16 @@ export class DockerControl implements RuntimeControl {
    */
   async reload(): Promise<void> {
     const { daemon, main, options, flags } = this.#connection;
-    if (daemon === undefined) {
-      requireVisible(options.files, "Docker");
-      return;
-    }
+    const isHidden = daemon === undefined && !wouldBeSeen(options.files);
+    if (daemon === undefined && (!isHidden || !(await this.#isRunning()))) return;
     const file = readDaemonJson(options.files, main, flags);
     if ("defects" in file) {
       const [defect] = file.defects;
       throw new RuntimeFault("reload-failed", `dockerd cannot load ${main}: ${defect?.what}`);
     }
     if (differences(file, await this.#info()).length === 0) return;
-    process.kill(daemon.pid, "SIGHUP");
+    if (daemon) process.kill(daemon.pid, "SIGHUP");
+    else await reloadMounted(options.files, UNIT, "Docker");
     const deadline = Date.now() + RELOADED_MS;
     for (;;) {
       const remaining = differences(file, await this.#info());
@@ -56,6 +56,16 @@ export class DockerControl implements RuntimeControl {
         throw new RuntimeFault("reload-failed", what);
       }
       await Bun.sleep(100);
+    }
+  }
+
+  async #isRunning(): Promise<boolean> {
+    try {
+      await this.#connection.engine.info();
+      return true;
+    } catch (error) {
+      if (error instanceof EngineFault && error.kind === "absent") return false;
+      throw error;
     }
   }
 

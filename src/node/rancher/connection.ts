@@ -60,6 +60,11 @@ export class Connection {
     return this.containerd.daemon;
   }
 
+  /** The units of servers and of agents. */
+  get units(): readonly string[] {
+    return PRODUCTS[this.name].units;
+  }
+
   /** The unit that has started the running containerd, or the one that is installed. */
   get unit(): string {
     const { units } = PRODUCTS[this.name];

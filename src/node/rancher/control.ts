@@ -1,6 +1,8 @@
-import type { Plan, Obstacle } from "../plan.ts";
+import type { Plan } from "../plan.ts";
 import type { Route, RuntimeControl, RuntimeService } from "../runtime.ts";
 import { RuntimeFault } from "../runtime.ts";
+import { activeUnit } from "../service/mounted-unit.ts";
+import type { RestartMethod, UnitRestart } from "../service/unit-restart.ts";
 import { restartMethod, runRestart } from "../service/unit-restart.ts";
 import type { Connection } from "./connection.ts";
 
@@ -16,14 +18,20 @@ export class RancherControl implements RuntimeControl, RuntimeService {
     this.#route = route;
   }
 
-  restartMethod(): { way: string; obstacles: readonly Obstacle[] } {
-    const { title, unit, options } = this.#connection;
-    return restartMethod({ files: options.files, unit, title, command: options.restartCommand });
+  async restartMethod(): Promise<RestartMethod> {
+    return restartMethod(await this.#restart());
   }
 
-  restart(): Promise<void> {
-    const { way } = this.restartMethod();
-    return runRestart(way, this.#connection.title, () => this.#connection.daemon);
+  async restart(): Promise<void> {
+    return runRestart(await this.#restart(), () => this.#connection.daemon);
+  }
+
+  async #restart(): Promise<UnitRestart> {
+    const { title, units, unit, options } = this.#connection;
+    const { files, restartCommand: command } = options;
+    // RKE2 installs the units of servers and of agents on every node: what runs decides.
+    const running = command === undefined ? await activeUnit(files, units) : undefined;
+    return { files, unit: running ?? unit, title, command };
   }
 
   async waitUntilReady(withinMs: number): Promise<string> {

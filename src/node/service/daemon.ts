@@ -1,7 +1,9 @@
 import { readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { posix } from "node:path";
 import type { NodeFiles } from "../files/node-files.ts";
-import { RuntimeFault } from "../runtime.ts";
+
+/** By which containerd's configuration file is named. */
+export const CONFIG_OPTIONS: readonly string[] = ["--config", "-c"];
 
 /** The process that listens on a runtime's socket. */
 export interface Daemon {
@@ -47,15 +49,11 @@ export function findDaemon(socket: string, isOwnRoot = true): Daemon | undefined
 }
 
 /**
- * A daemon that is told of changes by a signal has to be seen. On its own machine, one that is not seen
- * does not run; in a container it may be out of sight.
- *
- * @throws RuntimeFault of kind `reload-failed`
+ * Whether a daemon of the node would be seen if it ran. On its own machine, it would; in a container it may
+ * be out of sight.
  */
-export function requireVisible({ isOwnRoot }: NodeFiles, title: string): void {
-  if (isOwnRoot || read("/proc/1/comm").trim() === "systemd") return;
-  const what = `${title} cannot be told to load its files again, because its process is not seen from here`;
-  throw new RuntimeFault("reload-failed", `${what}: run in the host's PID namespace (hostPID)`);
+export function wouldBeSeen({ isOwnRoot }: NodeFiles): boolean {
+  return isOwnRoot || read("/proc/1/comm").trim() === "systemd";
 }
 
 /** A socket's path may be written with /run or with /var/run, which is a symbolic link to it. */
@@ -88,13 +86,17 @@ function readDaemon(pid: number): Daemon {
  */
 export function configFileOf(
   daemon: Daemon,
-  names: readonly string[] = ["--config", "-c"],
+  names: readonly string[] = CONFIG_OPTIONS,
 ): string | undefined {
   const option = optionValue(daemon.command, names);
   return option === undefined ? undefined : posix.resolve(link(`/proc/${daemon.pid}/cwd`), option);
 }
 
-function optionValue(command: readonly string[], names: readonly string[]): string | undefined {
+/** The value of an option on a command line. */
+export function optionValue(
+  command: readonly string[],
+  names: readonly string[],
+): string | undefined {
   for (const [index, argument] of command.entries()) {
     if (names.includes(argument)) return command[index + 1];
     const [name = "", ...value] = argument.split("=");

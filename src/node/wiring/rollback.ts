@@ -163,7 +163,9 @@ export async function planRollback(
     ? `${config.path} changes`
     : "an earlier run was interrupted before the restart";
   const method =
-    isDue && !context.filesOnly ? context.runtime.control.service?.restartMethod() : undefined;
+    isDue && !context.filesOnly
+      ? await context.runtime.control.service?.restartMethod()
+      : undefined;
   return {
     files,
     foreign: foreign.map(({ path }) => {
