@@ -234,6 +234,13 @@ test("every answer of a running cache is as it is described", async () => {
   }
 });
 
+test("whatever no operation takes is refused as it is described", async () => {
+  for (const { id, method } of cache.operations) {
+    const expected = method === "GET" ? [400] : [400, 415, 400, 400, 413];
+    expect([id, ...(await api.misuse(id))]).toEqual([id, ...expected]);
+  }
+});
+
 test("of readers of a job's events, no more than a hundred are let in, and all others are told so", async () => {
   const base = `http://${cache.listening.admin}/api/v1`;
   const headers = { "content-type": "application/json" };

@@ -8,6 +8,10 @@ export const problemSchema = z
     status: z.int(),
     detail: z.string().describe("what is wrong with this request, or went wrong"),
     next: z.string().describe("the next step"),
+    instance: z
+      .string()
+      .optional()
+      .describe("what happened, where it is logged: the log has the UUID at the end of this URN"),
   })
   .meta({ id: "Problem" });
 

@@ -51,11 +51,8 @@ export class DescribedApi {
 
   /** @throws Error if the answer is not as described */
   async call(id: string, { params = {}, query = {}, body }: Call = {}): Promise<Answered> {
-    const operation = this.#operations.get(id);
-    if (!operation) throw new Error(`there is no operation ${id}`);
-    const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) =>
-      encodeURIComponent(params[name] ?? ""),
-    );
+    const operation = this.#operation(id);
+    const path = pathOf(operation, params);
     const search = new URLSearchParams(query).toString();
     const response = await fetch(`${this.#base}${path}${search && "?"}${search}`, {
       method: operation.method,
@@ -63,20 +60,9 @@ export class DescribedApi {
       ...(body && { body: JSON.stringify(body) }),
     });
     const { status, headers } = response;
-    const statuses = this.called.get(id) ?? new Set();
-    this.called.set(id, statuses.add(status));
-    if (!this.#statuses.get(id)?.includes(String(status))) {
-      throw new Error(
-        `${id} is answered with ${status}, which is not described: ${await response.text()}`,
-      );
-    }
+    await this.#mustBeDescribed(id, response);
     const type = headers.get("content-type");
-    if (!response.ok)
-      return {
-        status,
-        headers,
-        body: exactly(problemSchema, type, PROBLEM_TYPE, await response.json()),
-      };
+    if (!response.ok) return { status, headers, body: await problemIn(response) };
     const { answer } = operation;
     if (!answer) return { status, headers, body: await response.text() };
     if (isStreamed(answer)) return this.#streamed(response, answer.type);
@@ -87,6 +73,52 @@ export class DescribedApi {
       headers,
       body: exactly(answer, type, "application/json", await response.json()),
     };
+  }
+
+  /**
+   * Sends what no operation takes, and gives the statuses of the answers.
+   *
+   * @throws Error if an answer is not as described
+   */
+  async misuse(id: string): Promise<readonly number[]> {
+    const operation = this.#operation(id);
+    const { method, maxBody = 64 * 1024 } = operation;
+    const address = this.#base + pathOf(operation, {}, "x");
+    const json = { "content-type": "application/json" };
+    const sent: readonly (readonly [search: string, init: BunFetchRequestInit])[] = [
+      ["?no-such-field=1", { headers: json }],
+      ...(method === "GET"
+        ? []
+        : ([
+            ["", { headers: { "content-type": "application/json-patch+json" }, body: "[]" }],
+            ["", { headers: json, body: "{" }],
+            ["", { headers: json, body: '{"noSuchField":1}' }],
+            ["", { headers: json, body: " ".repeat(maxBody + 1) }],
+          ] as const)),
+    ];
+    const statuses: number[] = [];
+    for (const [search, init] of sent) {
+      const response = await fetch(address + search, { method, ...init });
+      statuses.push(response.status);
+      await this.#mustBeDescribed(id, response);
+      await problemIn(response);
+    }
+    return statuses;
+  }
+
+  #operation(id: string): Operation {
+    const operation = this.#operations.get(id);
+    if (operation) return operation;
+    throw new Error(`there is no operation ${id}`);
+  }
+
+  async #mustBeDescribed(id: string, response: Response): Promise<void> {
+    const { status } = response;
+    this.called.set(id, (this.called.get(id) ?? new Set()).add(status));
+    if (this.#statuses.get(id)?.includes(String(status))) return;
+    throw new Error(
+      `${id} is answered with ${status}, which is not described: ${await response.text()}`,
+    );
   }
 
   /** What came of a job is described by what starts it. */
@@ -112,6 +144,21 @@ export class DescribedApi {
     await reader?.cancel();
     return { status, headers, body: new TextDecoder().decode(value) };
   }
+}
+
+function pathOf(
+  { path }: Operation,
+  params: Readonly<Record<string, string>>,
+  otherwise = "",
+): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(params[name] ?? otherwise),
+  );
+}
+
+async function problemIn(response: Response): Promise<unknown> {
+  const type = response.headers.get("content-type");
+  return exactly(problemSchema, type, PROBLEM_TYPE, await response.json());
 }
 
 /** What fits a schema, and has nothing that the schema does not know: parsing leaves that out. */

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { until } from "../../../test/harness/waiting.ts";
 import type { Job } from "../../api/jobs.ts";
 import { evictedSchema } from "../../api/upkeep.ts";
+import { createLog } from "../../telemetry/log.ts";
+import { Failures } from "../../server/api/failures.ts";
 import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { jobOperations } from "../../server/api/operations/jobs.ts";
 import { upkeepOperations } from "../../server/api/operations/upkeep.ts";
@@ -111,25 +113,29 @@ test.each([[[{}]], [['event: job\ndata: {"id":"1","ki']]])(
 );
 
 test("Ctrl-C cancels the job, and is no end of the process before the job has ended", async () => {
-  await using jobs = new Jobs();
-  const router = new Router([
-    ...jobOperations(jobs),
-    ...upkeepOperations({
-      jobs,
-      admin: {
-        figures: () => Promise.reject(new Error("not asked for")),
-        verify: () => Promise.reject(new Error("not asked for")),
-        async collect() {
-          // Not before the command follows the job.
-          await until(() => process.listenerCount("SIGINT") > 1, { what: "the command follows" });
-          process.emit("SIGINT");
-          const cancelled = (): boolean => jobs.all[0]?.state === "cancelling";
-          await until(cancelled, { what: "the job is cancelled" });
-          return { blobs: 1, bytes: 2 };
+  const failures = new Failures(createLog({ format: "json", level: "silent" }));
+  await using jobs = new Jobs(failures);
+  const router = new Router(
+    [
+      ...jobOperations(jobs),
+      ...upkeepOperations({
+        jobs,
+        admin: {
+          figures: () => Promise.reject(new Error("not asked for")),
+          verify: () => Promise.reject(new Error("not asked for")),
+          async collect() {
+            // Not before the command follows the job.
+            await until(() => process.listenerCount("SIGINT") > 1, { what: "the command follows" });
+            process.emit("SIGINT");
+            const cancelled = (): boolean => jobs.all[0]?.state === "cancelling";
+            await until(cancelled, { what: "the job is cancelled" });
+            return { blobs: 1, bytes: 2 };
+          },
         },
-      },
-    }),
-  ]);
+      }),
+    ],
+    failures,
+  );
   using server = Bun.serve({ port: 0, fetch: (request) => router.respond(request) });
   const client = new AdminClient({ url: server.url.origin, headers: {} });
   // The signal is for the command, once it follows the job.

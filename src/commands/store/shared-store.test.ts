@@ -10,6 +10,8 @@ import { MemorySharedStore } from "../../cluster/shared-store/memory-shared-stor
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { parseRepositoryName, parseUpstreamName } from "../../oci/names.ts";
 import { AdminApi } from "../../server/admin/admin-api.ts";
+import { Failures } from "../../server/api/failures.ts";
+import { createLog } from "../../telemetry/log.ts";
 import { Jobs } from "../../server/api/jobs/job-table.ts";
 import { AdminAccess } from "../../server/access/admin-access.ts";
 import { listenForAdmin } from "../../server/admin/admin-listener.ts";
@@ -45,13 +47,15 @@ beforeAll(async () => {
   const [upstream, repository] = [parseUpstreamName("ghcr.io"), parseRepositoryName("org/app")];
   if (!upstream || !repository) throw new Error("a name is not valid");
   await storage.metadata.links.add({ upstream, repository }, [{ digest: blobOf(0).digest }]);
+  const failures = new Failures(createLog({ format: "json", level: "silent" }));
   const api = new AdminApi({
     storage,
+    failures,
     adopt: () => Promise.reject(new Error("not here")),
     ...FIXED,
     pulled: { settled: async () => {}, storing: 0 },
     version: "1",
-    jobs: closing.use(new Jobs()),
+    jobs: closing.use(new Jobs(failures)),
     status: () => Promise.reject(new Error("not here")),
     shared: () => shared,
   });

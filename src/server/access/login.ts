@@ -82,7 +82,7 @@ function ownPath(request: Request, to: string | null | undefined): string {
 
 /** The fields of a form; undefined if it is none, or too large. */
 async function formOf({ headers, body }: Request): Promise<URLSearchParams | undefined> {
-  if (!/^application\/x-www-form-urlencoded\b/i.test(headers.get("content-type") ?? "")) {
+  if (!/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(headers.get("content-type") ?? "")) {
     return undefined;
   }
   const chunks: Uint8Array[] = [];

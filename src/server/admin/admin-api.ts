@@ -1,6 +1,7 @@
 import { ImageInspector } from "../../cache/inspection/image-details.ts";
 import { ImagePages } from "../../cache/inspection/image-pages.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
+import type { Failures } from "../api/failures.ts";
 import type { Operation, Right } from "../api/operation.ts";
 import { type AdoptionParts, adoptionOperations } from "../api/operations/adoption.ts";
 import {
@@ -31,6 +32,7 @@ export interface AdminApiOptions
   readonly storage: Pick<Storage, "admin" | "lastAccess" | "metadata" | "path">;
   /** Has other replicas do what was done here; absent if there are none. */
   readonly tellReplicas?: TellReplicas | undefined;
+  readonly failures: Failures;
   /** Those of other parts of the cache. */
   readonly operations?: readonly Operation[];
 }
@@ -38,6 +40,7 @@ export interface AdminApiOptions
 /** The API for operators of a running cache, at `/api/v1/`. */
 export class AdminApi {
   readonly #router: Router;
+  readonly failures: Failures;
 
   constructor(options: AdminApiOptions) {
     const { storage, version } = options;
@@ -55,20 +58,24 @@ export class AdminApi {
       surveys: new SurveyLimit(),
       flushAccessTimes: () => lastAccess.flush(),
     };
-    this.#router = new Router([
-      ...statusOperations(parts),
-      ...storageOperations(parts),
-      ...imageOperations(parts),
-      ...purgeOperations(parts),
-      ...pinOperations(parts),
-      ...upkeepOperations(parts),
-      ...adoptionOperations(parts),
-      ...sharedStoreOperations(parts),
-      ...configurationOperations(parts),
-      ...(options.operations ?? []),
-      ...jobOperations(parts.jobs),
-      ...documentOperations(version, () => this.#router.operations),
-    ]);
+    this.#router = new Router(
+      [
+        ...statusOperations(parts),
+        ...storageOperations(parts),
+        ...imageOperations(parts),
+        ...purgeOperations(parts),
+        ...pinOperations(parts),
+        ...upkeepOperations(parts),
+        ...adoptionOperations(parts),
+        ...sharedStoreOperations(parts),
+        ...configurationOperations(parts),
+        ...(options.operations ?? []),
+        ...jobOperations(parts.jobs),
+        ...documentOperations(version, () => this.#router.operations),
+      ],
+      options.failures,
+    );
+    this.failures = options.failures;
   }
 
   get operations(): readonly Operation[] {

@@ -6,6 +6,8 @@ import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { FIXED } from "../../commands/serve/live-configuration.ts";
 import { AdminAccess } from "../access/admin-access.ts";
 import { eventStream, type ServerEvent } from "../api/event-stream.ts";
+import { Failures } from "../api/failures.ts";
+import { createLog } from "../../telemetry/log.ts";
 import { Jobs } from "../api/jobs/job-table.ts";
 import { operation } from "../api/operation.ts";
 import { AdminApi } from "./admin-api.ts";
@@ -33,13 +35,15 @@ beforeAll(async () => {
   const answer = z.looseObject({}).meta({ id: "Slow" });
   const events = { type: "text/event-stream", schema: z.string(), description: "ticks" };
   const common = { method: "GET", tag: "test", summary: "test", right: "read" } as const;
+  const failures = new Failures(createLog({ format: "json", level: "silent" }));
   const api = new AdminApi({
     storage,
+    failures,
     adopt: () => Promise.reject(new Error("not here")),
     ...FIXED,
     pulled: { settled: async () => {}, storing: 0 },
     version: "1",
-    jobs: closing.use(new Jobs()),
+    jobs: closing.use(new Jobs(failures)),
     status: () => Promise.reject(new Error("not here")),
     operations: [
       operation({
@@ -127,3 +131,51 @@ test.concurrent.each(closed)(
   },
   60_000,
 );
+
+const JSON_TYPE = "application/json";
+const HTML = "text/html,application/xhtml+xml";
+
+type Refusal = [
+  request: string,
+  accept: string,
+  status: number,
+  type: string,
+  allow: string | null,
+];
+const PROBLEM = "application/problem+json";
+test.each<Refusal>([
+  ["GET /api/v1/none", "*/*", 404, PROBLEM, null],
+  ["GET /api/v1", "*/*", 404, PROBLEM, null],
+  ["GET /api/v1/", HTML, 404, PROBLEM, null],
+  ["GET /api", "*/*", 404, PROBLEM, null],
+  ["GET /api/", "*/*", 404, PROBLEM, null],
+  ["GET /api/v2/status", HTML, 404, PROBLEM, null],
+  ["POST /api/v2/status", "*/*", 404, PROBLEM, null],
+  ["PATCH /api/v1/status", "*/*", 405, PROBLEM, "GET, HEAD"],
+  ["OPTIONS /api/v1/pins", "*/*", 405, PROBLEM, "GET, HEAD, POST"],
+  ["DELETE /api", "*/*", 404, PROBLEM, null],
+  ["GET /none", JSON_TYPE, 404, PROBLEM, null],
+  ["GET /assets/none.js", JSON_TYPE, 404, PROBLEM, null],
+  ["POST /images", JSON_TYPE, 405, PROBLEM, "GET, HEAD"],
+  ["PUT /login", JSON_TYPE, 405, PROBLEM, "GET, HEAD, POST"],
+  ["GET /logout", JSON_TYPE, 405, PROBLEM, "POST"],
+  ["GET /apis", "*/*", 404, "text/plain;charset=utf-8", null],
+  ["PUT /login", "*/*", 405, "text/plain;charset=utf-8", "GET, HEAD, POST"],
+])("%s for %s is refused with %d as %s", async (request, accept, status, type, allow) => {
+  const [method = "", path = ""] = request.split(" ");
+  const headers = { authorization: `Bearer ${TOKEN}`, accept };
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
+  const { headers: got } = response;
+  expect([response.status, got.get("content-type"), got.get("allow")]).toEqual([
+    status,
+    type,
+    allow,
+  ]);
+  if (type !== PROBLEM) return;
+  expect(await response.json()).toMatchObject({ status, next: expect.stringMatching(/.../) });
+});
+
+test("below /api, who has no token gets a problem and no login", async () => {
+  const response = await fetch(`http://127.0.0.1:${port}/api/v2/x`, { redirect: "manual" });
+  expect([response.status, response.headers.get("content-type")]).toEqual([401, PROBLEM]);
+});

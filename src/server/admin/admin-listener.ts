@@ -5,6 +5,8 @@ import { AdminGuard } from "../access/admin-guard.ts";
 import { Login } from "../access/login.ts";
 import { limitStream } from "../access/limited-stream.ts";
 import { LOGIN_STYLE_PATH, loginStyle } from "../access/login-page.ts";
+import { type ProblemOptions, problemResponse } from "../api/problem-details.ts";
+import { API_PREFIX } from "../api/router.ts";
 import { clientAddress } from "../listen/client-address.ts";
 import { IDLE_TIMEOUT, type ServerTls } from "../listen/renewable-port.ts";
 import type { AdminApi } from "./admin-api.ts";
@@ -95,20 +97,57 @@ export function listenForAdmin(options: AdminListenerOptions): Bun.Server<undefi
         awaitClient();
         return limitStream(response, [options.access.changed, stopping], awaitClient);
       }),
-      [`${ASSETS}*`]: route(async (request) => (await pages.asset(request)) ?? notFound()),
+      [`${ASSETS}*`]: route(async (request) => (await pages.asset(request)) ?? notFound(request)),
     },
     // Every other path may be one of a page.
     fetch: route(async (request, client) => {
-      if (request.method !== "GET" && request.method !== "HEAD") return notFound();
+      const { pathname } = new URL(request.url);
+      if (/^\/api(?:\/|$)/.test(pathname)) {
+        const right = await guard.admit(request, client);
+        return right instanceof Response ? right : notFound(request);
+      }
+      const methods = METHODS[pathname] ?? ["GET", "HEAD"];
+      if (!methods.includes(request.method)) return notAllowed(request, methods);
       const right = await guard.admitPage(request, client);
       if (right instanceof Response) return right;
       const hasSession = guard.sessionRight(request) !== undefined;
-      return (await pages.page(request, right, hasSession)) ?? notFound();
+      return (await pages.page(request, right, hasSession)) ?? notFound(request);
     }),
-    error: (error) => Response.json({ error: error.message }, { status: 500 }),
+    error: (error) => problemResponse(api.failures.problem(error, { operation: "page" })),
   });
 }
 
-function notFound(): Response {
-  return new Response("not found\n", { status: 404 });
+/** Those of paths that only some methods have a route for. */
+const METHODS: Readonly<Record<string, readonly string[]>> = {
+  "/login": ["GET", "HEAD", "POST"],
+  "/logout": ["POST"],
+};
+
+function notFound(request: Request): Response {
+  const { pathname } = new URL(request.url);
+  return refused(request, {
+    status: 404,
+    detail: `there is nothing at ${pathname.slice(0, 200)}`,
+    next: `the API is below ${API_PREFIX}/, and GET ${API_PREFIX}/openapi.json describes it`,
+  });
+}
+
+function notAllowed(request: Request, methods: readonly string[]): Response {
+  const { pathname } = new URL(request.url);
+  return refused(request, {
+    status: 405,
+    detail: `${request.method} is not a method of ${pathname.slice(0, 200)}`,
+    next: `use ${methods.join(" or ")}`,
+    headers: { allow: methods.join(", ") },
+  });
+}
+
+/** Programs get a problem: below `/api`, and where they ask for JSON. Others get it in words. */
+function refused(request: Request, problem: ProblemOptions): Response {
+  const { pathname } = new URL(request.url);
+  const isForPrograms =
+    /^\/api(?:\/|$)/.test(pathname) || /\bjson\b/i.test(request.headers.get("accept") ?? "");
+  if (isForPrograms) return problemResponse(problem);
+  const { status, detail, next, headers = {} } = problem;
+  return new Response(`${detail}: ${next}\n`, { status, headers });
 }

@@ -8,6 +8,7 @@ import {
 import { problemSchema, PROBLEM_TYPE } from "../../api/problem.ts";
 import { isStreamed, type Operation } from "./operation.ts";
 import { type ProblemStatus, TITLES } from "./problem-details.ts";
+import { problemsOfRequest } from "./request-parts.ts";
 import { API_PREFIX } from "./router.ts";
 
 /** A response for each kind of problem, which operations share. */
@@ -21,6 +22,9 @@ const PROBLEMS: Readonly<Record<string, ZodOpenApiResponseObject>> = Object.from
     },
   ]),
 );
+
+/** What the guard of the port answers with, and what any operation may fail with. */
+const GUARDED: readonly ProblemStatus[] = [401, 403, 421, 429, 500];
 
 /** Describes operations as OpenAPI 3.1. */
 export function describeApi(
@@ -109,9 +113,8 @@ function responsesOf(
 }
 
 /** Those of the operation, and those that any such request may meet. */
-function problemsOf({ method, query, params, body, refusals = [] }: Operation): ProblemStatus[] {
-  const all = new Set<ProblemStatus>([400, 401, 403, 421, 429, 500, ...refusals]);
-  if (body || method === "POST" || method === "PUT") all.add(413).add(415);
-  if (!query && !params && !body && !refusals.includes(400) && method === "GET") all.delete(400);
+function problemsOf(operation: Operation): ProblemStatus[] {
+  const { refusals = [] } = operation;
+  const all = new Set<ProblemStatus>([...GUARDED, ...problemsOfRequest(operation), ...refusals]);
   return [...all].toSorted((one, other) => one - other);
 }

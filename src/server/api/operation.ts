@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { parsePart } from "./invalid-request.ts";
 import type { ProblemStatus } from "./problem-details.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -44,7 +45,7 @@ export interface Operation extends OperationDescription {
   readonly params: z.ZodObject | undefined;
   readonly body: z.ZodType | undefined;
   readonly answer: z.ZodType | StreamedAnswer | undefined;
-  /** @throws ZodError, ProblemError, RefusedError: all become problem details */
+  /** @throws ProblemError, RefusedError: all become problem details */
   respond(received: Received): Promise<Response>;
 }
 
@@ -119,9 +120,9 @@ export function operation<
       const { signal } = request;
       // What a schema gives is what `Parsed` says of it; the compiler cannot see it for one that may be absent.
       const handled = {
-        query: query?.parse(received.query),
-        params: params?.parse(received.params),
-        body: body?.parse(received.body),
+        query: query && parsePart("query", query, received.query),
+        params: params && parsePart("path", params, received.params),
+        body: body && parsePart("body", body, received.body),
         signal,
         request,
       } as Handled<Query, Params, Body>;

@@ -1,7 +1,6 @@
 import { AdoptionError } from "../../cache/adoption/registry-v2-layout.ts";
 import { RefusedError } from "../../cache/retention/refused-error.ts";
 import { type Problem, PROBLEM_TYPE } from "../../api/problem.ts";
-import { z } from "zod";
 
 /** What the kinds of problems are called. Each status that this API answers with is one kind. */
 export const TITLES = {
@@ -29,6 +28,8 @@ export interface ProblemOptions {
   readonly detail: string;
   /** What to do about it. */
   readonly next: string;
+  /** Names what happened, where the log tells more of it. */
+  readonly instance?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -45,13 +46,14 @@ export class ProblemError extends Error {
 }
 
 /** Problem details, as RFC 9457 has them. */
-export function problemDetails({ status, detail, next }: ProblemOptions): Problem {
+export function problemDetails({ status, detail, next, instance }: ProblemOptions): Problem {
   return {
     type: `urn:entrepot:problem:${status}`,
     title: TITLES[status],
     status,
     detail,
     next,
+    ...(instance === undefined ? {} : { instance }),
   };
 }
 
@@ -70,25 +72,16 @@ const REFUSED: Readonly<Record<RefusedError["kind"], ProblemStatus>> = {
   pinned: 409,
 };
 
-/** The next step where only the document knows what is valid. */
-const SEE_DOCUMENT = "GET /api/v1/openapi.json describes the request";
-
-/** What an error that ends the handling of a request is for the client. */
-export function problemOf(error: unknown): ProblemOptions {
+/** What an error that ends the handling of a request is for the client; undefined for one that nobody has expected. */
+export function problemOf(error: unknown): ProblemOptions | undefined {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof RefusedError) {
     const { kind, reason, next } = error;
     return { status: REFUSED[kind], detail: reason, next };
   }
-  if (error instanceof z.ZodError) {
-    const issues = error.issues.map(({ path, message }) =>
-      [path.join("."), message].filter((part) => part !== "").join(": "),
-    );
-    return { status: 400, detail: issues.join("; "), next: SEE_DOCUMENT };
-  }
-  const detail = error instanceof Error ? error.message : String(error);
   if (error instanceof AdoptionError) {
-    return { status: 422, detail, next: "mend that, and adopt the folder again" };
+    const next = "mend that, and adopt the folder again";
+    return { status: 422, detail: error.message, next };
   }
-  return { status: 500, detail, next: "look at the log of the cache, and try again" };
+  return undefined;
 }

@@ -1,7 +1,7 @@
-import { z } from "zod";
+import type { Failures } from "./failures.ts";
 import type { Operation, Right } from "./operation.ts";
-import { ProblemError, problemOf, problemResponse } from "./problem-details.ts";
-import { readJson } from "./request-body.ts";
+import { ProblemError, problemResponse } from "./problem-details.ts";
+import { bodyOf, queryOf } from "./request-parts.ts";
 
 /** Where the operations are. */
 export const API_PREFIX = "/api/v1";
@@ -11,14 +11,22 @@ interface Route {
   readonly segments: readonly string[];
 }
 
+interface Found {
+  readonly operation: Operation;
+  readonly params: Readonly<Record<string, string>>;
+}
+
 /** Finds the operation for a request, and turns whatever goes wrong into problem details. */
 export class Router {
   readonly operations: readonly Operation[];
   readonly #routes: readonly Route[];
 
+  readonly #failures: Pick<Failures, "problem">;
+
   /** @throws Error if two operations have the same method and path, or the same id */
-  constructor(operations: readonly Operation[]) {
+  constructor(operations: readonly Operation[], failures: Pick<Failures, "problem">) {
     this.operations = operations;
+    this.#failures = failures;
     this.#routes = operations.map((operation) => ({
       operation,
       segments: operation.path.slice(1).split("/"),
@@ -41,13 +49,17 @@ export class Router {
     right: Right = "admin",
     onReceived: () => void = () => {},
   ): Promise<Response> {
+    const { method, headers } = request;
+    let name = `${method} ${new URL(request.url).pathname}`;
     try {
-      const response = await this.#respond(request, right, onReceived);
+      const found = this.#find(method, new URL(request.url).pathname);
+      name = found.operation.id;
+      const response = await this.#respond(request, right, { ...found, onReceived });
       if (request.method !== "HEAD") return response;
       await response.body?.cancel();
       return new Response(null, response);
     } catch (error) {
-      return problemResponse(problemOf(error));
+      return problemResponse(this.#failures.problem(error, { operation: name, headers }));
     }
   }
 
@@ -57,9 +69,12 @@ export class Router {
     return this.#routes.some(({ segments: pattern }) => match(pattern, segments));
   }
 
-  async #respond(request: Request, right: Right, onReceived: () => void): Promise<Response> {
+  async #respond(
+    request: Request,
+    right: Right,
+    { operation, params, onReceived }: Found & { readonly onReceived: () => void },
+  ): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
-    const { operation, params } = this.#find(request.method, pathname);
     if (operation.right === "admin" && right !== "admin") {
       const detail = `the token only allows to read, and this changes something: ${request.method} ${pathname}`;
       throw new ProblemError({ status: 403, detail, next: "send the admin token" });
@@ -70,10 +85,7 @@ export class Router {
     return operation.respond({ query, params, body, request });
   }
 
-  #find(
-    method: string,
-    pathname: string,
-  ): { readonly operation: Operation; readonly params: Readonly<Record<string, string>> } {
+  #find(method: string, pathname: string): Found {
     const path = pathname.slice(API_PREFIX.length);
     const segments = path.slice(1).split("/").map(decoded);
     // A path without parameters comes before one that has them.
@@ -93,7 +105,9 @@ export class Router {
     }
     const allowed = [...new Set(candidates.map(({ operation }) => operation.method))];
     const detail = `${method} is not a method of ${pathname}`;
-    const headers = { allow: allowed.join(", ") };
+    const headers = {
+      allow: allowed.flatMap((one) => (one === "GET" ? [one, "HEAD"] : one)).join(", "),
+    };
     throw new ProblemError({ status: 405, detail, next: `use ${allowed.join(" or ")}`, headers });
   }
 }
@@ -124,56 +138,4 @@ function match(
     } else if (expected !== segment) return undefined;
   }
   return params;
-}
-
-/**
- * Fields that the schema has as lists may be given several times, others once.
- *
- * @throws ProblemError if a field is given that the operation does not have, or twice
- */
-function queryOf(
-  searchParams: URLSearchParams,
-  schema: z.ZodObject | undefined,
-): Record<string, string | readonly string[]> {
-  const query = new Map<string, string | readonly string[]>();
-  for (const name of new Set(searchParams.keys())) {
-    const values = searchParams.getAll(name);
-    const field = schema && Object.hasOwn(schema.shape, name) ? schema.shape[name] : undefined;
-    if (field && isList(field)) {
-      query.set(name, values);
-      continue;
-    }
-    const [value = "", ...more] = values;
-    const shown = JSON.stringify(name.slice(0, 100));
-    if (!schema || more.length > 0) {
-      const detail = `the query has ${schema ? `${shown} ${values.length} times` : shown}`;
-      const next = schema ? "give it once" : "leave it out: this endpoint takes no query";
-      throw new ProblemError({ status: 400, detail, next });
-    }
-    query.set(name, value);
-  }
-  return Object.fromEntries(query);
-}
-
-function isList(schema: z.core.$ZodType): boolean {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) {
-    return isList(schema.unwrap());
-  }
-  return schema instanceof z.ZodArray;
-}
-
-/** @throws ProblemError */
-async function bodyOf(request: Request, { body, maxBody }: Operation): Promise<unknown> {
-  if (body) return readJson(request, maxBody);
-  const length = request.headers.get("content-length");
-  if (request.body === null || length === "0") {
-    // The same barrier for pages of other origins as for requests that have a body.
-    if (request.method === "POST" || request.method === "PUT") await readJson(request, maxBody);
-    return undefined;
-  }
-  if (request.method === "GET" || request.method === "HEAD") return undefined;
-  const received = await readJson(request, maxBody);
-  if (JSON.stringify(received) === "{}") return undefined;
-  const detail = "this endpoint takes no body";
-  throw new ProblemError({ status: 400, detail, next: "send none, or {}" });
 }

@@ -6,6 +6,7 @@ import { AdminApi } from "../../../server/admin/admin-api.ts";
 import type { RequestRecord } from "../../../server/pull/request-record.ts";
 import type { Log } from "../../../telemetry/log.ts";
 import { OutageParts } from "../outage/outage-parts.ts";
+import { Failures } from "../../../server/api/failures.ts";
 import { Jobs } from "../../../server/api/jobs/job-table.ts";
 import { version } from "../../../version.ts";
 import type { ClusterParts } from "../cluster-parts.ts";
@@ -57,7 +58,8 @@ export class OperatorApi implements AsyncDisposable {
       await collect();
       return report.read(listening());
     };
-    const jobs = new Jobs((job) => insight.feed.publishSoon("job", job.id, job));
+    const failures = new Failures(options.log);
+    const jobs = new Jobs(failures, (job) => insight.feed.publishSoon("job", job.id, job));
     this.#jobs = jobs;
     this.#outage = new OutageParts(settings, {
       ...options,
@@ -73,6 +75,7 @@ export class OperatorApi implements AsyncDisposable {
     this.api = new AdminApi({
       storage,
       jobs,
+      failures,
       pulled: cache,
       adopt: (adoption) => adopt(storage, upstreams.all, adoption),
       tellReplicas: cluster?.tellReplicas,

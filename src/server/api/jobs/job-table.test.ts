@@ -2,8 +2,12 @@ import { expect, test } from "bun:test";
 import { RefusedError } from "../../../cache/retention/refused-error.ts";
 import type { Job, Progress } from "../../../api/jobs.ts";
 import { until } from "../../../../test/harness/waiting.ts";
+import { createLog } from "../../../telemetry/log.ts";
+import { Failures } from "../failures.ts";
 import { ProblemError } from "../problem-details.ts";
 import { Jobs } from "./job-table.ts";
+
+const failures = new Failures(createLog({ format: "json", level: "silent" }));
 
 /** A job that waits for its test, unless it is cancelled. */
 function waiting(jobs: Jobs, kind = "wait") {
@@ -38,7 +42,7 @@ async function lastOf(changes: AsyncIterable<Job>): Promise<Job | undefined> {
 }
 
 test("a job tells its progress and its result", async () => {
-  await using jobs = new Jobs();
+  await using jobs = new Jobs(failures);
   const { id, end, report } = waiting(jobs);
   const changes = jobs.watch(id);
   const next = async () => (await changes.next()).value;
@@ -55,7 +59,7 @@ test("a job tells its progress and its result", async () => {
 });
 
 test("a job that fails says what to do", async () => {
-  await using jobs = new Jobs();
+  await using jobs = new Jobs(failures);
   const run = () =>
     Promise.reject(new RefusedError("no-match", "there is no image", "name another"));
   const { id } = jobs.start({ kind: "purge", title: "Purge", run });
@@ -66,7 +70,7 @@ test("a job that fails says what to do", async () => {
 });
 
 test("a job is cancelled, and only while it runs", async () => {
-  await using jobs = new Jobs();
+  await using jobs = new Jobs(failures);
   const { id } = waiting(jobs);
   expect(jobs.cancel(id).state).toBe("cancelling");
   expect(problemOf(() => jobs.cancel(id))).toBe("none");
@@ -76,7 +80,7 @@ test("a job is cancelled, and only while it runs", async () => {
 });
 
 test("four jobs run at once, and 64 are kept", async () => {
-  await using jobs = new Jobs();
+  await using jobs = new Jobs(failures);
   const first = waiting(jobs);
   for (let count = 0; count < 70; count += 1) {
     const { id, end } = waiting(jobs);
@@ -93,7 +97,7 @@ test("four jobs run at once, and 64 are kept", async () => {
 });
 
 test("jobs end with the table, which starts no others then", async () => {
-  const jobs = new Jobs();
+  const jobs = new Jobs(failures);
   const { id } = waiting(jobs);
   await jobs[Symbol.asyncDispose]();
   expect(jobs.get(id).state).toBe("cancelled");

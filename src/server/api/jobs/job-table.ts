@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { Job, Progress } from "../../../api/jobs.ts";
 import { withTimeout } from "../../../cache/with-timeout.ts";
-import { ProblemError, problemDetails, problemOf } from "../problem-details.ts";
+import type { Failures } from "../failures.ts";
+import { ProblemError, problemDetails } from "../problem-details.ts";
 
 /** How many jobs run at once: each reads or writes much of the store. */
 const MAX_RUNNING = 4;
@@ -35,10 +36,12 @@ interface Entry {
 export class Jobs implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: (job: Job) => void;
+  readonly #failures: Pick<Failures, "problem">;
   #isClosed = false;
 
   /** @param onChange called with each change of a job, its progress included */
-  constructor(onChange: (job: Job) => void = () => {}) {
+  constructor(failures: Pick<Failures, "problem">, onChange: (job: Job) => void = () => {}) {
+    this.#failures = failures;
     this.#onChange = onChange;
   }
 
@@ -142,7 +145,8 @@ export class Jobs implements AsyncDisposable {
       const endedAt = Date.now();
       if (signal.aborted) this.#change(entry, { state: "cancelled", endedAt });
       else {
-        const problem = problemDetails(problemOf(error));
+        const { id, kind: operation } = entry.job;
+        const problem = problemDetails(this.#failures.problem(error, { operation, id }));
         this.#change(entry, { state: "failed", problem, endedAt });
       }
     }
