@@ -1,9 +1,10 @@
 import { EventLoopYielder } from "../event-loop/event-loop-yielder.ts";
-import { allTags } from "../cache/retention/all-tags.ts";
 import type { ManifestTrees, PlatformTree } from "../cache/retention/manifest-trees.ts";
 import type { Digest } from "../oci/digest.ts";
+import { parseTag } from "../oci/names.ts";
 import { ATTESTATION } from "../oci/platform-match.ts";
-import type { MetadataStore, TagRecord, TagRef } from "../store/metadata-store.ts";
+import type { PulledImage } from "../store/history-store.ts";
+import type { MetadataStore } from "../store/metadata-store.ts";
 import type { WantedImage, WantedImages } from "./wanted.ts";
 
 /** The share of the time of this thread that reading their manifests takes. */
@@ -16,6 +17,8 @@ const SIGNED = /^sha(?:256|512)-[0-9a-f]{64}/;
 export interface PulledImagesOptions {
   readonly metadata: Pick<MetadataStore, "tags" | "blobs">;
   readonly trees: Pick<ManifestTrees, "read">;
+  /** What clients pulled since then, in milliseconds of the epoch. What is only warmed was pulled by nobody. */
+  readonly pulledSince: (moment: number) => Promise<readonly PulledImage[]>;
   /** How long ago an image may have been pulled, in milliseconds; 0 if none is wanted for that. */
   readonly within: () => number;
   /** In milliseconds of the epoch. */
@@ -35,33 +38,18 @@ export class PulledImages implements WantedImages {
   }
 
   async *list(signal: AbortSignal): AsyncGenerator<WantedImage> {
-    const { metadata, within, now = Date.now } = this.#options;
+    const { metadata, pulledSince, within, now = Date.now } = this.#options;
     if (within() === 0) return;
-    const since = now() - within();
-    let batch: (TagRef & TagRecord)[] = [];
-    for await (const tag of allTags(metadata.tags)) {
-      signal.throwIfAborted();
-      if (!SIGNED.test(tag.tag)) batch.push(tag);
-      if (batch.length < BATCH) continue;
-      yield* this.#usedSince(since, batch);
-      batch = [];
-    }
-    yield* this.#usedSince(since, batch);
-  }
-
-  async *#usedSince(
-    since: number,
-    tags: readonly (TagRef & TagRecord)[],
-  ): AsyncGenerator<WantedImage> {
     const turns = new EventLoopYielder(SHARE);
-    const used = await this.#used(tags.map(({ digest }) => digest));
-    for (const { repo, tag, digest } of tags) {
-      const usedAt = used.get(digest) ?? -Infinity;
-      if (usedAt < since) continue;
+    for (const { repo, reference, pulledAt } of await pulledSince(now() - within())) {
       await turns.pause();
-      const pulled = await this.#pulled(digest);
+      signal.throwIfAborted();
+      const tag = parseTag(reference);
+      if (!tag || SIGNED.test(tag)) continue;
+      const record = await metadata.tags.get(repo, tag);
+      const pulled = record && (await this.#pulled(record.digest));
       if (!pulled) continue;
-      const by = `pulled ${new Date(usedAt).toISOString().slice(0, 10)}`;
+      const by = `pulled ${new Date(pulledAt).toISOString().slice(0, 10)}`;
       yield { image: { ...repo, tag }, by, ...(pulled.length > 0 ? { platforms: pulled } : {}) };
     }
   }
@@ -73,15 +61,15 @@ export class PulledImages implements WantedImages {
       return isCached && platform !== ATTESTATION;
     });
     const configs = known.flatMap((platform) => configOf(platform) ?? []);
-    const stored = await this.#used(configs.slice(0, BATCH));
+    const stored = await this.#stored(configs.slice(0, BATCH));
     const pulled = known.filter((platform) => stored.has(configOf(platform) ?? digest));
     if (pulled.length === 0) return undefined;
     return pulled.flatMap(({ platform }) => platform ?? []);
   }
 
-  async #used(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, number>> {
+  async #stored(digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
     const records = await this.#options.metadata.blobs.find([...new Set(digests)]);
-    return new Map(records.map(({ digest, usedAt }) => [digest, usedAt]));
+    return new Set(records.map(({ digest }) => digest));
   }
 }
 

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { arm, glob, multi, single, wantedWorld } from "../../test/harness/wanted-images.ts";
 import { ManifestTrees } from "../cache/retention/manifest-trees.ts";
 import { imageName, parseImageReference, type ImageReference } from "../oci/image-reference.ts";
+import { tag } from "../store/storetest/sample-names.ts";
+import { repository } from "../upstream/upstreamtest/test-servers.ts";
 import { PulledImages } from "./pulled-images.ts";
 import { Readiness, type ReadinessFell } from "./readiness.ts";
 import type { WantedImage, WantedImages } from "./wanted.ts";
@@ -141,16 +143,24 @@ test("it is told when fewer images are ready than before", async () => {
   expect(fell[0]?.images).toContain("reg.test/single:1");
 });
 
-test("what was pulled of late is wanted, for the platforms for which it was", async () => {
+test("what was pulled of late is wanted, for the platforms for which it was, and not what was warmed", async () => {
   await using at = await wantedWorld();
-  await at.warm(["reg.test/multi:1"]);
+  await at.warm(["reg.test/multi:1", "reg.test/single:1"]);
   const trees = new ManifestTrees(at.store, at.metadata.blobs);
+  const { history } = at.metadata;
   const list = async (within: number, now = Date.now) => {
-    const pulled = new PulledImages({ metadata: at.metadata, trees, within: () => within, now });
-    const found = await Array.fromAsync(pulled.list(signal));
+    const pulledSince = (moment: number) => history.pulledSince(moment);
+    const options = { metadata: at.metadata, trees, pulledSince, within: () => within, now };
+    const found = await Array.fromAsync(new PulledImages(options).list(signal));
     return found.map(({ image: one, platforms }) => [imageName(one), platforms]);
   };
+  expect(await list(60_000)).toEqual([]);
+  const repo = { upstream: at.registry.settings.name, repository: repository("multi") };
+  const pulled = { repo, reference: tag("1"), client: "10.0.0.1", pulledAt: Date.now(), pulls: 1 };
+  await history.add({ minute: 0, upstreams: new Map(), nodes: [], clients: [pulled] });
   expect(await list(60_000)).toEqual([["reg.test/multi:1", ["linux/arm64"]]]);
+  // However often it is warmed, it was pulled no more than once.
+  await at.warm(["reg.test/multi:1"]);
   expect(await list(0)).toEqual([]);
   expect(await list(60_000, () => Date.now() + 61_000)).toEqual([]);
   // Somebody reads the manifest of another platform: nothing of it was pulled.

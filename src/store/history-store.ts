@@ -64,6 +64,8 @@ export const HOURS_KEPT_MS: number = 30 * DAY_MS;
 /** The length of the periods that are kept, in milliseconds. */
 export type Resolution = typeof MINUTE_MS | typeof HOUR_MS;
 
+export const RESOLUTIONS: readonly Resolution[] = [MINUTE_MS, HOUR_MS];
+
 export interface PeriodQuery {
   readonly resolution: Resolution;
   /** In milliseconds of the epoch. */
@@ -105,6 +107,9 @@ export interface ImageClient {
   readonly pulls: number;
 }
 
+/** An image that somebody pulled, and when that was last. */
+export type PulledImage = Pick<ImageClient, "repo" | "reference" | "pulledAt">;
+
 /** A digest that a tag once pointed to. */
 export interface FormerTag {
   readonly digest: Digest;
@@ -131,7 +136,10 @@ export interface HistoryBatch {
 export interface History {
   /** Adds to what is kept of the minute and its hour, in one transaction. */
   add(batch: HistoryBatch): Promise<void>;
-  /** Removes what is too old, and the oldest of what is too much. */
+  /**
+   * Removes what is too old, and the oldest of what is too much. A clock that is behind what is kept removes
+   * nothing for its age.
+   */
   prune(now: number): Promise<void>;
   /** When the first minute began of which anything is kept, or its hour; undefined if nothing is. */
   begin(): Promise<number | undefined>;
@@ -145,6 +153,8 @@ export interface History {
   nodes(limit: number): Promise<NodeRecord[]>;
   /** Who pulled a repository's images, the latest first, at most `limit`. */
   clientsOf(repo: RepositoryRef, limit: number): Promise<ImageClient[]>;
+  /** The images that any client pulled since then, in milliseconds of the epoch: by tag, where it is known. */
+  pulledSince(moment: number): Promise<PulledImage[]>;
   /** The digests that a tag once pointed to, the latest first, as far as they are known. */
   formerTags(repo: RepositoryRef, tag: Tag): Promise<FormerTag[]>;
   /** A tag that points to the digest in its repository, if there is one. */

@@ -173,6 +173,8 @@ export interface BlobRecords {
    * were changed.
    */
   clampTimes(now: number): Promise<number>;
+  /** How many blobs were used after a moment, in milliseconds of the epoch. */
+  usedAfter(moment: number): Promise<number>;
   /**
    * The number of records and the sums of their sizes, once all writes that were requested before are done.
    *

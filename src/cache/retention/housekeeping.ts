@@ -11,6 +11,7 @@ import {
   restorePins,
 } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
+import { clampTimes } from "./clamp-times.ts";
 import type { HousekeepingEvents } from "./housekeeping-events.ts";
 import { countAtStart } from "./start-count.ts";
 import { spaceOfBlobs } from "./space-of-blobs.ts";
@@ -151,7 +152,7 @@ export class Housekeeping implements AsyncDisposable {
       rebuildState.end(started);
       if (this.#writeFailedAt === writeFailedAt) this.#writeFailedAt = undefined;
       this.#scheduleRetry(unreadable > 0);
-      await metadata.blobs.clampTimes(Date.now());
+      await clampTimes(metadata.blobs, Date.now(), performance.now());
       await admin.recount();
       this.#events.reconciled({ ...reconciled, found: reconciled.found + this.#foundAtStart });
       this.#foundAtStart = 0;
@@ -225,7 +226,7 @@ export class Housekeeping implements AsyncDisposable {
           recountAt = now;
           // Links of evicted blobs would keep it as large as it is.
           if (budget.hasTooMuchMetadata) await this.#prune(RECOUNT_INTERVAL_MS);
-          await metadata.blobs.clampTimes(Date.now());
+          await clampTimes(metadata.blobs, Date.now(), performance.now());
           await admin.recount();
           await metadata.shrink();
         }

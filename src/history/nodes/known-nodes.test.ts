@@ -38,6 +38,15 @@ test("a node is known by its last pull and its own report, also after a restart"
   expect(next.changed().records).toEqual([]);
 });
 
+test("after the clock was set back, a last pull is not in the future", async () => {
+  const [before, after] = [5_000_000, 1_000_000];
+  const nodes = new KnownNodes(() => after);
+  nodes.add([served("10.0.0.1", before), served("10.0.0.2", before)]);
+  nodes.add([served("10.0.0.1", after - 9), served("10.0.0.1", after - 10)]);
+  expect(nodes.all.map(({ lastPullAt }) => lastPullAt)).toEqual([after, after - 9]);
+  expect(nodes.changed().records[0]?.pulledAt).toBe(after - 9);
+});
+
 test("when it was proved stays known until it is unwired", () => {
   const nodes = new KnownNodes();
   const told = (state: "proved" | "wired" | "unwired", reportedAt: number) =>

@@ -8,6 +8,8 @@ import { parseUserAgent } from "./user-agent.ts";
 /** The least recently seen ones are forgotten. */
 const MAX_NODES = 5000;
 const MAX_USER_AGENT = 400;
+/** How much later than others a request may be told of, in milliseconds. */
+const LATE_MS = 60_000;
 
 interface Entry {
   readonly address: string;
@@ -23,6 +25,12 @@ interface Entry {
 export class KnownNodes {
   readonly #nodes = new LRUCache<string, Entry>({ max: MAX_NODES });
   readonly #listeners: ((node: Node) => void)[] = [];
+  readonly #now: () => number;
+
+  /** @param now the current time, in milliseconds of the epoch */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
 
   /** Remembers those of earlier processes, as far as none of them has been seen since. */
   async load(history: Pick<History, "nodes">): Promise<void> {
@@ -53,7 +61,9 @@ export class KnownNodes {
     for (const { client, userAgent, at } of requests) {
       const node = this.#of(client);
       node.requests += 1;
-      node.pulledAt = Math.max(node.pulledAt, at);
+      // Of requests at the same time, some are told late. What is later by more is of a clock that was set back.
+      const isOfThisClock = node.pulledAt < at + LATE_MS;
+      node.pulledAt = isOfThisClock ? Math.max(node.pulledAt, at) : at;
       node.userAgent = userAgent.length > MAX_USER_AGENT ? "" : userAgent;
       node.isChanged = true;
     }
@@ -73,16 +83,17 @@ export class KnownNodes {
       wired.provedAt ?? (wired.state === "unwired" ? undefined : node.report?.provedAt);
     node.report = { ...wired, ...(provedAt === undefined ? {} : { provedAt }) };
     node.isChanged = true;
-    const told = nodeOf(node);
+    const told = nodeOf(node, this.#now());
     if (wasWired && !isWired(wired)) for (const listener of this.#listeners) listener(told);
     return told;
   }
 
   /** Those that pulled last first. */
   get all(): readonly Node[] {
+    const now = this.#now();
     return [...this.#nodes.values()]
-      .toSorted((one, other) => lastSeen(other) - lastSeen(one))
-      .map(nodeOf);
+      .toSorted((one, other) => lastSeen(other, now) - lastSeen(one, now))
+      .map((node) => nodeOf(node, now));
   }
 
   get count(): number {
@@ -127,16 +138,20 @@ function isWired(report: WiringReport | undefined): boolean {
   return report?.state === "proved" || report?.state === "wired";
 }
 
-function lastSeen({ pulledAt, report }: Entry): number {
-  return Math.max(pulledAt, report?.reportedAt ?? 0);
+function lastSeen({ pulledAt, report }: Entry, now: number): number {
+  return Math.min(now, Math.max(pulledAt, report?.reportedAt ?? 0));
 }
 
-function nodeOf({ address, name, pulledAt, requests, userAgent, report }: Entry): Node {
+/** Nothing was seen later than now: a clock that was set back leaves such times. */
+function nodeOf(
+  { address, name, pulledAt, requests, userAgent, report }: Entry,
+  now: number,
+): Node {
   const runtime = parseUserAgent(userAgent);
   return {
     address,
     ...(name === undefined ? {} : { name }),
-    ...(pulledAt === 0 ? {} : { lastPullAt: pulledAt }),
+    ...(pulledAt === 0 ? {} : { lastPullAt: Math.min(pulledAt, now) }),
     requests,
     ...(runtime ? { runtime: runtime.name } : {}),
     ...(runtime?.version === undefined ? {} : { version: runtime.version }),

@@ -26,6 +26,11 @@ export class ImageClients {
     for (const one of taken) this.#add(one);
   }
 
+  /** Those that are not written yet. */
+  get all(): readonly ImageClient[] {
+    return [...this.#waiting.values()];
+  }
+
   /** Those of a repository that are not written yet. */
   of({ upstream, repository }: RepositoryRef): readonly ImageClient[] {
     return [...this.#waiting.values()].filter(

@@ -131,6 +131,15 @@ export class SqlBlobRecords implements BlobRecords {
     }
   }
 
+  async usedAfter(moment: number): Promise<number> {
+    const { count } = await this.#db
+      .selectFrom("blobs")
+      .select((select) => select.fn.countAll<number>().as("count"))
+      .where("used_at", ">", moment)
+      .executeTakeFirstOrThrow();
+    return count;
+  }
+
   async clampTimes(now: number): Promise<number> {
     let count = 0;
     for (const column of ["used_at", "stored_at"] as const) {

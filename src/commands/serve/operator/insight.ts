@@ -13,6 +13,7 @@ import { EventFeed } from "../../../server/api/event-feed.ts";
 import type { Operation } from "../../../server/api/operation.ts";
 import { overviewOperations } from "../../../server/api/operations/overview.ts";
 import type { RequestRecord } from "../../../server/pull/request-record.ts";
+import type { PulledImage } from "../../../store/history-store.ts";
 import type { MetadataStore } from "../../../store/metadata-store.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
 import type { Log } from "../../../telemetry/log.ts";
@@ -106,6 +107,17 @@ export class Insight implements AsyncDisposable {
   async settle(): Promise<void> {
     await this.#collect();
     this.#queue.flush();
+  }
+
+  /** What clients pulled since then, in milliseconds of the epoch. */
+  async pulledSince(moment: number): Promise<readonly PulledImage[]> {
+    await this.settle();
+    const waiting = this.clients.all.filter(({ pulledAt }) => pulledAt >= moment);
+    const latest = new Map<string, PulledImage>();
+    for (const one of [...(await this.#metadata.history.pulledSince(moment)), ...waiting]) {
+      latest.set(`${one.repo.upstream}/${one.repo.repository} ${one.reference}`, one);
+    }
+    return [...latest.values()];
   }
 
   /**

@@ -68,7 +68,8 @@ export class OperatorApi implements AsyncDisposable {
       readiness: () => this.#wanted.readiness.check(AbortSignal.timeout(LOOK_MS)),
     });
     news.audit.knowPods((address, image) => this.#outage.podsOf(address, image));
-    const told = { jobs, metrics, log: options.log, sources: [this.#outage.wanted] };
+    const pulledSince = insight.pulledSince.bind(insight);
+    const told = { jobs, metrics, log: options.log, pulledSince, sources: [this.#outage.wanted] };
     this.#wanted = new Wanted({ settings, storage, cache, upstreams, ...told });
     const { readiness } = this.#wanted;
     news.events.watch({ upstreams, nodes: insight.nodes, readiness });

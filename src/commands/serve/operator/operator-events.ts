@@ -127,7 +127,7 @@ function eventOf({ repo, tag, digest, previous }: TagChange): Parameters<TellEve
   const subject = `${upstream}/${repository}:${tag}`;
   const image = { upstream, repository, tag, digest };
   if (previous === undefined) {
-    const message = `${subject} was pulled for the first time`;
+    const message = `${subject} was fetched for the first time`;
     return { type: "image.first-seen", subject, data: { message, ...image } };
   }
   const message = `${subject} points to another image now`;

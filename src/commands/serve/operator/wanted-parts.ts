@@ -8,7 +8,7 @@ import { type ImageReference, imageName } from "../../../oci/image-reference.ts"
 import type { z } from "zod";
 import type { Job } from "../../../api/jobs.ts";
 import type { readinessFixSchema, ReadinessReport } from "../../../api/readiness.ts";
-import { PulledImages } from "../../../readiness/pulled-images.ts";
+import { PulledImages, type PulledImagesOptions } from "../../../readiness/pulled-images.ts";
 import { type Lacking, Readiness } from "../../../readiness/readiness.ts";
 import type { WantedImage, WantedImages } from "../../../readiness/wanted.ts";
 import type { Jobs } from "../../../server/api/jobs/job-table.ts";
@@ -41,6 +41,8 @@ export interface WantedOptions {
   readonly jobs: Jobs;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** What clients pulled since then, in milliseconds of the epoch. */
+  readonly pulledSince: PulledImagesOptions["pulledSince"];
   /** What knows further images: a cluster. */
   readonly sources?: readonly WantedImages[];
 }
@@ -59,6 +61,7 @@ export class Wanted implements Disposable {
 
   constructor(options: WantedOptions) {
     const { settings, storage, cache, upstreams, jobs, metrics, log, sources = [] } = options;
+    const { pulledSince } = options;
     this.#options = options;
     this.#settings = settings;
     this.#platforms = new PlatformsInUse(storage.metadata, storage.trees);
@@ -66,7 +69,12 @@ export class Wanted implements Disposable {
     this.#sources = [
       ...sources,
       new ListedImages(() => this.#settings.warm ?? [], cache, upstreams.all),
-      new PulledImages({ metadata, trees, within: () => this.#settings.pulledWithin }),
+      new PulledImages({
+        metadata,
+        trees,
+        pulledSince,
+        within: () => this.#settings.pulledWithin,
+      }),
     ];
     this.readiness = new Readiness({
       metadata,

@@ -24,7 +24,8 @@ function figures(some: Partial<Figures>): Figures {
 /** Adds figures of docker.io to a minute. */
 function add({ history }: MetadataStore, minute: number, some: Partial<Figures>): Promise<void> {
   const upstreams = new Map([["docker.io", figures(some)]]);
-  return history.add({ minute, upstreams, nodes: [], clients: [] });
+  const disk = { used: 0, evicted: 0 };
+  return history.add({ minute, upstreams, disk, nodes: [], clients: [] });
 }
 
 test("what is added to a minute twice is added up, in the minute and in its hour", () =>
@@ -67,19 +68,48 @@ test("periods are added up to steps that begin at the moment that is asked for",
     expect(await metadata.history.upstreams()).toEqual(["docker.io"]);
   }));
 
-test("minutes are kept for a day, hours for thirty, and none that is in the future", () =>
+/** The moments of which anything is kept. */
+async function kept({ history }: MetadataStore, resolution: typeof MINUTE_MS | typeof HOUR_MS) {
+  const query = { resolution, from: 0, step: resolution };
+  return (await history.of("docker.io", query)).map(({ at }) => at);
+}
+
+test("minutes are kept for a day, hours for thirty", () =>
   withHistory(async (metadata) => {
     const now = DAY + 40 * DAY_MS;
-    const moments = [DAY, now - 29 * DAY_MS, now - 2 * DAY_MS, now - HOUR_MS, now + DAY_MS];
+    const moments = [DAY, now - 29 * DAY_MS, now - 2 * DAY_MS, now - HOUR_MS];
     for (const moment of moments) await add(metadata, moment, { answered: 1 });
     await metadata.history.prune(now);
-    const kept = async (resolution: typeof MINUTE_MS | typeof HOUR_MS) => {
-      const query = { resolution, from: 0, step: resolution };
-      return (await metadata.history.of("docker.io", query)).map(({ at }) => at);
-    };
+    expect(await kept(metadata, MINUTE_MS)).toEqual(moments.slice(3));
+    expect(await kept(metadata, HOUR_MS)).toEqual(moments.slice(1));
+  }));
 
-    expect(await kept(MINUTE_MS)).toEqual(moments.slice(3, 4));
-    expect(await kept(HOUR_MS)).toEqual(moments.slice(1, 4));
+test("a clock that is behind what is kept removes nothing for its age, and what is kept is bounded all the same", () =>
+  withHistory(async (metadata) => {
+    const moments = [DAY, DAY + 40 * DAY_MS];
+    for (const moment of moments) await add(metadata, moment, { answered: 1 });
+    for (const now of [0, DAY + HOUR_MS, DAY + 39 * DAY_MS]) await metadata.history.prune(now);
+    expect(await kept(metadata, HOUR_MS)).toEqual(moments);
+    // The clock was wrong for an hour, and years ahead: what follows takes the place of what was before.
+    const count = 24 * 60 + 10;
+    for (let minute = 0; minute < count; minute += 1) {
+      await add(metadata, DAY + DAY_MS + minute * MINUTE_MS, { answered: 1 });
+    }
+    await metadata.history.prune(DAY + 3 * DAY_MS);
+    const minutes = await kept(metadata, MINUTE_MS);
+    expect([minutes.length, minutes.at(-1)]).toEqual([24 * 60 + 2, moments[1]]);
+  }));
+
+test("the images that clients pulled since a moment are told once each", () =>
+  withHistory(async ({ history }) => {
+    const pulled = (client: string, reference: string, pulledAt: number) => {
+      return { repo: nginx, reference: tag(reference), client, pulledAt, pulls: 1 };
+    };
+    const clients = [pulled("a", "1", DAY), pulled("b", "1", DAY + 9), pulled("a", "2", DAY - 1)];
+    await history.add({ minute: DAY, upstreams: new Map(), nodes: [], clients });
+    expect(await history.pulledSince(DAY)).toEqual([
+      { repo: nginx, reference: tag("1"), pulledAt: DAY + 9 },
+    ]);
   }));
 
 test("the disk's use is the last one of a step, and what was evicted is added up", () =>

@@ -1,12 +1,9 @@
-import { type Insertable, type Kysely, type Selectable, sql } from "kysely";
+import { type Kysely, type Selectable, sql } from "kysely";
 import type { Digest } from "../../../oci/digest.ts";
 import type { Tag } from "../../../oci/names.ts";
 import {
-  type DiskFigures,
   type DiskStep,
-  type Figure,
   FIGURES,
-  type Figures,
   type FormerTag,
   type History,
   type HistoryBatch,
@@ -18,15 +15,12 @@ import {
   MINUTES_KEPT_MS,
   type NodeRecord,
   type PeriodQuery,
+  type PulledImage,
   type Resolution,
 } from "../../history-store.ts";
 import type { RepositoryRef } from "../../repository-ref.ts";
 import type { Tables } from "../tables.ts";
-
-const RESOLUTIONS: readonly Resolution[] = [MINUTE_MS, HOUR_MS];
-
-/** Rows in one statement: SQLite binds at most 32,766 values. */
-const ROWS_PER_INSERT = 200;
+import { addBatch } from "./history-rows.ts";
 
 /** How many records are kept, the latest ones. */
 const MAX_NODES = 5000;
@@ -41,36 +35,20 @@ export class SqlHistory implements History {
     this.#db = db;
   }
 
-  async add({ minute, upstreams, disk, nodes, clients }: HistoryBatch): Promise<void> {
-    await this.#db.transaction().execute(async (transaction) => {
-      for (const resolution of RESOLUTIONS) {
-        const start = minute - (minute % resolution);
-        const rows = [...upstreams].map(([upstream, figures]) =>
-          rowOf({ resolution, upstream, start }, figures),
-        );
-        for (const some of chunks(rows)) await addFigures(transaction, some);
-        if (disk) await addDisk(transaction, { resolution, start, ...disk });
-      }
-      for (const some of chunks(nodes)) await putNodes(transaction, some);
-      for (const some of chunks(clients)) await putClients(transaction, some);
-    });
+  async add(batch: HistoryBatch): Promise<void> {
+    await this.#db.transaction().execute((transaction) => addBatch(transaction, batch));
   }
 
   async prune(now: number): Promise<void> {
+    const latest = await this.#latest();
     for (const [resolution, kept] of [
       [MINUTE_MS, MINUTES_KEPT_MS],
       [HOUR_MS, HOURS_KEPT_MS],
     ] as const) {
-      for (const table of ["history", "disk_history"] as const) {
-        await this.#db
-          .deleteFrom(table)
-          .where("resolution", "=", resolution)
-          // A clock that was set back leaves periods in the future.
-          .where((where) =>
-            where.or([where("start", "<", now - kept - resolution), where("start", ">", now)]),
-          )
-          .execute();
-      }
+      // A clock that is behind what is kept is wrong now, or was: by age, nothing is told from it.
+      if (now >= latest) await this.#removeBefore(resolution, now - kept - resolution);
+      const excess = await this.#excess(resolution, kept / resolution + 2);
+      if (excess !== undefined) await this.#removeBefore(resolution, excess);
     }
     await this.#keepLatest("nodes", "pulled_at", MAX_NODES);
     await this.#keepLatest("image_clients", "pulled_at", MAX_IMAGE_CLIENTS);
@@ -157,6 +135,21 @@ export class SqlHistory implements History {
     }));
   }
 
+  async pulledSince(moment: number): Promise<PulledImage[]> {
+    const rows = await this.#db
+      .selectFrom("image_clients")
+      .select(["upstream", "repository", "reference"])
+      .select((select) => select.fn.max("pulled_at").as("pulled_at"))
+      .groupBy(["upstream", "repository", "reference"])
+      .having((having) => having.eb(having.fn.max("pulled_at"), ">=", moment))
+      .execute();
+    return rows.map(({ upstream, repository, reference, pulled_at: pulledAt }) => ({
+      repo: { upstream, repository },
+      reference,
+      pulledAt,
+    }));
+  }
+
   async formerTags(repo: RepositoryRef, tag: Tag): Promise<FormerTag[]> {
     const rows = await this.#db
       .selectFrom("former_tags")
@@ -186,6 +179,39 @@ export class SqlHistory implements History {
     return row?.tag;
   }
 
+  /** When the last minute began of which anything is kept: the disk is recorded in each. */
+  async #latest(): Promise<number> {
+    const row = await this.#db
+      .selectFrom("disk_history")
+      .select((select) => select.fn.max("start").as("start"))
+      .where("resolution", "=", MINUTE_MS)
+      .executeTakeFirst();
+    return row?.start ?? -Infinity;
+  }
+
+  /** The beginning of the earliest period that may stay if so many do; `undefined` if there are no more. */
+  async #excess(resolution: Resolution, most: number): Promise<number | undefined> {
+    const row = await this.#db
+      .selectFrom("disk_history")
+      .select("start")
+      .where("resolution", "=", resolution)
+      .orderBy("start", "desc")
+      .limit(1)
+      .offset(most - 1)
+      .executeTakeFirst();
+    return row?.start;
+  }
+
+  async #removeBefore(resolution: Resolution, start: number): Promise<void> {
+    for (const table of ["history", "disk_history"] as const) {
+      await this.#db
+        .deleteFrom(table)
+        .where("resolution", "=", resolution)
+        .where("start", "<", start)
+        .execute();
+    }
+  }
+
   async #keepLatest(
     table: "nodes" | "image_clients" | "former_tags",
     by: "pulled_at" | "moved_at",
@@ -207,93 +233,7 @@ function stepSince(from: number, step: number) {
   return sql<number>`${first} + (start - ${first}) / ${whole} * ${whole}`;
 }
 
-type Figured = Insertable<Tables["history"]>;
-
-function rowOf(of: Omit<Figured, Figure>, figures: Figures): Figured {
-  return { ...of, ...figures };
-}
-
 function nodeOf(row: Selectable<Tables["nodes"]>): NodeRecord {
   const { address, user_agent: userAgent, pulled_at: pulledAt, report } = row;
   return { address, userAgent, pulledAt, ...(report === null ? {} : { report }) };
-}
-
-async function addFigures(db: Kysely<Tables>, rows: readonly Figured[]): Promise<void> {
-  await db
-    .insertInto("history")
-    .values(rows)
-    .onConflict((conflict) =>
-      conflict
-        .columns(["resolution", "upstream", "start"])
-        .doUpdateSet(
-          Object.fromEntries(
-            FIGURES.map((name) => [
-              name,
-              sql`${sql.ref(`history.${name}`)} + ${sql.ref(`excluded.${name}`)}`,
-            ]),
-          ),
-        ),
-    )
-    .execute();
-}
-
-async function addDisk(
-  db: Kysely<Tables>,
-  row: DiskFigures & { readonly resolution: Resolution; readonly start: number },
-): Promise<void> {
-  await db
-    .insertInto("disk_history")
-    .values(row)
-    .onConflict((conflict) =>
-      conflict.columns(["resolution", "start"]).doUpdateSet({
-        used: row.used,
-        evicted: sql`disk_history.evicted + ${row.evicted}`,
-      }),
-    )
-    .execute();
-}
-
-async function putNodes(db: Kysely<Tables>, nodes: readonly NodeRecord[]): Promise<void> {
-  const rows = nodes.map(({ address, userAgent, pulledAt, report = null }) => ({
-    address,
-    user_agent: userAgent,
-    pulled_at: pulledAt,
-    report,
-  }));
-  await db
-    .insertInto("nodes")
-    .values(rows)
-    .onConflict((conflict) =>
-      conflict.column("address").doUpdateSet({
-        user_agent: sql`excluded.user_agent`,
-        pulled_at: sql`excluded.pulled_at`,
-        report: sql`excluded.report`,
-      }),
-    )
-    .execute();
-}
-
-async function putClients(db: Kysely<Tables>, clients: readonly ImageClient[]): Promise<void> {
-  const rows = clients.map(({ repo, pulledAt, ...client }) => ({
-    upstream: repo.upstream,
-    repository: repo.repository,
-    ...client,
-    pulled_at: pulledAt,
-  }));
-  await db
-    .insertInto("image_clients")
-    .values(rows)
-    .onConflict((conflict) =>
-      conflict.columns(["upstream", "repository", "reference", "client"]).doUpdateSet({
-        pulled_at: sql`excluded.pulled_at`,
-        pulls: sql`image_clients.pulls + excluded.pulls`,
-      }),
-    )
-    .execute();
-}
-
-function* chunks<Item>(items: readonly Item[]): Generator<readonly Item[]> {
-  for (let start = 0; start < items.length; start += ROWS_PER_INSERT) {
-    yield items.slice(start, start + ROWS_PER_INSERT);
-  }
 }
