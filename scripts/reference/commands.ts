@@ -7,7 +7,7 @@ export async function commandsPage(): Promise<string> {
   return [
     "# Commands",
     "",
-    "Exit codes: 0 for success, 1 for a failure or a problem found, 2 for incorrect usage. Every command has `--help`.",
+    "Exit codes: 0 for success, 1 for a failure or a problem found, 2 for incorrect usage, 130 after Ctrl-C. Every command has `--help`.",
     "",
     table(
       ["Command", "What it does"],

@@ -2,6 +2,7 @@ import type { UpstreamName } from "../oci/names.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { DatabaseSettings } from "./database-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
+import type { WrittenKey } from "./effective/written-keys.ts";
 import { type Address, formatAddress } from "./parsing/address.ts";
 import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import type { Settings, UpstreamSettings } from "./settings.ts";
@@ -46,10 +47,13 @@ export type OwnAddress = Pick<UpstreamSettings, (typeof ADDRESS_KEYS)[number]>;
 
 export type OwnAddresses = ReadonlyMap<UpstreamName, OwnAddress>;
 
+/** Settings, with what is written in their file. */
+type WrittenSettings = Settings & { readonly written?: readonly Pick<WrittenKey, "key">[] };
+
 /** @param open the addresses to which those of `after` are compared: an upstream may have come and gone */
 export function diffSettings(
-  before: Settings,
-  after: Settings,
+  before: WrittenSettings,
+  after: WrittenSettings,
   open: OwnAddresses = before.upstreams,
 ): SettingsDiff {
   const immediate: string[] = [];
@@ -70,7 +74,7 @@ export function diffSettings(
   }
   if (toText(before.adminTokens) !== toText(after.adminTokens)) {
     const isKept = runningTokens(before, after) !== after.adminTokens;
-    (isKept ? needsRestart : immediate).push("adminToken: changed");
+    (isKept ? needsRestart : immediate).push(...changedTokens(before, after));
   }
   immediate.push(...diffWarm(before.warm, after.warm));
   for (const { change, isImmediate } of diffCluster(before.cluster, after.cluster)) {
@@ -146,6 +150,19 @@ function diffWarm(before: Settings["warm"] = [], after: Settings["warm"] = []): 
       `warm.${name}: ${from === undefined ? "added" : to === undefined ? "removed" : "changed"}`,
     ];
   });
+}
+
+/** Each by the key of the file that names it. */
+function changedTokens(before: WrittenSettings, after: WrittenSettings): string[] {
+  const isFile = [before, after].some(({ written }) =>
+    written?.some(({ key }) => key === "adminTokenFile"),
+  );
+  const differ = (right: keyof AdminTokens): boolean =>
+    toText(before.adminTokens?.[right]) !== toText(after.adminTokens?.[right]);
+  return [
+    ...(differ("admin") ? [`adminToken${isFile ? "File" : ""}: changed`] : []),
+    ...(differ("read") ? ["readTokenFile: changed"] : []),
+  ];
 }
 
 /**

@@ -126,7 +126,7 @@ test("Ctrl-C cancels the job, and is no end of the process before the job has en
           async collect() {
             // Not before the command follows the job.
             await until(() => process.listenerCount("SIGINT") > 1, { what: "the command follows" });
-            process.emit("SIGINT");
+            process.emit("SIGINT", "SIGINT");
             const cancelled = (): boolean => jobs.all[0]?.state === "cancelling";
             await until(cancelled, { what: "the job is cancelled" });
             return { blobs: 1, bytes: 2 };
@@ -142,6 +142,56 @@ test("Ctrl-C cancels the job, and is no end of the process before the job has en
   const other = (): void => {};
   process.on("SIGINT", other);
   const ran = runJob(client, client.api.POST("/gc"), evictedSchema).catch(String);
-  expect(await ran).toBe("AdminError: cancelled: what was done by then stays done");
+  expect(await ran).toBe(
+    "InterruptedError: interrupted: the job was cancelled, and what was done by then stays done",
+  );
   process.off("SIGINT", other);
+});
+
+test("a token that was replaced is read again, once per refusal", async () => {
+  const sent: (string | null)[] = [];
+  using server = Bun.serve({
+    port: 0,
+    async fetch(request) {
+      const authorization = request.headers.get("authorization");
+      sent.push(authorization);
+      if (authorization !== "Bearer new") return Response.json(problem, { status: 401 });
+      return Response.json(await request.json(), { status: 202 });
+    },
+  });
+  const endpoint = (token: string) => ({
+    url: server.url.origin,
+    headers: { authorization: `Bearer ${token}` },
+  });
+  let token = "old";
+  const client = new AdminClient(endpoint("old"), () => {
+    if (token === "half written") throw new Error("the file is not valid");
+    return endpoint(token);
+  });
+  const purge = () =>
+    client
+      .ask<unknown>(client.api.POST("/purge", { body: { pattern: "a" } }))
+      .catch((error: Error) => error.name);
+  expect(await purge()).toBe("AdminError");
+  token = "half written";
+  expect(await purge()).toBe("AdminError");
+  token = "new";
+  expect(await purge()).toEqual({ pattern: "a" });
+  expect(await purge()).toEqual({ pattern: "a" });
+  const [old, now] = ["Bearer old", "Bearer new"];
+  expect(sent).toEqual([old, old, old, now, now]);
+});
+
+test("a job whose events others read to the limit is looked at until it has ended", async () => {
+  let looks = 0;
+  const answer = ({ method, url }: Request): Response => {
+    if (method === "POST") return Response.json(running, { status: 202 });
+    if (url.endsWith("/events")) return Response.json({ ...problem, status: 503 }, { status: 503 });
+    looks += 1;
+    const done = { state: "done", endedAt: 2, result: { blobs: 1, bytes: 2 } };
+    return Response.json(looks < 2 ? running : { ...running, ...done });
+  };
+  const follow = (client: AdminClient) => runJob(client, client.api.POST("/gc"), evictedSchema);
+  expect(await of(answer, follow)).toEqual({ blobs: 1, bytes: 2 });
+  expect(looks).toBe(2);
 });

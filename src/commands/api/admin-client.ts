@@ -29,16 +29,51 @@ export class AdminClient {
   /** The operations, by the types of the API's description. What a call gives is for `ask`. */
   readonly api: Client<paths>;
   readonly #base: string;
+  readonly #reread: () => AdminEndpoint;
+  /** The token that was accepted last. */
+  #authorization: string | undefined;
 
-  constructor({ url, headers, tls }: AdminEndpoint) {
+  /** @param reread reads again how the cache is reached, since a token may be replaced at any time */
+  constructor(endpoint: AdminEndpoint, reread: () => AdminEndpoint = () => endpoint) {
+    const { url, headers, tls } = endpoint;
+    this.#reread = reread;
+    this.#authorization = headers["authorization"];
     const baseUrl = url + API_PREFIX;
     this.#base = `${baseUrl}/`;
     this.api = createClient<paths>({
       baseUrl,
       headers: { "content-type": "application/json", ...headers },
-      // A job is followed for as long as it runs.
-      fetch: (request) => fetch(request, { timeout: false, ...(tls && { tls }) }),
+      fetch: (request) => this.#send(request, tls),
     });
+  }
+
+  /** Sends a request, and once more with a token that has replaced the one that is refused. */
+  async #send(request: Request, tls: AdminEndpoint["tls"]): Promise<Response> {
+    // A job is followed for as long as it runs.
+    const init = { timeout: false, ...(tls && { tls }) } as const;
+    const again = request.clone();
+    if (this.#authorization !== undefined) {
+      request.headers.set("authorization", this.#authorization);
+    }
+    const response = await fetch(request, init);
+    if (response.status !== 401) return response;
+    const replaced = this.#replaced();
+    if (replaced === undefined) return response;
+    await response.body?.cancel();
+    this.#authorization = replaced;
+    again.headers.set("authorization", replaced);
+    return fetch(again, init);
+  }
+
+  /** Another token than the one that was sent, if there is one by now. */
+  #replaced(): string | undefined {
+    try {
+      const authorization = this.#reread().headers["authorization"];
+      return authorization === this.#authorization ? undefined : authorization;
+    } catch {
+      // A file that is half written is no new token.
+      return undefined;
+    }
   }
 
   get url(): string {

@@ -1,8 +1,10 @@
 import { setTimeout } from "node:timers/promises";
 import type { z } from "zod";
-import { type Job, jobSchema, type Progress } from "../../api/jobs.ts";
+import type { Job, Progress } from "../../api/jobs.ts";
+import { InterruptedError } from "../interrupted.ts";
 import type { Progress as FileProgress } from "../progress.ts";
 import { type AdminClient, AdminError, type ApiAnswer, problemText } from "./admin-client.ts";
+import { jobEvents } from "./job-events.ts";
 
 /** After a stream of events has ended, in milliseconds. */
 const RECONNECT_MS = 200;
@@ -13,6 +15,7 @@ const RECONNECT_MS = 200;
  * @param started the answer to the request that starts it
  * @param schema of its result
  * @throws AdminError if the cache refuses, the job fails or is cancelled, or the cache stops meanwhile
+ * @throws InterruptedError if a signal has cancelled it
  */
 export async function runJob<Result extends object>(
   client: AdminClient,
@@ -20,15 +23,66 @@ export async function runJob<Result extends object>(
   schema: z.ZodType<Result>,
   onProgress: (progress: Progress) => void = () => {},
 ): Promise<Result> {
+  using interruption = new Interruption(client);
   const { id } = await client.order(started);
-  const params = { path: { id } };
-  const cancel = (): void => void client.api.DELETE("/jobs/{id}", { params }).catch(() => {});
-  process.once("SIGINT", cancel).once("SIGTERM", cancel);
+  interruption.follow(id);
   try {
     const ended = await jobEnd(client, id, onProgress);
     return schema.parse(resultOf(ended));
-  } finally {
-    process.off("SIGINT", cancel).off("SIGTERM", cancel);
+  } catch (error) {
+    throw interruption.explain(error);
+  }
+}
+
+/** Cancels a job when a signal comes. */
+class Interruption implements Disposable {
+  readonly #client: AdminClient;
+  #id: string | undefined;
+  #signal: NodeJS.Signals | undefined;
+  #isCancelled = false;
+
+  constructor(client: AdminClient) {
+    this.#client = client;
+    process.once("SIGINT", this.#interrupt).once("SIGTERM", this.#interrupt);
+  }
+
+  /** The job, which is not known before its cache has answered. */
+  follow(id: string): void {
+    this.#id = id;
+    if (this.#signal !== undefined) void this.#cancel(id);
+  }
+
+  /** What an error means if a signal came before it. */
+  explain(error: unknown): unknown {
+    if (this.#signal === undefined || !(error instanceof AdminError)) return error;
+    const what = this.#isCancelled
+      ? "interrupted: the job was cancelled, and what was done by then stays done"
+      : `interrupted, and the job ${this.#id} could not be cancelled (${error.message}): entrepot jobs shows whether it goes on`;
+    return new InterruptedError(this.#signal, what, { cause: error });
+  }
+
+  [Symbol.dispose](): void {
+    process.off("SIGINT", this.#interrupt).off("SIGTERM", this.#interrupt);
+  }
+
+  readonly #interrupt = (signal: NodeJS.Signals): void => {
+    // The next one ends the process.
+    this[Symbol.dispose]();
+    this.#signal = signal;
+    const which = this.#id === undefined ? "the job" : `the job ${this.#id}`;
+    process.stderr.write(
+      `\nentrepot: cancelling ${which}. Once more ends this command only: entrepot jobs shows what becomes of the job\n`,
+    );
+    if (this.#id !== undefined) void this.#cancel(this.#id);
+  };
+
+  async #cancel(id: string): Promise<void> {
+    try {
+      await this.#client.ask(this.#client.api.DELETE("/jobs/{id}", { params: { path: { id } } }));
+      this.#isCancelled = true;
+    } catch {
+      // What the job becomes is told where it is followed.
+    }
   }
 }
 
@@ -56,30 +110,6 @@ function resultOf({ state, result, problem }: Job): unknown {
   if (state === "done") return result;
   if (problem) throw new AdminError(problem.status, problemText(problem));
   throw new AdminError(409, "cancelled: what was done by then stays done");
-}
-
-/** Ends early if the connection breaks, as that of a killed cache does, or if there is no such job any more. */
-async function* jobEvents(client: AdminClient, id: string): AsyncGenerator<Job> {
-  const params = { path: { id } };
-  const answer = client.api.GET("/jobs/{id}/events", { params, parseAs: "stream" });
-  const { data: events = null } = await answer.catch(() => ({ data: null }));
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of untilBroken(events)) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) {
-      if (line.startsWith("data: ")) yield jobSchema.parse(JSON.parse(line.slice(6)));
-    }
-  }
-}
-
-async function* untilBroken(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body ?? [];
-  } catch {
-    return;
-  }
 }
 
 /** The progress of a job that reads files. */

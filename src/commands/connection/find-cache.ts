@@ -22,7 +22,12 @@ const MAX_CA = 4 * 1024 * 1024;
 export function findCache(
   options: CacheOptions,
   env: Readonly<Record<string, string | undefined>> = process.env,
-): { readonly settings: LoadedSettings; readonly endpoint: AdminEndpoint } {
+): {
+  readonly settings: LoadedSettings;
+  readonly endpoint: AdminEndpoint;
+  /** Reads again how the cache is reached: its token may have been replaced. */
+  readonly reread: () => AdminEndpoint;
+} {
   const isFlag = options.admin !== undefined;
   const given = options.admin ?? env["ENTREPOT_ADMIN"];
   const { scheme, address } = withoutScheme(given);
@@ -35,7 +40,8 @@ export function findCache(
     throw problem("--ca", `is of no use with ${quote(given ?? "")}: write https://`);
   }
   const isTls = scheme === undefined ? undefined : scheme === "https";
-  return { settings, endpoint: adminEndpoint(settings, { ca, isTls }) };
+  const endpoint = adminEndpoint(settings, { ca, isTls });
+  return { settings, endpoint, reread: () => findCache(options, env).endpoint };
 }
 
 function withoutScheme(given: string | undefined): {

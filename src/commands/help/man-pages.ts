@@ -83,7 +83,9 @@ const EXAMPLE = [
 
 const EXIT_STATUS = [
   request("SH", "EXIT STATUS"),
-  text("0 for success, 1 for a failure or a problem found, 2 for an invalid command line."),
+  text(
+    "0 for success, 1 for a failure or a problem found, 2 for an invalid command line, 130 after Ctrl-C.",
+  ),
 ];
 
 function head(name: string, number: 1 | 5, date: Date, description: string): string[] {

@@ -4,16 +4,21 @@ import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { createLog } from "../../telemetry/log.ts";
 import { LiveSettings, type Reload } from "./live-settings.ts";
 
-async function started(text: string) {
+async function started(text: string, files: Readonly<Record<string, string>> = {}) {
   const dir = await tempDir("reload");
   const config = dir.file("entrepot.yaml");
   const write = (changed: string) => writeFile(config, changed);
+  const writeFiles = async (others: Readonly<Record<string, string>>): Promise<void> => {
+    for (const [name, content] of Object.entries(others)) await writeFile(dir.file(name), content);
+  };
+  await writeFiles(files);
   await write(text);
   const log = createLog({ format: "json", level: "error" });
   const live = new LiveSettings({ load: { flags: { config }, env: {} }, log });
   return {
     live,
     write,
+    writeFiles,
     async [Symbol.asyncDispose]() {
       live.close();
       await dir[Symbol.asyncDispose]();
@@ -120,6 +125,28 @@ test("tokens change at once, but a port that others reach never loses its last o
   await at.write("admin: 127.0.0.1:5001\n");
   expect(at.live.reload().needsRestart).toContain(change);
   expect(at.live.settings.adminTokens?.admin).toEqual([other]);
+});
+
+test("changed tokens are told by the key that has them", async () => {
+  const [one, other] = ["0123456789abcdef", "fedcba9876543210"];
+  await using at = await started("adminTokenFile: admin\nreadTokenFile: read\n", {
+    admin: one,
+    read: "one-that-only-reads",
+  });
+  const changes: (readonly string[])[] = [];
+  for (const files of [
+    { read: "another-that-only-reads" },
+    { admin: other },
+    { admin: one, read: "one-that-only-reads" },
+  ]) {
+    await at.writeFiles(files);
+    changes.push(at.live.reload().changes);
+  }
+  expect(changes).toEqual([
+    ["readTokenFile: changed"],
+    ["adminTokenFile: changed"],
+    ["adminTokenFile: changed", "readTokenFile: changed"],
+  ]);
 });
 
 test("a reload says what it changed, and compares ports with those that are open", async () => {

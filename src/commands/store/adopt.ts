@@ -17,6 +17,7 @@ import { type Progress, ProgressLine } from "../progress.ts";
 import { AdminError } from "../api/admin-client.ts";
 import { adoptedText } from "./adopted-text.ts";
 import { type AdoptSource, isForbidden, planSources, readSources } from "./adopt-sources.ts";
+import { InterruptedError } from "../interrupted.ts";
 import { filesOf, runJob } from "../api/run-job.ts";
 import {
   CommandError,
@@ -146,8 +147,10 @@ function textOf(adopted: Adopted, request: AdoptRequest, connection: StoreConnec
 function interruptionOf({ kind }: StoreConnection): AbortSignal | undefined {
   if (kind === "running") return undefined;
   const controller = new AbortController();
-  const abort = (): void =>
-    controller.abort(new CommandError("interrupted: run the command again, and it goes on"));
+  const abort = (signal: NodeJS.Signals): void =>
+    controller.abort(
+      new InterruptedError(signal, "interrupted: run the command again, and it goes on"),
+    );
   process.once("SIGINT", abort);
   process.once("SIGTERM", abort);
   return controller.signal;
@@ -198,6 +201,7 @@ async function adoptFrom(from: string, options: AdoptOptions): Promise<number> {
           print(`${upstream}, from ${printable(describeData(data))}:`);
           print(textOf(adopted, request, connection));
         } catch (error) {
+          if (error instanceof InterruptedError && options.json) finish();
           if (!isExpected(error)) throw error;
           failed(source, printable(error.message));
         }

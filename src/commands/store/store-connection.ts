@@ -14,6 +14,7 @@ import { rebuildMetadata } from "../../store/repair/rebuild-metadata.ts";
 import { reconcile } from "../../store/repair/reconcile.ts";
 import { MetadataError } from "../../store/sql/open-metadata.ts";
 import { AdminClient, AdminError } from "../api/admin-client.ts";
+import { InterruptedError } from "../interrupted.ts";
 import { findCache } from "../connection/find-cache.ts";
 
 /** The options that find a cache, as `serve` has them. */
@@ -60,8 +61,8 @@ export async function onRunning(
   advice = "start it with entrepot serve, or give its --admin or --config",
 ): Promise<number> {
   try {
-    const { settings, endpoint } = findCache(options);
-    const client = new AdminClient(endpoint);
+    const { settings, endpoint, reread } = findCache(options);
+    const client = new AdminClient(endpoint, reread);
     const running = await runningDirectory(client);
     if (isMeant(running, settings, options)) return await work(client);
     if (running !== undefined) {
@@ -89,8 +90,8 @@ export async function onStore(
   mode: { readonly mayCreate?: (settings: LoadedSettings) => Promise<void> } = {},
 ): Promise<number> {
   try {
-    const { settings, endpoint } = findCache(options);
-    const client = new AdminClient(endpoint);
+    const { settings, endpoint, reread } = findCache(options);
+    const client = new AdminClient(endpoint, reread);
     if (isMeant(await runningDirectory(client), settings, options)) {
       return await work({ kind: "running", client }, settings);
     }
@@ -221,6 +222,7 @@ async function finishRebuild({
  */
 export function printError(error: unknown): number {
   const isExpected =
+    error instanceof InterruptedError ||
     error instanceof ConfigError ||
     error instanceof CommandError ||
     error instanceof AdminError ||
@@ -231,6 +233,7 @@ export function printError(error: unknown): number {
     error instanceof Fault;
   if (!isExpected) throw error;
   process.stderr.write(`entrepot: ${printableLines(error.message)}\n`);
+  if (error instanceof InterruptedError) return error.exitCode;
   if (error instanceof ConfigError) return 2;
   if (error instanceof RefusedError) return error.kind === "invalid-argument" ? 2 : 1;
   return error instanceof AdminError && error.status === 400 ? 2 : 1;
