@@ -50,6 +50,11 @@ const invalidUses: [args: string[], message: string][] = [
   [["import", "f", "--port", "ghcr.io=0"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
   [["import", "f", "--port", "ghcr.io=$(id):5010"], "Write REGISTRY=PORT or REGISTRY=HOST:PORT"],
   [["import", "f", "--drop-auth", "https://ghcr.io"], "Write the name of a registry"],
+  [["import", "f", "--chart", "--json"], "option '--chart' cannot be used with option '--json'"],
+  [
+    ["import", "f", "--chart", "--compose", "c", "--output", "o"],
+    "option '--chart' cannot be used with option '--compose <file>'",
+  ],
 ];
 
 test.each(invalidUses)(
@@ -146,4 +151,19 @@ test("import names the cron jobs to remove: of a crontab alone, and beside the c
   const both = await entrepot("import", crontab, hub, "--output", output);
   expect([both.code, both.stderr]).toEqual([0, expect.stringContaining(title + line)]);
   expect(await readFile(output, "utf8")).toEndWith(`\n# ${title}# ${line}`);
+});
+
+test("import --chart writes values, refers to Secrets without reading them, and says what is next", async () => {
+  await using folder = await tempDir("chart");
+  const [file, output] = [folder.file("config.yaml"), folder.file("values.yaml")];
+  await writeFile(
+    file,
+    "apiVersion: registry.extensions.gardener.cloud/v1alpha3\nkind: RegistryConfig\ncaches: [{ upstream: quay.io, secretReferenceName: quay }]\n",
+  );
+  const { code, stderr } = await entrepot("import", file, "--chart", "--output", output);
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringMatching(/the release: quay \(username, password\)\n.*\n +helm upgrade --install/),
+  ]);
+  expect(await readFile(output, "utf8")).toContain("secretDir: /run/secrets/quay");
 });

@@ -1,5 +1,4 @@
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { makeCertificate } from "../../test/harness/certificates.ts";
 import { expectGolden } from "../../test/harness/golden.ts";
@@ -7,84 +6,48 @@ import { tempDir } from "../../test/harness/temp-dir.ts";
 import { readText, UnreadableError } from "./parsing/read-text.ts";
 import { loadSettings } from "./load.ts";
 import { configErrorOf } from "./configtest/load-text.ts";
+import {
+  GOLDEN,
+  GOLDEN_IMPORTS,
+  type GoldenImport,
+  readGolden,
+} from "./configtest/golden-imports.ts";
 import { importFiles } from "./import-files.ts";
 import { writeConfig } from "./foreign/write-config.ts";
 
-const GOLDEN = path.join(import.meta.dir, "../../test/golden");
+const importGoldenFolder = (golden: GoldenImport): string =>
+  writeConfig(readGolden(golden), `entrepot import ${golden[1].join(" ")}`).replaceAll("/in/", "");
 
-/** Folders below test/golden/import, the files to import, and `names`. */
-const cases: [folder: string, files: string[], names: [string, string][]][] = [
-  ["five-registries", ["hub.yml", "ghcr.yml", "quay.yml", "k8s.yml", "kyverno.yml"], []],
-  ["registry-3", ["config.yml"], []],
-  ["compose", ["compose.yaml"], []],
-  ["run-lines", ["start.sh"], [["mirror.gcr.io", "docker.io"]]],
-  [
-    "quadlet",
-    ["hub.container", "ghcr.container", "quay@quay.container", "unrelated.container"],
-    [],
-  ],
-  ["chart-values", ["values.yaml", "umbrella.yaml", "releases.yaml"], []],
-  ["ansible", ["site.yml"], []],
-  ["systemd", ["hub.service", "docker-registry.service"], []],
-  ["kubernetes", ["registries.yaml", "more.yaml"], []],
-  ["gardener-shoot", ["shoot.yaml"], []],
-  ["gardener-v1alpha1", ["config.yaml"], []],
-  ["gardener-v1alpha2", ["config.yaml"], []],
-  ["gardener-traps", ["config.yaml"], []],
-  ["gardener-mirror", ["config.yaml"], []],
-  ["gardener-extension", ["extension.yaml"], []],
-  ["gardener-osc", ["osc.yaml"], []],
-];
-
-function namesIn(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder).sort() : [];
-}
-
-/** Imports files of a golden folder as if they were in the directory /in. */
-function importGoldenFolder(name: string, files: string[], names: [string, string][]): string {
-  const folder = path.join(GOLDEN, "import", name);
-  const secrets = path.join(folder, "secrets");
-  const realPath = (file: string): string => path.join(folder, path.relative("/in", file));
-  const imported = importFiles({
-    files: files.map((file) => `/in/${file}`),
-    readFile: (file, limit) => readText(realPath(file), limit),
-    listFolder: (directory) => namesIn(realPath(directory)),
-    secrets: {
-      folder: existsSync(secrets) ? "/in/secrets" : undefined,
-      readFile: (file, limit) => readText(realPath(file), limit),
-      list: (directory) => readdirSync(realPath(directory)).sort(),
-    },
-    names: new Map(names),
-  });
-  return writeConfig(imported, `entrepot import ${files.join(" ")}`).replaceAll("/in/", "");
-}
-
-test.each(cases)("%s is imported as the golden entrepot.yaml", (name, files, names) => {
-  expectGolden(`import/${name}/entrepot.yaml`, importGoldenFolder(name, files, names));
+test.each(GOLDEN_IMPORTS)("%s is imported as the golden entrepot.yaml", (name, files, names) => {
+  expectGolden(`import/${name}/entrepot.yaml`, importGoldenFolder([name, files, names]));
 });
 
-test.each(cases)("the configuration imported from %s is valid", async (name, given, names) => {
-  await using folder = await tempDir("pair");
-  const pair = await makeCertificate(folder);
-  const files = new Map([
-    ["/in/entrepot.yaml", importGoldenFolder(name, given, names)],
-    ["/tls/crt", pair.certificate],
-    ["/tls/key", pair.key],
-  ]);
-  const { upstreams } = loadSettings({
-    flags: { config: "/in/entrepot.yaml" },
-    readFile: (file) => files.get(file) ?? "not-a-real-one\n",
-    hasProgram: () => true,
-  });
-  expect(upstreams.size).toBeGreaterThan(0);
-});
+test.each(GOLDEN_IMPORTS)(
+  "the configuration imported from %s is valid",
+  async (name, given, names) => {
+    await using folder = await tempDir("pair");
+    const pair = await makeCertificate(folder);
+    const files = new Map([
+      ["/in/entrepot.yaml", importGoldenFolder([name, given, names])],
+      ["/in/secrets/harbor-ca.v1/bundle.crt", pair.certificate],
+      ["/tls/crt", pair.certificate],
+      ["/tls/key", pair.key],
+    ]);
+    const { upstreams } = loadSettings({
+      flags: { config: "/in/entrepot.yaml" },
+      readFile: (file) => files.get(file) ?? "not-a-real-one\n",
+      hasProgram: () => true,
+    });
+    expect(upstreams.size).toBeGreaterThan(0);
+  },
+);
 
-test.each(cases.filter(([name]) => name.startsWith("gardener") && !name.endsWith("osc")))(
+test.each(GOLDEN_IMPORTS.filter(([name]) => name.startsWith("gardener") && !name.endsWith("osc")))(
   "%s is a valid configuration without an import",
   (name, files) => {
     const [file = ""] = files;
     const { upstreams } = loadSettings({
-      flags: { config: path.join(GOLDEN, "import", name, file) },
+      flags: { config: path.join(GOLDEN, name, file) },
     });
     expect(upstreams.size).toBeGreaterThan(0);
   },

@@ -18,12 +18,15 @@ import { UPSTREAM_ALIASES } from "../../config/settings.ts";
 import { quoteForShell } from "../../config/foreign/shell-word.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
+import { mountedSecret } from "../../config/foreign/cluster-needs.ts";
+import { writeChartValues } from "../../render/cache-machine/chart-values.ts";
 import { writeForCompose } from "./import-compose.ts";
 import { writeNew } from "./write-new.ts";
 
 interface ImportCommandOptions {
   readonly output?: string;
   readonly compose?: string;
+  readonly chart?: true;
   readonly secrets?: string;
   readonly name?: ReadonlyMap<string, string>;
   readonly port?: ReadonlyMap<string, GivenAddress>;
@@ -34,7 +37,7 @@ interface ImportCommandOptions {
 export function importCommand(): Command {
   return new Command("import")
     .description(
-      "convert the configuration of registry:2, registry:3 or Gardener's extensions to an entrepot.yaml",
+      "convert the configuration of registry:2, registry:3 or Gardener's extensions to an entrepot.yaml, or to values of the Helm chart",
     )
     .argument(
       "<file...>",
@@ -44,6 +47,12 @@ export function importCommand(): Command {
     .option(
       "--compose <file>",
       "write a Compose file that runs it with the same published ports, and takes over the blobs",
+    )
+    .addOption(
+      new Option(
+        "--chart",
+        "write values of the Helm chart instead of an entrepot.yaml: Secrets are mounted, and not read",
+      ).conflicts(["compose", "json"]),
     )
     .option(
       "--secrets <dir>",
@@ -79,13 +88,17 @@ export function importCommand(): Command {
 }
 
 function run(files: readonly string[], options: ImportCommandOptions): number {
-  const { output, compose, secrets, name, port, dropAuth, json } = options;
+  const { output, compose, chart, secrets, name, port, dropAuth, json } = options;
   try {
     if (secrets !== undefined) expectFolder(secrets);
     const imported = importFiles({
       files,
       readFile: readText,
-      secrets: { folder: secrets, readFile: readText },
+      secrets: {
+        folder: secrets,
+        readFile: readText,
+        ...(chart ? { mountOf: mountedSecret } : {}),
+      },
       ...(name ? { names: name } : {}),
       ...(port ? { addresses: port } : {}),
       ...(dropAuth ? { withoutAuth: dropAuth } : {}),
@@ -93,6 +106,7 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
     const command = `entrepot import ${files.join(" ")}`;
     if (json) console.log(printableJson(asJson(imported)));
     else if (imported.value["upstreams"] === undefined) reportJobsAlone(imported, output);
+    else if (chart) reportChart(imported, `${command} --chart`, output);
     else if (output !== undefined && compose !== undefined) {
       const steps = writeForCompose(imported, { config: output, compose, command });
       report(imported, [`Wrote ${output} and ${compose}. Review them; then:`, ...steps]);
@@ -108,6 +122,13 @@ function run(files: readonly string[], options: ImportCommandOptions): number {
     process.stderr.write(`entrepot: nothing was imported\n${error.message}\n`);
     return 1;
   }
+}
+
+function reportChart(imported: ImportedConfig, command: string, output: string | undefined): void {
+  const { text, steps } = writeChartValues(imported, command, output ?? "values.yaml");
+  if (output === undefined) process.stdout.write(text);
+  else writeNew(output, text);
+  report(imported, output === undefined ? [] : [`Wrote ${output}. Review it.`, ...steps]);
 }
 
 /** What is lost comes first, and then what is to be done. */

@@ -1,14 +1,12 @@
 import type { Path, YamlSource } from "../parsing/yaml-source.ts";
-import type { Position, Problem } from "../parsing/problems.ts";
+import type { Problem } from "../parsing/problems.ts";
 import { UPSTREAM_ALIASES } from "../settings.ts";
 import type { RegistryData } from "../registry-data.ts";
 import { firstAccepted } from "./accepted-value.ts";
+import { ClusterNeeds } from "./cluster-needs.ts";
+import type { Origin } from "./origin.ts";
 
-/** Where an imported setting was written. Without a file it is an option of the command line. */
-export interface Origin extends Position {
-  /** The key or argument in the terms of its own format: `proxy.ttl`, `-p 5010:5000`. */
-  readonly what: string;
-}
+export type { Origin } from "./origin.ts";
 
 /** A setting that has no equivalent in entrepot.yaml. */
 export interface UnsupportedSetting {
@@ -99,6 +97,7 @@ export class ImportedConfig {
   readonly nameServers: ContainerSetting[] = [];
   /** Whether a registry in a container has the network of its host. */
   isOnHostNetwork = false;
+  readonly needs = new ClusterNeeds();
   readonly #upstreams = new Map<string, Origin>();
 
   /** Adds an upstream. If it already exists, reports a problem and returns false. */
@@ -137,6 +136,17 @@ export class ImportedConfig {
     const at = ["upstreams", upstream, "adopt"];
     this.set(at, [data], from, "entrepot adopt --from takes it over");
     if (this.#isSet(at)) this.adoptable.push({ upstream, data });
+  }
+
+  /** Takes a setting back that the new place has no use for, and records why. */
+  drop(at: Path, reason: string): void {
+    const from = this.originOf(at);
+    if (!this.#isSet(at) || !from) return;
+    this.#removeValue(at);
+    const isBelow = (path: Path): boolean => at.every((segment, index) => path[index] === segment);
+    const kept = this.settings.filter((setting) => !isBelow(setting.at));
+    this.settings.splice(0, this.settings.length, ...kept);
+    this.skip(from, reason);
   }
 
   /** Records where a part of a value was written, if that part is set. */
@@ -191,6 +201,18 @@ export class ImportedConfig {
       current = Reflect.get(current, segment);
     }
     return current !== undefined;
+  }
+
+  #removeValue(at: Path): void {
+    let current: unknown = this.value;
+    for (const segment of at.slice(0, -1)) {
+      if (typeof current !== "object" || current === null) return;
+      current = Reflect.get(current, segment);
+    }
+    const last = at.at(-1);
+    if (typeof current === "object" && current !== null && last !== undefined) {
+      Reflect.deleteProperty(current, last);
+    }
   }
 
   #setValue(at: Path, value: unknown): void {

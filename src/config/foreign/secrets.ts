@@ -29,6 +29,11 @@ export interface SecretsOptions {
   /** The directory of the Secrets. Undefined if the operator gave none. */
   readonly folder: string | undefined;
   readonly readFile: ReadText;
+  /**
+   * Where a container has a Secret. They are not here then, but in the cluster; one that is here all the same is
+   * looked at.
+   */
+  readonly mountOf?: (name: string) => string;
   /** Replaces the file system in tests. Throws if the directory does not exist. */
   readonly list?: (folder: string) => readonly string[];
 }
@@ -57,6 +62,11 @@ export class Secrets {
   constructor(options: SecretsOptions, inManifest: ReadonlyMap<string, Secret> = new Map()) {
     this.#options = options;
     this.#inManifest = inManifest;
+  }
+
+  /** The folder of a container that has a Secret; undefined if they are read here. */
+  mountOf(name: string): string | undefined {
+    return this.#options.mountOf?.(name);
   }
 
   /**

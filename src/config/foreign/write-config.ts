@@ -11,27 +11,58 @@ import {
 import { escapeUnprintable, isPrintable, printable, yamlEscape } from "../../printable.ts";
 import { readable } from "../parsing/problems.ts";
 import type { Path } from "../parsing/yaml-source.ts";
-import { CONSEQUENCES, type ImportedConfig, type Origin, type Warning } from "./imported-config.ts";
+import {
+  CONSEQUENCES,
+  type ImportedConfig,
+  type ImportedSetting,
+  type Origin,
+  type Warning,
+} from "./imported-config.ts";
+
+/** A YAML file with what was imported. */
+export interface AnnotatedFile {
+  readonly value: unknown;
+  /** Where its parts come from. */
+  readonly settings: readonly ImportedSetting[];
+  /** Lines at its top, behind those about all that was imported. */
+  readonly head?: readonly string[];
+}
 
 /**
  * Writes an imported configuration as entrepot.yaml. Comments name the origin of each setting, and
  * list the unsupported settings.
  */
 export function writeConfig(imported: ImportedConfig, command: string): string {
-  // Upstreams come last: the list is long.
-  const { upstreams, ...rest } = imported.value;
-  const document = new Document({ ...rest, ...(upstreams ? { upstreams } : {}) });
+  return writeAnnotated(imported, command, {
+    value: withUpstreamsLast(imported.value),
+    settings: imported.settings,
+  });
+}
+
+/** The list is long. */
+export function withUpstreamsLast({ upstreams, ...rest }: ImportedConfig["value"]): object {
+  return { ...rest, ...(upstreams ? { upstreams } : {}) };
+}
+
+/** Writes a YAML file whose comments name the origin of each setting, and list the unsupported settings. */
+export function writeAnnotated(
+  imported: ImportedConfig,
+  command: string,
+  { value: content, settings, head = [] }: AnnotatedFile,
+): string {
+  const document = new Document(content);
   const further = [...imported.furtherFiles].join(", ");
   document.commentBefore = [
     `Created by: ${command}`,
     ...(further === "" ? [] : [`Also read: ${further}`]),
     ...(imported.warnings.length > 0 ? ["", "Check this first:"] : []),
     ...warningLines(imported).map((line) => `  ${line}`),
+    ...(head.length > 0 ? ["", ...head] : []),
   ]
     .map((line) => (line === "" ? "" : ` ${printable(line)}`))
     .join("\n");
   const nodes = nodesIn(document);
-  for (const { at, from, note } of imported.settings) {
+  for (const { at, from, note } of settings) {
     const text = ` ${readable(formatOrigin(from) + (note === undefined ? "" : `: ${note}`))}`;
     const { key, value } = nodes.get(pathKey(at)) ?? {};
     if (isScalar(value)) value.comment = text;

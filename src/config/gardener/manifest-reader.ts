@@ -44,12 +44,41 @@ export class ManifestReader {
   }
 
   /**
-   * Resolves a reference to a Secret. Returns undefined after reporting a problem.
+   * Resolves a reference to a Secret. Returns undefined after reporting a problem, and for one that is only
+   * mounted.
    *
    * @param keys the keys that the Secret must have, for the message if it does not exist
    */
   secret(at: Path, name: string, keys: readonly string[]): Secret | undefined {
-    const reference = this.references?.find((candidate) => candidate.name === name);
+    const found = this.#nameOfSecret(at, name);
+    if (found === undefined) return undefined;
+    try {
+      return this.#secrets.find(found, keys);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      if (this.#secrets.mountOf(found) === undefined) this.reject(at, error.message);
+      return undefined;
+    }
+  }
+
+  /**
+   * The folder of a container in which a Secret is mounted, for a setting that names it. Undefined if Secrets
+   * are read here.
+   */
+  mount(name: string, keys: readonly string[], target: Path): string | undefined {
+    const { resourceRef } = this.#reference(name) ?? {};
+    const secret = resourceRef?.name ?? name;
+    const folder = this.#secrets.mountOf(secret);
+    if (folder !== undefined) this.imported.needs.secrets.push({ name: secret, keys, at: target });
+    return folder;
+  }
+
+  #reference(name: string): Reference | undefined {
+    return this.references?.find((candidate) => candidate.name === name);
+  }
+
+  #nameOfSecret(at: Path, name: string): string | undefined {
+    const reference = this.#reference(name);
     if (this.references && !reference) {
       this.reject(at, `${name} is not in spec.resources`);
       return undefined;
@@ -58,12 +87,6 @@ export class ManifestReader {
       this.reject(at, `${name} is a ${reference.resourceRef.kind}: it must be a Secret`);
       return undefined;
     }
-    try {
-      return this.#secrets.find(reference?.resourceRef.name ?? name, keys);
-    } catch (error) {
-      if (!(error instanceof SecretError)) throw error;
-      this.reject(at, error.message);
-      return undefined;
-    }
+    return reference?.resourceRef.name ?? name;
   }
 }

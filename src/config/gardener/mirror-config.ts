@@ -14,6 +14,9 @@ import {
 export const MIRROR_GROUP = "mirror.extensions.gardener.cloud";
 export const MIRROR_VERSION = "v1alpha1";
 
+/** The only key of a Secret with a CA bundle. */
+const BUNDLE = "bundle.crt";
+
 const CAPABILITIES = new Set(["pull", "resolve"]);
 
 /** A mirror of an upstream. */
@@ -50,8 +53,9 @@ function readHosts(reader: ManifestReader, mirror: RegistryMirror, at: Path): Mi
     urls.add(host.host);
     checkCapabilities(reader, host.capabilities, here);
     const name = host.caBundleSecretReferenceName;
+    const target = ["upstreams", mirror.upstream, "mirrors", index, "ca"];
     const ca = name
-      ? readBundle(reader, name, [...here, "caBundleSecretReferenceName"])
+      ? readBundle(reader, name, [...here, "caBundleSecretReferenceName"], target)
       : undefined;
     if (problem !== undefined) return [];
     return [
@@ -81,15 +85,22 @@ function checkCapabilities(
 }
 
 /** The file of the CA bundle, or its text if it is not in a file of its own. */
-function readBundle(reader: ManifestReader, name: string, at: Path): string | undefined {
-  const secret = reader.secret(at, name, ["bundle.crt"]);
-  if (!secret) return undefined;
-  const bundle = secret.values.get("bundle.crt");
+function readBundle(
+  reader: ManifestReader,
+  name: string,
+  at: Path,
+  target: Path,
+): string | undefined {
+  const secret = reader.secret(at, name, [BUNDLE]);
+  const folder = reader.mount(name, [BUNDLE], target);
+  const mounted = folder === undefined ? undefined : `${folder}/${BUNDLE}`;
+  if (!secret) return mounted;
+  const bundle = secret.values.get(BUNDLE);
   if (!bundle || secret.values.size !== 1) {
     reader.reject(at, `the Secret of ${name} must have exactly the key bundle.crt`);
   } else if (!bundle.text.includes("-----BEGIN CERTIFICATE-----")) {
     reader.reject(at, `bundle.crt of ${name} contains no certificate in PEM format`);
-  } else return bundle.file ?? bundle.text;
+  } else return mounted ?? bundle.file ?? bundle.text;
   return undefined;
 }
 

@@ -1,3 +1,4 @@
+import type { ClaimedVolume } from "../foreign/cluster-needs.ts";
 import { defaultUrl } from "../settings.ts";
 import type { Path } from "../parsing/yaml-source.ts";
 import { allowPrivateAddress } from "./mirror-config.ts";
@@ -16,6 +17,7 @@ type Version = (typeof REGISTRY_VERSIONS)[number];
 
 const DEFAULT_SIZE = "10Gi";
 const DEFAULT_TTL = "168h";
+const CREDENTIALS = ["username", "password"] as const;
 const GARDENER_DEFAULT = "Gardener's default";
 
 /** For each API version, the keys of other versions and their equivalents in this one. */
@@ -49,8 +51,10 @@ export function readRegistryConfig(
   }
   if (config.caches.some(({ http }) => http === undefined || http === null || http.tls === true)) {
     const withTls = config.caches.findIndex(({ http }) => !http || http.tls === true);
-    reader.skip(
-      [...base, "caches", withTls, "http", "tls"],
+    const from = reader.origin([...base, "caches", withTls, "http", "tls"]);
+    reader.imported.needs.tls = from;
+    reader.imported.skip(
+      from,
       "nodes reach this cache over http:// until it has a certificate, which a manifest cannot contain: convert the manifest with entrepot import, and add tls.certificate and tls.key",
     );
   }
@@ -106,20 +110,34 @@ function readCache(reader: ManifestReader, cache: RegistryCache, at: Path, versi
   } else {
     const note = (quantity ?? undefined) === undefined ? GARDENER_DEFAULT : undefined;
     imported.set(target("maxSize"), [Number(size) || size], from(sizeKey), note);
-  }
-  if (cache.volume?.storageClassName) {
-    reader.skip(
-      [...at, "volume", "storageClassName"],
-      "blobs are stored in a directory: see storage.dir",
-    );
+    imported.needs.volumes.push({
+      upstream: cache.upstream,
+      size: String(quantity ?? DEFAULT_SIZE),
+      from: from(sizeKey),
+      ...storageClassOf(reader, cache, at),
+    });
   }
 
   readMaxAge(reader, cache, at, version);
   if (cache.secretReferenceName) readCredentials(reader, cache, cache.secretReferenceName, at);
   readProxy(reader, cache, at);
   if (cache.highAvailability?.enabled) {
-    reader.skip([...at, "highAvailability", "enabled"], "the cache is a single process");
+    const origin = from("highAvailability.enabled");
+    imported.needs.highAvailability.push(origin);
+    imported.skip(origin, "the cache is a single process");
   }
+}
+
+function storageClassOf(
+  reader: ManifestReader,
+  { volume }: RegistryCache,
+  at: Path,
+): Pick<ClaimedVolume, "storageClass"> {
+  const name = volume?.storageClassName;
+  if (!name) return {};
+  const from = reader.origin([...at, "volume", "storageClassName"]);
+  reader.imported.skip(from, "blobs are stored in a directory: see storage.dir");
+  return { storageClass: { name, from } };
 }
 
 /**
@@ -170,7 +188,11 @@ function readCredentials(
   at: Path,
 ): void {
   const here = [...at, "secretReferenceName"];
-  const secret = reader.secret(here, name, ["username", "password"]);
+  const { imported } = reader;
+  const target = ["upstreams", cache.upstream, "auth"];
+  const secret = reader.secret(here, name, CREDENTIALS);
+  const secretDir = reader.mount(name, CREDENTIALS, target);
+  if (secretDir !== undefined) imported.set(target, [{ secretDir }], reader.origin(here));
   if (!secret) return;
   const keys = [...secret.values.keys()].sort().join(", ");
   const username = secret.values.get("username");
@@ -189,9 +211,7 @@ function readCredentials(
       here,
       `the Secret of ${name} has the username _json_key, but its password is not the JSON of a service account`,
     );
-  } else {
-    const { imported } = reader;
-    const target = ["upstreams", cache.upstream, "auth"];
+  } else if (secretDir === undefined) {
     const { text, file } = password;
     const passwordEntry = file === undefined ? { password: text } : { passwordFile: file };
     const note = file === undefined ? "better stored in a file: see passwordFile" : undefined;
@@ -251,7 +271,9 @@ function checkSuffix(
   else if (earlier !== undefined)
     reader.reject(here, `${suffix} is already the Service name suffix of ${earlier}`);
   else if (serviceNameSuffix) {
-    reader.skip(here, "all upstreams share one Service, if there is one");
+    const from = reader.origin(here);
+    reader.imported.needs.serviceNames.push({ upstream, suffix, from });
+    reader.imported.skip(from, "all upstreams share one Service, if there is one");
   }
   suffixes.set(suffix, upstream);
 }

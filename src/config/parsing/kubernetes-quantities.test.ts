@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { parseGoDuration, convertQuantity, formatDuration } from "./kubernetes-quantities.ts";
+import {
+  addQuantities,
+  convertQuantity,
+  formatDuration,
+  parseGoDuration,
+} from "./kubernetes-quantities.ts";
 
 test.each([
   ["10Gi", "10Gi"],
@@ -33,4 +38,14 @@ test.each([
 
 test.each(["7d", "week", "", "1", "h"])("%j is not a valid Go duration", (text) => {
   expect(parseGoDuration(text)).toBeUndefined();
+});
+
+test.each([
+  [["100Gi", "10Gi", "10Gi"], "120Gi"],
+  [["1Ti", "512Gi"], "1536Gi"],
+  [["5G", "10Gi"], "15009Mi"],
+  [["1.5Gi"], "1536Mi"],
+  [["1e9", "1"], "954Mi"],
+])("%p add up to %s", (quantities, sum) => {
+  expect(addQuantities(quantities)).toBe(sum);
 });

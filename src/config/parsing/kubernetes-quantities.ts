@@ -31,6 +31,23 @@ export function convertQuantity(text: string): string | undefined {
   return String(Math.floor(Number(match[1]) * factor * 10 ** Number(match[2] ?? 0)));
 }
 
+/** A quantity of Kubernetes in bytes; 0 if it is none. */
+export function quantityBytes(text: string): number {
+  const [, count = "0", exponent = "0", unit = ""] =
+    /^(\d+(?:\.\d+)?)(?:e(\d{1,2})|([kMGTP]|[KMGTP]i))?$/.exec(text) ?? [];
+  return Number(count) * (DECIMAL[unit] ?? 1) * 10 ** Number(exponent);
+}
+
+/** The sum of quantities, as one that is no smaller. */
+export function addQuantities(quantities: readonly string[]): string {
+  const bytes = quantities.reduce((sum, text) => sum + quantityBytes(text), 0);
+  const [unit = "Mi", size = 2 ** 20] =
+    Object.entries(DECIMAL).findLast(
+      ([name, factor]) => name.endsWith("i") && Number.isInteger(bytes / factor),
+    ) ?? [];
+  return `${Math.ceil(bytes / size)}${unit}`;
+}
+
 const GO_UNITS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
