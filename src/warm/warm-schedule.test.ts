@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { setImmediate } from "node:timers/promises";
+import { until } from "../../test/harness/waiting.ts";
 import { parseSchedule } from "../config/warm/schedule.ts";
 import type { WarmList } from "../config/warm/warm-schema.ts";
 import { WarmSchedule } from "./warm-schedule.ts";
@@ -73,4 +75,26 @@ test("one that takes long is not begun again meanwhile, and one that could not b
   void it.at(4);
   expect(it.ran).toEqual(["long 1", "long 4"]);
   end(true);
+});
+
+test("a list that waits keeps no other one waiting, and three are warmed at once", async () => {
+  const ends = new Map<string, () => void>();
+  const waiting = new Set(["a", "b", "c"]);
+  using it = schedule(({ name }) => {
+    if (!waiting.has(name)) return Promise.resolve(true);
+    return new Promise((resolve) => ends.set(name, () => resolve(true)));
+  });
+  it.subject.configure([list("a", "@hourly"), list("d", "@hourly")]);
+  void it.at(1);
+  // What does not wait is planned anew before the clock goes on.
+  await setImmediate();
+  await it.at(60);
+  expect(it.ran).toEqual(["a 1", "d 1", "d 60"]);
+  it.subject.configure(["a", "b", "c", "d"].map((name) => list(name, "@hourly")));
+  void it.at(120);
+  await setImmediate();
+  await it.at(180);
+  expect(it.ran.slice(3).toSorted()).toEqual(["b 120", "c 120"]);
+  ends.get("b")?.();
+  await until(() => it.ran.includes("d 180"), { what: "the list that was due" });
 });

@@ -4,6 +4,8 @@ import type { WarmList } from "../config/warm/warm-schema.ts";
 const FIRST_MS = 30_000;
 /** Timers are looked at as often, in milliseconds: clocks are set, and machines sleep. */
 const LONGEST_TIMER_MS = 60_000;
+/** How many lists are warmed at once: one that waits for a registry's limit keeps no other one waiting. */
+const AT_ONCE = 3;
 /** When a list is tried again that could not be begun, in milliseconds. */
 const RETRY_MS = 60_000;
 
@@ -21,13 +23,14 @@ interface Planned {
   dueAt: number;
 }
 
-/** Warms the configured lists when they are due, one after the other. */
+/** Warms the configured lists when they are due, some of them at once. */
 export class WarmSchedule implements Disposable {
   readonly #options: WarmScheduleOptions;
   readonly #now: () => number;
   readonly #planned = new Map<string, Planned>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isRunning = false;
+  /** The names of those that are being warmed. */
+  readonly #running = new Set<string>();
   #isClosed = false;
 
   constructor(options: WarmScheduleOptions) {
@@ -52,22 +55,25 @@ export class WarmSchedule implements Disposable {
     this.#wait();
   }
 
-  /** Begins what is due: the earliest first. */
+  /** Begins what is due: the earliest first. Resolves once that is warmed, and what has become due meanwhile. */
   async look(): Promise<void> {
-    if (this.#isRunning || this.#isClosed) return;
-    this.#isRunning = true;
+    const begun: Promise<void>[] = [];
+    for (let due = this.#due; due; due = this.#due) begun.push(this.#warm(due));
+    this.#wait();
+    await Promise.all(begun);
+  }
+
+  async #warm(due: Planned): Promise<void> {
+    const { name, schedule } = due.list;
+    this.#running.add(name);
     try {
-      for (;;) {
-        const due = this.#earliest;
-        if (!due || due.dueAt > this.#now() || this.#isClosed) return;
-        const hasBegun = await this.#options.run(due.list);
-        const now = this.#now();
-        due.dueAt = hasBegun ? due.list.schedule.next(now) : now + RETRY_MS;
-      }
+      const hasBegun = await this.#options.run(due.list);
+      const now = this.#now();
+      due.dueAt = hasBegun ? schedule.next(now) : now + RETRY_MS;
     } finally {
-      this.#isRunning = false;
-      this.#wait();
+      this.#running.delete(name);
     }
+    await this.look();
   }
 
   [Symbol.dispose](): void {
@@ -75,15 +81,25 @@ export class WarmSchedule implements Disposable {
     clearTimeout(this.#timer);
   }
 
+  /** Of those that are not being warmed. */
   get #earliest(): Planned | undefined {
-    return [...this.#planned.values()].toSorted((one, other) => one.dueAt - other.dueAt)[0];
+    return [...this.#planned.values()]
+      .filter(({ list }) => !this.#running.has(list.name))
+      .toSorted((one, other) => one.dueAt - other.dueAt)[0];
+  }
+
+  /** What can be begun now. */
+  get #due(): Planned | undefined {
+    if (this.#isClosed || this.#running.size >= AT_ONCE) return undefined;
+    const earliest = this.#earliest;
+    return earliest && earliest.dueAt <= this.#now() ? earliest : undefined;
   }
 
   #wait(): void {
     clearTimeout(this.#timer);
-    const due = this.#earliest;
-    if (!due || this.#isClosed || this.#isRunning) return;
-    const left = Math.min(Math.max(0, due.dueAt - this.#now()), LONGEST_TIMER_MS);
+    const next = this.#earliest;
+    if (!next || this.#isClosed || this.#running.size >= AT_ONCE) return;
+    const left = Math.min(Math.max(0, next.dueAt - this.#now()), LONGEST_TIMER_MS);
     this.#timer = setTimeout(() => void this.look(), left).unref();
   }
 }
