@@ -113,7 +113,7 @@ test("what is no drill is refused, with what to write instead", async () => {
   const cases: readonly (readonly [args: readonly string[], message: string])[] = [
     [["--down", "nowhere.test"], '"nowhere.test" is not cached here: name some of these: reg.test'],
     [["--down", "a b$(id)\n,reg.test"], String.raw`"a b$(id)" is not cached here`],
-    [["--down", ""], "upstreams"],
+    [["--down", ""], "It is empty: write docker.io"],
     [["--down", "reg.test", "--for", "25h"], 'error: --for "25h" is not valid: write 1s to 24h'],
     [["stop", "--down", "reg.test"], "error: stop ends the drill that goes on: leave out --down"],
     [["--for", "5m"], "error: --for says how long a drill lasts"],

@@ -196,6 +196,22 @@ test("the commands say what is missing, fetch it, and name the place of what is 
     code: 2,
     stderr: `entrepot: --file: no image is named in ${list}\n`,
   });
+  for (const [args, message] of [
+    [["warm", "--list", ""], "It is empty: write the name of one."],
+    [["warm", "--from-node", " "], "It is empty: write the path of one"],
+    [["unpin", ""], "It is empty: write one that entrepot pin lists."],
+    [["events", "test", ""], "It is empty: write the name of one."],
+    [["drill", "--down", "reg.test,"], "It is empty: write docker.io, or several with commas"],
+  ] as const) {
+    const refused = await command(at.cache, ...args);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+  }
+  for (const [path, body] of [
+    ["/drill", { upstreams: [" "], seconds: 5 }],
+    ["/webhooks/test", { name: "" }],
+  ] as const) {
+    expect((await at.post(path, body)).status).toBe(400);
+  }
   const ofList = await command(at.cache, "warm", "--list", "base", "--pin", "--max", "5");
   expect(ofList).toMatchObject({ code: 2, stderr: expect.stringContaining("leave these options") });
   await Bun.write(list, "# ours\r\nreg.test/single:1 # pinned\r\n");
@@ -211,6 +227,15 @@ test("the commands say what is missing, fetch it, and name the place of what is 
     const { code, stdout } = await command(at.cache, "ready", "--fix", "--json");
     return { code, report: readinessSchema.parse(JSON.parse(stdout)) };
   };
+  const jobs = await command(at.cache, "jobs");
+  expect(jobs.stdout).toMatch(
+    /partly .* Warm reg\.test\/none and 1 more: 1 of 2 images are not here, such as reg\.test\/none:latest: reg\.test has no manifest/,
+  );
+  expect(await at.warm({ images: ["reg.test/none"] })).toMatchObject({
+    state: "done",
+    outcome: "failed",
+    shortfall: expect.stringContaining("1 of 1 image is not here"),
+  });
   // What is only warmed was pulled by nobody, and is not wanted for that.
   expect(await ready()).toMatchObject({ code: 0, report: { wanted: 0 } });
   await (await at.cache.get("/v2/single/manifests/1?ns=reg.test")).bytes();

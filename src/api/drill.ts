@@ -63,7 +63,7 @@ export type DrillReport = z.infer<typeof drillsSchema>;
 
 export const drillOrderSchema = z
   .strictObject({
-    upstreams: z.array(z.string().min(1).max(300)).min(1).max(MAX_DRILL_UPSTREAMS),
+    upstreams: z.array(z.string().trim().min(1).max(300)).min(1).max(MAX_DRILL_UPSTREAMS),
     seconds: z.int().min(1).max(MAX_DRILL_SECONDS).default(600).describe("how long it lasts"),
   })
   .meta({ id: "DrillOrder" });

@@ -29,6 +29,13 @@ const jobFields = {
     .enum(["running", "cancelling", "done", "failed", "cancelled"])
     .describe("`cancelling`: it was cancelled, and ends what must not be left half done"),
   startedAt: moment,
+  outcome: z
+    .enum(["partly", "failed"])
+    .optional()
+    .describe(
+      "of one that is done: whether it reached only a part, or nothing, of what it was for; absent if it reached all",
+    ),
+  shortfall: z.string().optional().describe("what it did not reach, in words"),
   endedAt: moment.optional(),
   progress: progressSchema,
   problem: problemSchema.optional().describe("why it failed"),

@@ -11,6 +11,7 @@ import {
   storeCommand,
   type StoreOptions,
 } from "../store/store-connection.ts";
+import { named } from "../named-argument.ts";
 import { drillText, isPassed } from "./drill-text.ts";
 
 /** How often it is looked whether a drill has ended, in milliseconds. */
@@ -19,7 +20,7 @@ const INTERVAL_MS = 500;
 const PATIENCE_MS = 30_000;
 
 interface DrillOptions extends StoreOptions {
-  readonly down?: string;
+  readonly down?: readonly string[];
   readonly for: string;
   readonly detach?: boolean;
 }
@@ -30,7 +31,11 @@ export function drillCommand(): Command {
     "have registries count as dead in this cache for a while, and report what would have failed; without --down, show the drill that goes on, or the last one",
   )
     .addArgument(new Argument("[action]", "stop: end the drill that goes on").choices(["stop"]))
-    .option("--down <registries>", "docker.io, or several of them with commas between them")
+    .option(
+      "--down <registries>",
+      "docker.io, or several of them with commas between them",
+      parseRegistries,
+    )
     .option("--for <duration>", "how long, such as 30s or 1h; it ends by itself then", "10m")
     .option("--detach", "do not wait for its end")
     .action(async (action: string | undefined, options: DrillOptions, command: Command) => {
@@ -54,6 +59,12 @@ export function drillCommand(): Command {
     });
 }
 
+function parseRegistries(text: string): string[] {
+  return text
+    .split(",")
+    .map((name) => named("docker.io, or several with commas between them")(name.trim()));
+}
+
 async function stopDrill(client: AdminClient, options: DrillOptions): Promise<number> {
   return report(await client.order(client.api.DELETE("/drill")), options);
 }
@@ -73,12 +84,12 @@ async function showDrill(client: AdminClient, options: DrillOptions): Promise<nu
 
 async function beginDrill(
   client: AdminClient,
-  down: string,
+  down: readonly string[],
   seconds: number,
   options: DrillOptions,
 ): Promise<number> {
-  const upstreams = down.split(",").map((name) => name.trim());
-  const begun = await client.order(client.api.POST("/drill", { body: { upstreams, seconds } }));
+  const body = { upstreams: [...down], seconds };
+  const begun = await client.order(client.api.POST("/drill", { body }));
   if (options.detach) {
     if (options.json) printJson(begun);
     else print(`${drillText(begun)}\nentrepot drill shows it, entrepot drill stop ends it.`);

@@ -7,6 +7,7 @@ import {
   storeCommand,
   type StoreOptions,
 } from "../store/store-connection.ts";
+import { named } from "../named-argument.ts";
 import { table } from "../table.ts";
 
 const COLUMNS = [
@@ -32,7 +33,11 @@ export function eventsCommand(): Command {
     )
     .addCommand(
       storeCommand("test", "send a test event; exit code 1 if a receiver does not take it")
-        .argument("[receiver]", "one of events.webhooks (default: all of them)")
+        .argument(
+          "[receiver]",
+          "one of events.webhooks (default: all of them)",
+          named("the name of one"),
+        )
         .action(async (receiver: string | undefined, options: StoreOptions) => {
           process.exitCode = await runTest(receiver, options);
         }),

@@ -22,6 +22,12 @@ test("jobs are listed with their progress, and why one failed", () => {
     }),
     job({ state: "cancelling", progress: { done: { blobs: 3 } }, startedAt: NOW - 60_000 }),
     job({
+      state: "done",
+      outcome: "partly",
+      title: "Warm",
+      shortfall: "1 of 2 images is not here",
+    }),
+    job({
       state: "failed",
       title: "Purge \u001B[31m",
       problem: { type: "", title: "", status: 404, detail: "no image matches", next: "" },
@@ -32,6 +38,7 @@ test("jobs are listed with their progress, and why one failed", () => {
       "ID        STATE       STARTED    PROGRESS                                                                     JOB",
       "01234567  running     just now   1 of 2 images, 3 of 9 blobs, 1 GiB of 2 GiB; docker.io limits\\u000arequests  Warm 2 images",
       "01234567  cancelling  1 min ago  3 blobs                                                                      X",
+      "01234567  partly      just now   -                                                                            Warm: 1 of 2 images is not here",
       "01234567  failed      just now   -                                                                            Purge \\u001b[31m: no image matches",
     ].join("\n"),
   );

@@ -16,12 +16,12 @@ const SHOWN = 8;
 /** The jobs as a table: those that run, and those that have ended. */
 export function jobsText(jobs: readonly Job[], now: number = Date.now()): string {
   if (jobs.length === 0) return "No jobs since the start of the cache.";
-  const rows = jobs.map(({ id, state, startedAt, progress, title, problem }) => [
+  const rows = jobs.map(({ id, state, outcome, startedAt, progress, title, ...ended }) => [
     id.slice(0, SHOWN),
-    state,
+    outcome ?? state,
     ago(startedAt, now),
     progressText(progress) || "-",
-    printable(problem ? `${title}: ${problem.detail}` : title),
+    printable([title, ended.problem?.detail ?? ended.shortfall ?? ""].filter(Boolean).join(": ")),
   ]);
   return table(COLUMNS, rows);
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { named } from "../named-argument.ts";
 import { counted, table } from "../table.ts";
 import type { Pin } from "../../api/pins.ts";
 import { reachText } from "./replica-reach.ts";
@@ -35,7 +36,11 @@ export function pinCommand(): Command {
 
 export function unpinCommand(): Command {
   return storeCommand("unpin", "remove a pin, so that its images can be evicted again")
-    .argument("<pattern>", "the pattern of the pin, as entrepot pin lists it")
+    .argument(
+      "<pattern>",
+      "the pattern of the pin, as entrepot pin lists it",
+      named("one that entrepot pin lists"),
+    )
     .action(async (pattern: string, options: StoreOptions) => {
       process.exitCode = await runUnpin(pattern, options);
     });

@@ -3,6 +3,7 @@ import { type WarmResult, warmResultSchema } from "../../api/warm.ts";
 import type { AdminClient } from "../api/admin-client.ts";
 import { ConfigError } from "../../config/parsing/problems.ts";
 import { runJob } from "../api/run-job.ts";
+import { named } from "../named-argument.ts";
 import { ProgressLine } from "../progress.ts";
 import { imageName } from "../../oci/image-reference.ts";
 import type { WantedImage } from "../../readiness/wanted.ts";
@@ -48,10 +49,15 @@ export function warmCommand(): Command {
       "such as nginx, docker.io/library/node:>=22 <25 (a range of versions), or quay.io/org/app:release-*",
     )
     .option("--file <file>", "further images, one in each line; - for standard input", each)
-    .option("--list <name>", "instead: a list under warm of the cache's configuration")
+    .option(
+      "--list <name>",
+      "instead: a list under warm of the cache's configuration",
+      named("the name of one"),
+    )
     .option(
       "--from-node [socket]",
       "further images: what the runtime of this machine has, by CRI (default: that of containerd, k3s or CRI-O)",
+      named("the path of one, or leave it out"),
     )
     .option("--from-cluster", "further images: what the cluster of the cache runs, or would run")
     .option(
@@ -94,11 +100,11 @@ function parseMax(text: string): number {
 
 async function warm(
   client: AdminClient,
-  named: readonly string[],
+  images: readonly string[],
   options: WarmOptions,
 ): Promise<number> {
   const { list, file = [], fromCluster, fromNode, referrers, pin, max, json, detach } = options;
-  const written = [...named, ...file.flatMap((name) => readImageFile(name))];
+  const written = [...images, ...file.flatMap((name) => readImageFile(name))];
   if (file.length > 0 && written.length === 0 && !fromCluster && fromNode === undefined) {
     throw new ConfigError([{ message: `--file: no image is named in ${file.join(", ")}` }]);
   }

@@ -5,7 +5,8 @@ import { Meter } from "../parts/charts.tsx";
 import { ago, bytes, duration, integer } from "../parts/format.ts";
 import { Empty, Panel, State, type Tone } from "../parts/panel.tsx";
 
-const TONES: Readonly<Record<Job["state"], Tone>> = {
+const TONES: Readonly<Record<Job["state"] | NonNullable<Job["outcome"]>, Tone>> = {
+  partly: "warn",
   running: "calm",
   cancelling: "warn",
   done: "good",
@@ -46,12 +47,13 @@ function Row({
   readonly mayChange: boolean;
   readonly now: number;
 }): JSX.Element {
-  const { id, title, state, startedAt, endedAt, progress, problem } = job;
+  const { id, title, state, outcome = state, startedAt, endedAt, progress, problem } = job;
+  const { shortfall } = job;
   const share = shareOf(progress);
   return (
     <li data-job={id}>
       <p class="name">
-        {title} <State tone={TONES[state]}>{state}</State>
+        {title} <State tone={TONES[outcome]}>{outcome}</State>
       </p>
       {state === "running" && share !== undefined ? (
         <Meter label={`${Math.round(share * 100)} % are done`} parts={[{ name: "held", share }]} />
@@ -69,6 +71,7 @@ function Row({
           {problem.next === undefined ? "" : `: ${problem.next}`}
         </p>
       )}
+      {shortfall === undefined ? null : <p class="bad">{shortfall}</p>}
       {state === "running" && mayChange ? (
         <Action method="DELETE" path={`/jobs/${id}`}>
           Cancel

@@ -7,7 +7,7 @@ import {
   type WarmResult,
   warmResultSchema,
 } from "../../../api/warm.ts";
-import type { Jobs } from "../../../server/api/jobs/job-table.ts";
+import { IncompleteResult, type Jobs, type Shortfall } from "../../../server/api/jobs/job-table.ts";
 import type { WarmOperationParts } from "../../../server/api/operations/warm.ts";
 import { ProblemError } from "../../../server/api/problem-details.ts";
 import { EventLoopYielder } from "../../../event-loop/event-loop-yielder.ts";
@@ -158,7 +158,8 @@ export class Warming implements Disposable {
           const result = await new WarmRun({ ...parts, ...pinning }, whole, report, signal).run();
           await done?.(result);
           onWarmed();
-          return result;
+          const lacks = shortfallOf(result, from.length > 0);
+          return lacks ? new IncompleteResult(result, lacks) : result;
         } catch (error) {
           isInterrupted = error instanceof Fault && error.detail.kind === "cancelled";
           throw error;
@@ -227,6 +228,19 @@ export class Warming implements Disposable {
       };
     });
   }
+}
+
+/** A cluster has images of other registries, too, which nobody expects here. */
+function shortfallOf(
+  { images, failed, uncached, ready, items }: WarmResult,
+  isFromSource: boolean,
+): Shortfall | undefined {
+  const lost = failed + (isFromSource ? 0 : uncached);
+  if (lost === 0) return undefined;
+  const [first] = items;
+  const example = first?.reason === undefined ? "" : `, such as ${first.image}: ${first.reason}`;
+  const text = `${lost} of ${images} ${images === 1 ? "image is" : "images are"} not here${example}`;
+  return { outcome: ready === 0 ? "failed" : "partly", shortfall: text };
 }
 
 /** What the sources of an order are, for people. */

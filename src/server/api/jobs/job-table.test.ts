@@ -5,7 +5,7 @@ import { until } from "../../../../test/harness/waiting.ts";
 import { createLog } from "../../../telemetry/log.ts";
 import { Failures } from "../failures.ts";
 import { ProblemError } from "../problem-details.ts";
-import { Jobs } from "./job-table.ts";
+import { IncompleteResult, Jobs } from "./job-table.ts";
 
 const failures = new Failures(createLog({ format: "json", level: "silent" }));
 
@@ -77,6 +77,18 @@ test("a job is cancelled, and only while it runs", async () => {
   expect((await lastOf(jobs.watch(id)))?.state).toBe("cancelled");
   expect(problemOf(() => jobs.cancel(id))).toStartWith("409");
   expect(problemOf(() => jobs.cancel("other"))).toStartWith("404");
+});
+
+test("a job that did not reach all says so, and is done", async () => {
+  await using jobs = new Jobs(failures);
+  const { id, end } = waiting(jobs);
+  const shortfall = { outcome: "partly", shortfall: "1 of 2 images is not here" } as const;
+  end.resolve(new IncompleteResult({ ready: 1 }, shortfall));
+  const ended = await lastOf(jobs.watch(id));
+  expect(ended).toMatchObject({ state: "done", result: { ready: 1 }, ...shortfall });
+  const whole = waiting(jobs);
+  whole.end.resolve({ ready: 2 });
+  expect(await lastOf(jobs.watch(whole.id))).not.toHaveProperty("outcome");
 });
 
 test("four jobs run at once, and 64 are kept", async () => {

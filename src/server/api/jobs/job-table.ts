@@ -11,13 +11,25 @@ const MAX_KEPT = 64;
 /** How long jobs may take to end when the cache stops, in milliseconds. */
 const CLOSE_MS = 5000;
 
+/** What a job that is done did not reach of what it was for. */
+export type Shortfall = Required<Pick<Job, "outcome" | "shortfall">>;
+
+/** A result that says so itself. */
+export class IncompleteResult {
+  constructor(
+    readonly result: object,
+    readonly shortfall: Shortfall,
+  ) {}
+}
+
 export interface JobOptions {
   /** `fsck`: one word, for programs. */
   readonly kind: string;
   /** What it does, for people: `Verify every stored byte`. */
   readonly title: string;
   /**
-   * Does the work, and resolves with its result, which stays in memory as long as the job is listed.
+   * Does the work, and resolves with its result, which stays in memory as long as the job is listed: an
+   * `IncompleteResult` if it did not reach all that it was for.
    *
    * @param signal aborts when the job is cancelled, or the cache stops
    */
@@ -138,9 +150,12 @@ export class Jobs implements AsyncDisposable {
       if (isActive(entry.job)) this.#change(entry, { progress: made });
     };
     try {
-      const result = await run(progress, signal);
+      const ended = await run(progress, signal);
+      const isIncomplete = ended instanceof IncompleteResult;
+      const result = isIncomplete ? ended.result : ended;
       const state = signal.aborted ? "cancelled" : "done";
-      this.#change(entry, { state, result: { ...result }, endedAt: Date.now() });
+      const lacks = isIncomplete && state === "done" ? ended.shortfall : {};
+      this.#change(entry, { state, ...lacks, result: { ...result }, endedAt: Date.now() });
     } catch (error) {
       const endedAt = Date.now();
       if (signal.aborted) this.#change(entry, { state: "cancelled", endedAt });

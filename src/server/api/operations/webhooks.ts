@@ -27,7 +27,13 @@ export function webhookOperations(webhooks: Pick<Webhooks, "all" | "test">): Ope
         "Answers once each receiver has answered, after 15 s at most. The event is sent once, before those that are queued, which follow at once if it is taken.",
       right: "admin",
       body: z.strictObject({
-        name: z.string().max(100).optional().describe("of one receiver; absent: all of them"),
+        name: z
+          .string()
+          .trim()
+          .min(1)
+          .max(100)
+          .optional()
+          .describe("of one receiver; absent: all of them"),
       }),
       answer: webhookTestsSchema,
       refusals: [404],
