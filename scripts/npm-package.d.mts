@@ -1,0 +1,1 @@
+export function ensurePackage(name: string, integrity: string): Promise<string>;
