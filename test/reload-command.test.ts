@@ -3,8 +3,10 @@ import { fileURLToPath } from "node:url";
 import { command } from "./harness/commands.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
+import { statusSchema } from "../src/api/status.ts";
 import { run } from "./harness/processes.ts";
 import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 
@@ -45,6 +47,25 @@ test("entrepot reload says what is in use, what needs a restart, and what is wro
     needsRestart: [],
     problems: [expect.stringContaining("upstreams.reg.test.tagTtl:")],
   });
+  const told = async () => {
+    const flags = ["--admin", cache.adminAddress, "--json"];
+    const shown = await run([PROGRAM, "status", ...flags]);
+    const { problems, health } = statusSchema.parse(JSON.parse(shown.stdout));
+    const metrics = await (await cache.getAdmin("/metrics")).text();
+    const metric = /^entrepot_configuration_last_reload_successful (\d)$/m.exec(metrics)?.[1];
+    return { code: shown.code, problems, sentence: health.sentence, metric };
+  };
+  const rejected =
+    /^the configuration is rejected: \/.*\/entrepot\.yaml:\d+:\d+: upstreams\.reg\.test\.tagTtl: .*\. The cache runs with the configuration of \d\d:\d\d UTC; entrepot reload once it is mended$/;
+  expect(await told()).toEqual({
+    code: 1,
+    problems: [expect.stringMatching(rejected)],
+    sentence: expect.stringContaining("The configuration is rejected: /"),
+    metric: "0",
+  });
+  await cache.reconfigure(config(open));
+  await until(async () => (await told()).metric === "1", { what: "the mended configuration" });
+  expect(await told()).toMatchObject({ code: 0, problems: [] });
   const elsewhere = ["--admin", cache.adminAddress, "--data", "/nonexistent"];
   const other = await run([PROGRAM, "reload", ...elsewhere]);
   expect([other.code, other.stderr]).toEqual([

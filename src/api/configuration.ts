@@ -21,6 +21,10 @@ const keySchema = z
 export const configurationSchema = z
   .object({
     file: z.string().optional().describe("absent without a configuration file"),
+    readAt: z
+      .number()
+      .optional()
+      .describe("when what is in effect was read, in milliseconds since the epoch"),
     keys: z.array(keySchema),
     upstreamDefaults: z
       .array(keySchema)

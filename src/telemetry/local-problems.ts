@@ -16,6 +16,7 @@ export const LOCAL_PROBLEM_KINDS = [
   "permission",
   "kubernetes",
   "kept-images",
+  "audit",
   "drill",
 ] as const satisfies readonly (LocalLimit | OtherProblem)[];
 
@@ -28,6 +29,8 @@ type OtherProblem =
   | "kubernetes"
   /** There is no room to keep all that it runs. */
   | "kept-images"
+  /** Who pulls what cannot be written down. */
+  | "audit"
   /** An upstream counts as dead, since an operator wanted it so. */
   | "drill";
 

@@ -39,6 +39,8 @@ export interface EffectiveConfiguration extends Pick<Reload, "needsRestart" | "p
   /** Absent without a configuration file. */
   readonly file?: string;
   readonly keys: readonly EffectiveKey[];
+  /** When what is in effect was read, in milliseconds since the epoch. */
+  readonly readAt?: number;
   /** What holds for each upstream where nothing else is written. */
   readonly upstreamDefaults: readonly EffectiveKey[];
 }
@@ -62,6 +64,8 @@ export class LiveSettings {
   #isChanged = false;
   /** What came of the last time that all files were read. */
   #last: Reload = { changes: [], needsRestart: [], problems: [] };
+  /** When the settings in use were read. */
+  #readAt = Date.now();
   /** Whether the last valid configuration has settings that need a restart. */
   #awaitsRestart = false;
 
@@ -97,6 +101,7 @@ export class LiveSettings {
     return {
       ...(file !== undefined && { file }),
       keys: effectiveKeys({ written, flags: { ...flags }, env }),
+      readAt: this.#readAt,
       upstreamDefaults: upstreamDefaults(),
       needsRestart,
       problems,
@@ -127,6 +132,7 @@ export class LiveSettings {
       return { changes: [], needsRestart: [], problems };
     }
     this.#lastError = "";
+    this.#readAt = Date.now();
     const { immediate, needsRestart } = diffSettings(this.#settings, settings, this.#open);
     // Settings that need a restart keep their running values, so that each reload reports them.
     const { listen, admin, dataDirectory, storage, workers, tracing } = this.#settings;

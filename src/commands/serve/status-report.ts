@@ -19,7 +19,9 @@ import type { DownloadRates, RateStatus } from "../../upstream/rates/download-ra
 import type { Registry } from "../../upstream/registry.ts";
 import { version } from "../../version.ts";
 import type { Status } from "../../api/status.ts";
+import type { LiveConfiguration } from "./live-configuration.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
+import { configurationProblem } from "./operator/configuration-problem.ts";
 import { healthOf } from "./operator/health.ts";
 import { upstreamProblems } from "./upstream-problems.ts";
 import type { Upstreams } from "./upstreams.ts";
@@ -41,6 +43,7 @@ export interface StatusReportOptions {
   readonly memory: MemoryPlan;
   /** Who holds bytes of blobs that were received and are not written yet. */
   readonly received: readonly Pick<ByteBudget, "held">[];
+  readonly live: Pick<LiveConfiguration, "configuration">;
   readonly rates: Pick<DownloadRates, "status">;
   /** Absent where no Kubernetes cluster is read. */
   readonly kubernetes?: (() => Status["kubernetes"]) | undefined;
@@ -67,10 +70,12 @@ export class StatusReport {
       upstreamOf(registry, siblings.usefulness(registry.name), metrics),
     );
     const machine = this.#machine();
+    const rejected = configurationProblem(this.#options.live.configuration());
     const problems = [
       ...(problem === undefined ? [] : [problem]),
       ...localProblems.current.map(({ text }) => text),
       ...storageProblems(storage),
+      ...(rejected === undefined ? [] : [rejected]),
       ...upstreamStatuses.flatMap((one) => upstreamProblems(one, Date.now())),
       ...(cluster?.degraded ?? []).map(({ text }) => text),
     ];
@@ -78,7 +83,7 @@ export class StatusReport {
     return {
       version,
       startedAt: this.#startedAt,
-      health: healthOf({ ...parts, metadataProblem: problem }),
+      health: healthOf({ ...parts, metadataProblem: problem, rejected }),
       listening,
       storage,
       machine,

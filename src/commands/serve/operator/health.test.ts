@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Status } from "../../../api/status.ts";
+import { LOCAL_PROBLEM_KINDS } from "../../../telemetry/local-problems.ts";
 import { healthOf, type HealthParts } from "./health.ts";
 
 type UpstreamStatus = Status["upstreams"][number];
@@ -29,7 +30,7 @@ function upstream(
 
 /** Of what health reads, what is set. */
 function parts(
-  some: Partial<Pick<HealthParts, "upstreams" | "problems" | "metadataProblem">> & {
+  some: Partial<Pick<HealthParts, "upstreams" | "problems" | "metadataProblem" | "rejected">> & {
     readonly isFull?: boolean;
     readonly machine?: readonly { readonly kind: string; readonly text: string }[];
   },
@@ -40,10 +41,20 @@ function parts(
     upstreams,
     problems: some.problems ?? [],
     metadataProblem: some.metadataProblem,
+    rejected: some.rejected,
     storage: { isFull, ...(isFull ? { fullReason: "raise storage.maxSize" } : {}) },
     machine: { problems: [...(some.machine ?? [])] },
   } as HealthParts;
 }
+
+/** What makes pulls wait. */
+const SLOW = new Set<string>([
+  "slow-disk",
+  "failing-reads",
+  "file-descriptors",
+  "processes",
+  "ports",
+]);
 
 const NOON = Date.UTC(2026, 10, 28, 12, 5);
 
@@ -74,6 +85,33 @@ test.each<[HealthParts, string, string]>([
     parts({ machine: [{ kind: "slow-disk", text: "the disk is slow" }] }),
     "degraded",
     "This machine slows pulls down: the disk is slow.",
+  ],
+  [
+    parts({
+      machine: [
+        { kind: "kubernetes", text: "the cluster cannot be read" },
+        { kind: "slow-disk", text: "the disk is slow" },
+        { kind: "audit", text: "the audit cannot be written" },
+      ],
+      problems: ["the cluster cannot be read", "the disk is slow", "the audit cannot be written"],
+    }),
+    "degraded",
+    "This machine slows pulls down: the disk is slow (and 2 more problems).",
+  ],
+  ...LOCAL_PROBLEM_KINDS.filter((kind) => !SLOW.has(kind)).map(
+    (kind): [HealthParts, string, string] => [
+      parts({ machine: [{ kind, text: `the ${kind} fails` }], problems: [`the ${kind} fails`] }),
+      "degraded",
+      `The ${kind} fails.`,
+    ],
+  ),
+  [
+    parts({
+      rejected: "the configuration is rejected: a:1:2: x",
+      problems: ["the configuration is rejected: a:1:2: x", "another"],
+    }),
+    "degraded",
+    "The configuration is rejected: a:1:2: x (and 1 more problem).",
   ],
   [
     parts({

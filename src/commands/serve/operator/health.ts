@@ -1,10 +1,13 @@
 import type { Health } from "../../../api/health.ts";
 import type { Status } from "../../../api/status.ts";
+import type { LocalProblemKind } from "../../../telemetry/local-problems.ts";
 
 /** What health is made of. */
 export type HealthParts = Pick<Status, "storage" | "upstreams" | "problems" | "machine"> & {
   /** Why the metadata database does not answer. */
   readonly metadataProblem?: string | undefined;
+  /** Why the configuration on the disk is not in use. */
+  readonly rejected?: string | undefined;
 };
 
 type Verdict = Omit<Health, "problems">;
@@ -20,6 +23,7 @@ export function healthOf(parts: HealthParts): Health {
     ofRegistries(parts) ??
     ofDisk(parts) ??
     ofMachine(parts) ??
+    ofConfiguration(parts) ??
     ofRest(parts);
   return { ...(verdict ?? wellness(parts)), problems: [...problems] };
 }
@@ -94,12 +98,31 @@ function ofDisk({ storage, problems }: HealthParts): Verdict | undefined {
   };
 }
 
-function ofMachine({ machine }: HealthParts): Verdict | undefined {
-  const [problem, ...others] = machine.problems;
-  if (!problem) return undefined;
+/** Those problems of a machine that make pulls wait. Whatever else is wrong with it must not be said to. */
+const SLOWING: ReadonlySet<string> = new Set<LocalProblemKind>([
+  "slow-disk",
+  "failing-reads",
+  "file-descriptors",
+  "processes",
+  "ports",
+]);
+
+function ofMachine({ machine, problems }: HealthParts): Verdict | undefined {
+  const slowing = machine.problems.find(({ kind }) => SLOWING.has(kind));
+  if (!slowing) return undefined;
+  const others = problems.filter((text) => text !== slowing.text).length;
   return {
     state: "degraded",
-    sentence: sentenceOf(`this machine slows pulls down: ${problem.text}`, others.length),
+    sentence: sentenceOf(`this machine slows pulls down: ${slowing.text}`, others),
+  };
+}
+
+function ofConfiguration({ rejected, problems }: HealthParts): Verdict | undefined {
+  if (rejected === undefined) return undefined;
+  return {
+    state: "degraded",
+    sentence: sentenceOf(rejected, problems.filter((text) => text !== rejected).length),
+    advice: "Mend the file, and run `entrepot reload`: all else goes on as it was.",
   };
 }
 

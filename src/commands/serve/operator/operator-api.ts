@@ -12,6 +12,7 @@ import { version } from "../../../version.ts";
 import type { ClusterParts } from "../cluster-parts.ts";
 import type { LiveConfiguration } from "../live-configuration.ts";
 import { StatusReport, type StatusReportOptions } from "../status-report.ts";
+import { measureConfiguration } from "./configuration-problem.ts";
 import type { Insight } from "./insight.ts";
 import type { OperatorNews } from "./operator-news.ts";
 import { Wanted } from "./wanted-parts.ts";
@@ -59,6 +60,7 @@ export class OperatorApi implements AsyncDisposable {
       return report.read(listening());
     };
     const failures = new Failures(options.log);
+    measureConfiguration(metrics, live.configuration);
     const jobs = new Jobs(failures, (job) => insight.feed.publishSoon("job", job.id, job));
     this.#jobs = jobs;
     this.#outage = new OutageParts(settings, {

@@ -85,7 +85,7 @@ export class OperatorAudit implements AsyncDisposable {
 
   readonly #onError = (error: unknown, file: string): void => {
     this.#options.localProblems.notice(
-      "failing-writes",
+      "audit",
       `the audit cannot be written to ${file}: ${describeSystemError(error)}. Its lines wait in memory, and are lost if there are too many, or if the cache ends. Mend that, or set audit.to to another file`,
     );
   };
