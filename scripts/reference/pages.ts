@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
@@ -9,14 +9,22 @@ import { loadSettings } from "../../src/config/load.ts";
 import { createLog } from "../../src/telemetry/log.ts";
 import { describeApi } from "../../src/server/api/document.ts";
 import { version } from "../../src/version.ts";
+import { chartReadme } from "../chart/readme.ts";
+import { CHART, chartValues } from "../chart/values-file.ts";
+import { valuesSchema } from "../chart/values-schema.ts";
 import { dashboard } from "../dashboard/dashboard.ts";
 import { commandsPage } from "./commands.ts";
 import { configurationPage, configurationSchema } from "./configuration.ts";
 import { metricsPage } from "./metrics.ts";
 
+const root = path.dirname(path.dirname(import.meta.dir));
+
 /** The generated pages, formatted with `bun fmt`, by their path relative to the checkout's root. */
 export async function referencePages(): Promise<Readonly<Record<string, string>>> {
-  const schema = `${JSON.stringify(configurationSchema(), null, 2)}\n`;
+  const configuration = configurationSchema();
+  const schema = `${JSON.stringify(configuration, null, 2)}\n`;
+  const board = `${JSON.stringify(dashboard(), null, 2)}\n`;
+  const values = chartValues();
   const { metrics, operations } = await startedReplica();
   const pages: Readonly<Record<string, string>> = {
     "docs/reference/commands.md": await commandsPage(),
@@ -25,7 +33,15 @@ export async function referencePages(): Promise<Readonly<Record<string, string>>
     "docs/reference/entrepot-node.schema.json": `${JSON.stringify(nodeOutputJsonSchema(), null, 2)}\n`,
     "docs/reference/metrics.md": metricsPage(metrics),
     "docs/reference/openapi.json": `${JSON.stringify(describeApi(operations, version), null, 2)}\n`,
-    "deploy/grafana/entrepot.json": `${JSON.stringify(dashboard(), null, 2)}\n`,
+    "deploy/grafana/entrepot.json": board,
+    // A chart reads no files outside of its folder, and Argo CD follows no links that lead out of one.
+    [`${CHART}/files/dashboard.json`]: board,
+    [`${CHART}/files/rules.yaml`]: readFileSync(
+      path.join(root, "deploy/prometheus/rules.yaml"),
+      "utf8",
+    ),
+    [`${CHART}/values.schema.json`]: `${JSON.stringify(valuesSchema(values, { ...configuration }), null, 2)}\n`,
+    [`${CHART}/README.md`]: chartReadme(values),
   };
   return Object.fromEntries(
     Object.entries(pages).map(([name, text]) => [name, formatted(name, text)]),
