@@ -15,6 +15,12 @@ interface Calls {
   ListPodSandbox: [object, { items: { id: string }[] }];
   CreateContainer: [object, { container_id: string }];
   StartContainer: [{ container_id: string }, object];
+  StopContainer: [{ container_id: string; timeout: number }, object];
+  ExecSync: [
+    { container_id: string; cmd: readonly string[]; timeout: number },
+    { stdout: Uint8Array; stderr: Uint8Array; exit_code: number },
+  ];
+  PodSandboxStatus: [{ pod_sandbox_id: string }, { status: { network: { ip: string } | null } }];
   ContainerStatus: [{ container_id: string }, { status: ContainerStatus }];
   ListImages: [object, { images: CriImage[] }];
   ImageStatus: [{ image: { image: string } }, { image: CriImage | null }];
@@ -191,7 +197,7 @@ export class Cri implements Disposable {
 /**
  * Removes the prefix of each line of a CRI log: `<time> stdout F text`, with P for a partial line.
  */
-function stripLogPrefixes(log: string): string {
+export function stripLogPrefixes(log: string): string {
   return log.replaceAll(/^\S+ std(?:out|err) ([FP]) (.*)\n/gm, (_, tag: string, text: string) =>
     tag === "F" ? `${text}\n` : text,
   );

@@ -76,5 +76,7 @@ mkdir -p mnt
 pivot_root . mnt
 cd /
 umount -l /mnt
+# As systemd itself does where it does not run in a container: kubelets need it for mounts that reach into pods.
+mount --make-rshared /
 exec env -i container=entrepot PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   /lib/systemd/systemd --system --unit=containerd.service --log-target=kmsg

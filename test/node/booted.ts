@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
 import { Cri } from "../harness/cri.ts";
+import type { PodNode } from "../harness/rendered-pod.ts";
 import { pauseImage } from "../harness/images.ts";
 import { writeLayout } from "../harness/oci-layout.ts";
 import { TempDir, tempDir } from "../harness/temp-dir.ts";
@@ -67,6 +68,12 @@ export class BootedNode implements AsyncDisposable {
   async pull(reference: string): Promise<void> {
     using cri = this.cri();
     await cri.pullImage(reference);
+  }
+
+  /** The node as one that runs pods, on its own containerd. */
+  podNode(cri: Cri): PodNode {
+    const onNode = (path: string): string => this.inside(path);
+    return { cri, ip: "127.0.0.1", name: "node-1", folder: this.file("pods"), onNode };
   }
 
   ctr(...args: string[]): Promise<string> {

@@ -29,6 +29,7 @@ interface ApplyOptions extends DesiredStateOptions, ReportOptions {
   readonly probe?: readonly string[];
   readonly requireProof?: true;
   readonly wait: string;
+  readonly keepWired?: true;
 }
 
 export function applyCommand(): Command {
@@ -41,6 +42,10 @@ export function applyCommand(): Command {
     )
     .option("--require-proof", "revert all changes if there is no image to prove a registry with")
     .option("--wait <duration>", "how long to wait for a cache that is starting", "0s")
+    .option(
+      "--keep-wired",
+      "leave a node that is wired to this cache as it is while the cache does not respond, and succeed",
+    )
     .action((options: ApplyOptions) =>
       onEachRuntime(options, (context, nodes) => applyNode(context, nodes, options), {
         rootCommand: "apply",
@@ -58,7 +63,16 @@ async function applyNode(
   if (waitMs === undefined)
     throw new UsageError(`--wait ${options.wait} is not a valid duration: write 30s`);
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
-  if (!context.filesOnly) await waitForCache(cache, waitMs);
+  if (!context.filesOnly) {
+    const isKept = options.keepWired === true && isWiredTo(context, cache);
+    try {
+      await waitForCache(cache, isKept ? 0 : waitMs);
+    } catch (error) {
+      if (!isKept || !(error instanceof CacheFault)) throw error;
+      const what = `${context.runtime.title} stays wired to ${cache.url}, which does not respond now: ${error.message}`;
+      return { code: 0, json: { skipped: what }, text: what };
+    }
+  }
   const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
   const narrowed = await narrow(context, whole, !all && !isAuto);
   const { desired, notes: kept } = remembered(context, narrowed.desired, options);
@@ -92,6 +106,13 @@ async function applyNode(
     text: resultText(shown, context),
     proof: proofOf(result),
   };
+}
+
+/** Whether an earlier apply was finished with this cache. */
+function isWiredTo(context: NodeContext, { url, ca }: CacheClient): boolean {
+  const journal = context.ownJournal();
+  const isSame = journal?.desired.cache === url && journal.desired.cacheCa === ca;
+  return isSame && journal.unfinished === null && !journal.restartDue;
 }
 
 /** Where nothing was to be done, nothing was pulled either. */
@@ -152,7 +173,7 @@ function resultText(result: ApplyResult, { filesOnly, runtime }: NodeContext): s
     case "blocked":
       return `${obstaclesText(plan.obstacles)}\n\nNothing was changed.`;
     case "declined":
-      return "Nothing was changed: the restart was not confirmed (--yes confirms it in advance).";
+      return "Nothing was changed: the restart was not confirmed (--yes confirms it in advance; the chart: nodes.allowRestart=true).";
     case "nothing-to-do":
       return `Nothing to change: ${wiredText(plan)} already.`;
     case "applied": {

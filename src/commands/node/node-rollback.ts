@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { Command } from "commander";
 import { unifiedDiff } from "../../node/files/diff.ts";
 import type { NodeContext } from "../../node/node-context.ts";
@@ -5,25 +6,59 @@ import type { RollbackPlan, RollbackResult } from "../../node/wiring/rollback.ts
 import { rollback } from "../../node/wiring/rollback.ts";
 import { confirmOnTerminal } from "./node-apply.ts";
 import { obstaclesText, print, redactedText } from "./node-print.ts";
-import type { NodeOptions } from "./node-options.ts";
+import { type NodeOptions, isExpected } from "./node-options.ts";
 import { type ReportOptions, withReport } from "./node-report.ts";
 import type { Outcome } from "./node-runtimes.ts";
-import { onEachRuntime } from "./node-runtimes.ts";
+import { onEachRuntime, openNodes } from "./node-runtimes.ts";
 
 interface RollbackOptions extends NodeOptions, ReportOptions {
   readonly yes?: true;
+  readonly stay?: true;
 }
+
+/** How often a node that was rolled back is looked at, in milliseconds. */
+const STAY_INTERVAL_MS = 10_000;
 
 export function rollbackCommand(): Command {
   return withReport(new Command("rollback"))
     .description("restore every file that apply changed, unless it was modified since")
     .option("--yes", "restart the runtime without asking, if a restart is needed")
-    .action((options: RollbackOptions) =>
-      onEachRuntime(options, (context) => rollbackNode(context, options), {
-        rootCommand: "rollback",
-        report: options,
-      }),
-    );
+    .option("--stay", "stay until stopped, and roll back again whatever wires the node meanwhile")
+    .action(async (options: RollbackOptions) => {
+      await rollbackOnce(options);
+      if (options.stay) await stay(options);
+    });
+}
+
+function rollbackOnce(options: RollbackOptions): Promise<void> {
+  return onEachRuntime(options, (context) => rollbackNode(context, options), {
+    rootCommand: "rollback",
+    report: options,
+  });
+}
+
+/** Ends as it would without having stayed: the last rollback decides over the exit code. */
+async function stay(options: RollbackOptions): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+    process.once(signal, () => stop.abort());
+  while (!stop.signal.aborted) {
+    // An aborted sleep ends the loop.
+    await setTimeout(STAY_INTERVAL_MS, undefined, { signal: stop.signal }).catch(() => {});
+    if (!stop.signal.aborted && isWired(options)) await rollbackOnce(options);
+  }
+}
+
+function isWired(options: RollbackOptions): boolean {
+  return openNodes(options).contexts.some((context) => {
+    try {
+      return context.ownJournal() !== undefined;
+    } catch (error) {
+      // A rollback tells of a journal that it cannot use.
+      if (isExpected(error)) return true;
+      throw error;
+    }
+  });
 }
 
 async function rollbackNode(context: NodeContext, options: RollbackOptions): Promise<Outcome> {

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { RUNTIME_NAMES } from "../../node/runtime.ts";
 import { KnownValuesOption } from "../known-values.ts";
 import { applyCommand } from "./node-apply.ts";
+import { awaitCommand } from "./node-await.ts";
 import { checkCommand } from "./node-check.ts";
 import { planCommand } from "./node-plan.ts";
 import { rollbackCommand } from "./node-rollback.ts";
@@ -23,6 +24,7 @@ export function nodeCommand(): Command {
     watchCommand(),
   ];
   for (const command of commands) node.addCommand(withNodeOptions(command).exitOverride());
+  node.addCommand(awaitCommand().exitOverride());
   return node;
 }
 

@@ -45,6 +45,11 @@ export class ContainersRuntime implements Runtime {
   }
 
   support(namespaces: readonly string[]): Promise<Support> {
+    const { filesOnly, files } = this.#connection.options;
+    if (this.name === "podman" && !filesOnly && !files.isOwnRoot) {
+      const reason = "it is a program of the node: run entrepot there to wire it";
+      return Promise.resolve({ supported: [], reason });
+    }
     const supported = namespaces.filter((name) => !name.includes(":"));
     const isAll = supported.length === namespaces.length;
     const reason = "a name with a port cannot be part of the path by which a mirror is asked";

@@ -115,7 +115,11 @@ export class SystemdBus {
     this.#socket.destroy();
   }
 
-  /** The reply to EXTERNAL is about the user ID that the kernel tells systemd of this process. */
+  /**
+   * The reply to EXTERNAL is about the user ID that the kernel tells systemd of this process. BEGIN is sent
+   * with it, as systemctl does: what systemd reads together with BEGIN waits until more arrives, which must
+   * not be the first call.
+   */
   async #authenticate(): Promise<void> {
     const uid = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");
     const greeted = Promise.withResolvers<string>();
@@ -125,12 +129,11 @@ export class SystemdBus {
       if (text.includes("\r\n") || text.length > MAX_GREETING_BYTES) greeted.resolve(text);
     };
     this.#socket.on("data", onData);
-    this.#socket.write(`\0AUTH EXTERNAL ${uid}\r\n`);
+    this.#socket.write(`\0AUTH EXTERNAL ${uid}\r\nBEGIN\r\n`);
     const reply = await greeted.promise;
     this.#socket.off("data", onData);
     if (!reply.startsWith("OK "))
       throw new SystemdFault(`systemd refuses this user: ${reply.trim()}`);
-    this.#socket.write("BEGIN\r\n");
   }
 
   #receive(bytes: Uint8Array): void {

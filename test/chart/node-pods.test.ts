@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, expect } from "bun:test";
+import { isDeepStrictEqual } from "node:util";
+import { BUILT_IMAGE, builtImage } from "../harness/built-image.ts";
+import { type Manifest, renderChart } from "../harness/helm.ts";
+import { real, realTest } from "../harness/real-components.ts";
+import { type EndedContainer, type PodNode, RenderedPod } from "../harness/rendered-pod.ts";
+import { until } from "../harness/waiting.ts";
+import { type BootedNode, bootNode } from "../node/booted.ts";
+import { type CachedImage, cachedImage } from "../node/cached-image.ts";
+import { PAUSE } from "../node/supervised.ts";
+import { tree } from "../node/tree.ts";
+
+const cri = `plugins."io.containerd.grpc.v1.cri"`;
+const config = `version = 2
+# written by hand
+[${cri}]
+  sandbox_image = "${PAUSE}"
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+`;
+
+let cached: CachedImage;
+let node: BootedNode;
+const stack = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  if (!real.available) return;
+  const image = await builtImage();
+  cached = stack.use(await cachedImage());
+  node = stack.use(await bootNode("1.6", config));
+  await node.importPause();
+  await node.ctr("images", "import", image);
+}, 120_000);
+
+afterAll(() => stack.disposeAsync(), 60_000);
+
+function values(nodes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const [repository, tag] = BUILT_IMAGE.split(/:(?=[^/]*$)/);
+  return {
+    image: { registry: "", repository, tag },
+    nodes: {
+      cacheUrl: cached.cache.url.replace("127.0.0.1", "$(NODE_IP)"),
+      probe: [cached.image],
+      wait: "1s",
+      grace: "300ms",
+      interval: "100ms",
+      ...nodes,
+    },
+  };
+}
+
+function daemonSet(objects: readonly Manifest[], name: string): Manifest {
+  const found = objects.find((it) => it.kind === "DaemonSet" && it.metadata.name === name);
+  if (!found) throw new Error(`there is no DaemonSet ${name}`);
+  return found;
+}
+
+/** A node whose pods are run by its own containerd, which must not end them when it is restarted. */
+async function onNode<T>(use: (node: PodNode) => Promise<T>): Promise<T> {
+  using client = node.cri();
+  return await use(node.podNode(client));
+}
+
+realTest(
+  "a node is wired by the chart's pod through its systemd, upgraded, watched, and rolled back byte for byte",
+  async () => {
+    const etc = node.inside("/etc/containerd");
+    const before = tree(etc);
+    const objects = await renderChart(values({ allowRestart: true }));
+    const main = await node.unit("MainPID");
+    await onNode(async (pods) => {
+      const pod = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
+      await using _ = pod;
+      await pod.begin();
+      const applied = await pod.runInit("apply");
+      expectDone(applied, ": proven");
+      expectDone(applied, "systemd's RestartUnit of containerd.service");
+      expect(await node.unit("MainPID")).not.toBe(main);
+    });
+    const wired = tree(etc);
+    const restarted = await node.unit("MainPID");
+
+    // The next version's pod finds nothing to do, and what is left of the old one takes nothing back.
+    const upgraded = await renderChart(values({ allowRestart: true, podLabels: { next: "1" } }));
+    await onNode(async (pods) => {
+      await using old = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
+      await old.start();
+      await until(() => old.output("watch").includes("watching"), { what: "the old watcher" });
+      await old.stop();
+      expect(tree(etc)).toEqual(wired);
+      await using next = new RenderedPod(daemonSet(upgraded, "entrepot-node"), { node: pods });
+      await next.begin();
+      const applied = await next.runInit("apply");
+      expectDone(applied, "already");
+      await next.startContainers();
+      await expectWatched(etc, wired);
+      // A pod that starts while the cache is dead leaves the node to its watcher.
+      cached.cache.signal("SIGSTOP");
+      await using during = new RenderedPod(daemonSet(upgraded, "entrepot-node"), { node: pods });
+      await during.begin();
+      const kept = await during.runInit("apply");
+      cached.cache.signal("SIGCONT");
+      expectDone(kept, "stays wired");
+      await until(() => sameTree(etc, wired), { what: "the cache to be added again" });
+      await next.stop();
+    });
+    expect(await node.unit("MainPID")).toBe(restarted);
+
+    await onNode(async (pods) => {
+      await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), { node: pods });
+      await cleanup.begin();
+      expectDone(await cleanup.runInit("rollback"), "byte for byte");
+    });
+    expect(tree(etc)).toEqual(before);
+    expect(tree(node.inside("/var/lib/entrepot"))).toEqual({ "node/": "", "node/lock": "644 " });
+  },
+  120_000,
+);
+
+function expectDone({ exitCode, output }: EndedContainer, text: string): void {
+  expect([exitCode, output]).toEqual([0, expect.stringContaining(text)]);
+}
+
+/** The watcher takes a cache out that does not answer, and puts it back. */
+async function expectWatched(etc: string, wired: Readonly<Record<string, string>>): Promise<void> {
+  cached.cache.signal("SIGSTOP");
+  await until(() => !JSON.stringify(tree(etc)).includes(cached.cache.url), {
+    what: "the cache to be removed",
+  });
+  cached.cache.signal("SIGCONT");
+  await until(() => sameTree(etc, wired), { what: "the cache to be added again" });
+}
+
+function sameTree(folder: string, expected: Readonly<Record<string, string>>): boolean {
+  return isDeepStrictEqual(tree(folder), expected);
+}
