@@ -3,7 +3,7 @@ import { readAudit } from "./operator/read-audit.ts";
 import { readEvents } from "./events/read-events.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
 import { readTracing } from "./tracing/read-tracing.ts";
-import { certificateInfo, readServerIdentity } from "./upstreams/certificates.ts";
+import { certificateInfo, readCaBundle, readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
 import type { Path } from "./parsing/yaml-source.ts";
@@ -142,7 +142,13 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     settings?.cluster &&
     readCluster(settings.cluster, { ...context, env, proxy, ownNames });
   const kubernetes = context && readKubernetes(settings?.kubernetes, { ...context, env });
-  const tracing = context && settings?.tracing && readTracing(settings.tracing, context);
+  const tracing =
+    context &&
+    settings?.tracing &&
+    readTracing(settings.tracing, {
+      ...context,
+      ca: readCaBundle(["tracing"], settings.tracing.ca, context),
+    });
   const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
   const sources = { readFile, env, hasProgram, proxy };
   const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);

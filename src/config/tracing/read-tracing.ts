@@ -12,15 +12,18 @@ export interface TracingContext {
   /** The folder that a relative path is relative to. */
   readonly folder: string;
   readonly readFile: ReadText;
+  /** The text of `ca`. */
+  readonly ca?: string | undefined;
   readonly report: (at: Path, message: string, subject: "key" | "value") => void;
 }
 
 /** Reads `tracing` of the configuration. Problems are reported. */
 export function readTracing(
   { endpoint, sample = DEFAULT_SAMPLE, headersFile }: TracingEntry,
-  { folder, readFile, report }: TracingContext,
+  { folder, readFile, report, ca }: TracingContext,
 ): TracingSettings {
-  if (headersFile === undefined) return { endpoint, sample };
+  const plain = { endpoint, sample, ...(ca === undefined ? {} : { ca }) };
+  if (headersFile === undefined) return plain;
   const file = path.resolve(folder, headersFile);
   try {
     parseHeaders(readFile(file, MAX_HEADERS_BYTES));
@@ -28,5 +31,5 @@ export function readTracing(
     if (!(error instanceof UnreadableError || error instanceof HeaderError)) throw error;
     report(["tracing", "headersFile"], `${file} ${error.message}`, "value");
   }
-  return { endpoint, sample, headersFile: file };
+  return { ...plain, headersFile: file };
 }

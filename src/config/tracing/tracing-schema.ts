@@ -51,6 +51,13 @@ export const tracingSchema = z.strictObject({
     .describe(
       "The file with headers for the receiver, one Name: value per line, such as Authorization. It may be replaced while the cache runs. Default: none.",
     ),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "CA certificates to trust for the receiver in addition to the public ones: a PEM file, or PEM text. A change needs a restart. Default: none.",
+    ),
 });
 
 export type TracingEntry = z.infer<typeof tracingSchema>;

@@ -6,4 +6,6 @@ export interface TracingSettings {
   readonly sample: number;
   /** The file with headers of each request, which may be replaced at any time. */
   readonly headersFile?: string;
+  /** CA certificates to trust in addition to the public ones, as PEM text. */
+  readonly ca?: string;
 }

@@ -40,6 +40,8 @@ test.each([
   ["  endpoint: http://c\n  sample: -0.1", "/etc/e.yaml:3:11"],
   ["  endpoint: http://c\n  sample: 1%", "/etc/e.yaml:3:11"],
   ["  endpoint: http://c\n  sampel: 1", "sampel"],
+  ["  endpoint: https://c\n  ca: none", "/etc/none does not exist"],
+  ["  endpoint: https://c\n  ca: h", "/etc/e.yaml:3:7"],
   ["  endpoint: http://c\n  headersFile: none", "/etc/none does not exist"],
   ["  endpoint: http://c\n  headersFile: h", "/etc/h has no header in line 2: write Name: value"],
 ])("%j is refused with %j", (text, message) => {

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { makeCertificate } from "../../../test/harness/certificates.ts";
 import { OtlpReceiver } from "../../../test/harness/otlp-receiver.ts";
+import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { Exporter } from "./exporter.ts";
 import { Tracer } from "./tracer.ts";
@@ -82,6 +84,40 @@ test("what a receiver refuses for now is sent again, for good is dropped, in par
   for (let count = 0; count < 3; count += 1) begin()?.end();
   await until(() => told.exported === 2, { what: "the one that was taken" });
   expect(told.dropped).toBe(3);
+});
+
+test("a receiver with a private certificate is trusted with its CA, and not without", async () => {
+  await using dir = await tempDir("otlp");
+  const { key, certificate: ca } = await makeCertificate(dir);
+  using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: { key, cert: ca },
+    fetch: () => Response.json({}),
+  });
+  const url = new URL(`https://127.0.0.1:${server.port}/v1/traces`);
+  for (const [trust, expected] of [
+    [{ ca }, "exported"],
+    [{}, "failed"],
+  ] as const) {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    await using exporter = new Exporter({
+      url,
+      ...trust,
+      headers: noHeaders,
+      resource: {},
+      version: "1.2.3",
+      delayMs: 5,
+      observer: {
+        exported: () => resolve("exported"),
+        dropped: () => {},
+        failed: () => resolve("failed"),
+        recovered: () => {},
+      },
+    });
+    new Tracer({ sample: 1, ended: (span) => exporter.add(span) }).pull("GET", undefined)?.end();
+    expect(await promise).toBe(expected);
+  }
 });
 
 test("of a receiver that hangs, no more than a bounded number of spans waits", async () => {

@@ -19,6 +19,8 @@ const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface ExporterOptions {
   readonly url: URL;
+  /** CA certificates to trust in addition to the public ones, as PEM text. */
+  readonly ca?: string;
   /** Those of each request, such as an authorization; read for each. */
   readonly headers: () => Promise<Readonly<Record<string, string>>>;
   readonly resource: Resource;
@@ -104,13 +106,14 @@ export class Exporter implements AsyncDisposable {
   /** Never rejects. */
   async #send(batch: readonly Span[]): Promise<Outcome> {
     const signal = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), this.#closing.signal]);
-    const { url, resource, version, observer } = this.#options;
+    const { url, ca, resource, version, observer } = this.#options;
     try {
       const response = await fetch(url, {
         method: "POST",
         headers: { ...(await this.#options.headers()), "content-type": "application/json" },
         body: JSON.stringify(exportRequest(resource, { name: "entrepot", version }, batch)),
         redirect: "manual",
+        ...(ca === undefined ? {} : { tls: { ca } }),
         signal,
       });
       const text = await response.text();

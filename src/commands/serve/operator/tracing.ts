@@ -26,9 +26,10 @@ export function openTracing(
     () => Object.entries(counts).map(([result, value]) => ({ labels: [result], value })),
   );
   if (!settings) return undefined;
-  const { endpoint, sample, headersFile } = settings;
+  const { endpoint, sample, headersFile, ca } = settings;
   const exporter = new Exporter({
     url: endpoint,
+    ...(ca === undefined ? {} : { ca }),
     headers: async () =>
       headersFile === undefined ? {} : parseHeaders(await readFile(headersFile, "utf8")),
     resource: {
