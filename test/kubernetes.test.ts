@@ -74,6 +74,14 @@ test("what a cluster runs is kept from eviction, also while the cluster is away 
     });
     try {
       expect(await metric(next, "entrepot_kept_images")).toBe(1);
+      const unread = `Kubernetes ${api.url.origin}: not read yet: the Kubernetes API at`;
+      const isUnread = async (): Promise<boolean> =>
+        (await command(next, "status")).stdout.includes(unread);
+      await until(isUnread, { what: "the cluster that was never read" });
+      const { code, stdout } = await command(next, "ready");
+      expect(code).toBe(1);
+      expect(stdout).toContain("What is wanted of cluster is not known: not read yet.");
+      expect(stdout).toContain("cluster: not read yet: the Kubernetes API at");
       for (const { digest } of others) await pull(next, `other/blobs/${digest}`);
       expect((await command(next, "gc")).code).toBe(0);
       expect(await isStored(next, kept)).toBe(true);

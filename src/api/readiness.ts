@@ -36,7 +36,9 @@ export type WantedImageState = z.infer<typeof wantedImageSchema>;
 const countsFields = {
   wanted: z.int(),
   ready: z.int(),
-  ratio: z.number().describe("ready of wanted; 1 where nothing is wanted"),
+  ratio: z
+    .number()
+    .describe("ready of wanted; 1 where nothing is wanted, and 0 where that is not known"),
 };
 
 export const readinessSchema = z
@@ -57,6 +59,10 @@ export const readinessSchema = z
             .string()
             .optional()
             .describe("why it could not be read: what it said last still counts"),
+          unread: z
+            .boolean()
+            .optional()
+            .describe("whether it was never read: what it wants is not known"),
         }),
       )
       .describe("where it is known from what is wanted"),

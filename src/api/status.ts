@@ -184,6 +184,11 @@ export const statusSchema = z
       .object({
         address: z.string().describe("of its API"),
         isCurrent: z.boolean().describe("whether all was read, and is kept up to date now"),
+        isRead: z
+          .boolean()
+          .optional()
+          .describe("whether all was read once: else `images` is not known"),
+        problem: z.string().optional().describe("why it cannot be read now"),
         images: z.int().describe("different images that it runs, or would run"),
         kept: z.int().describe("images that are kept since it runs them, or ran them lately"),
       })

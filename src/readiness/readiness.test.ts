@@ -128,6 +128,22 @@ test("a source that cannot be read wants what it wanted before", async () => {
   });
 });
 
+test("a source that was never read is not known to be ready, and says so until it is", async () => {
+  await using at = await wantedWorld();
+  await at.warm(["reg.test/single:1"]);
+  const cluster = source(["reg.test/single:1"]);
+  cluster.problem = "the connection was refused";
+  const unread = [{ name: "cluster", images: 0, problem: cluster.problem, unread: true }];
+  const text = "What is wanted of cluster is not known: not read yet.";
+  const alone = readinessOf(at, [cluster]);
+  expect(await alone.check(signal)).toMatchObject({ ratio: 0, sentence: text, sources: unread });
+  const others = { ...source(["reg.test/single:1"]), name: "lists" };
+  const both = await readinessOf(at, [cluster, others]).check(signal);
+  expect(both.sentence).toStartWith(`${text} The one image that is wanted is here`);
+  delete cluster.problem;
+  expect(await alone.check(signal)).toMatchObject({ ratio: 1, sources: [{ images: 1 }] });
+});
+
 test("it is told when fewer images are ready than before", async () => {
   await using at = await wantedWorld();
   await at.warm(["reg.test/single:1"]);

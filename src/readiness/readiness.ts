@@ -71,7 +71,8 @@ export class Readiness {
       const { wishes, sources, cut } = await this.#sources.read(signal);
       const items = await this.#look(wishes, new EventLoopYielder(SHARE), signal);
       this.#lacking = wishes.filter((_, at) => isLacking(items[at]));
-      const report = { ...reportOf(items, this.#now()), sources, ...(cut > 0 ? { cut } : {}) };
+      const known = withUnread(reportOf(items, this.#now()), sources);
+      const report = { ...known, sources, ...(cut > 0 ? { cut } : {}) };
       const before = this.#latest;
       this.#latest = report;
       if (before) this.#compare(before, report);
@@ -159,6 +160,18 @@ function reportOf(
     upstreams: upstreams.toSorted((one, other) => one.ratio - other.ratio),
     items: [...items.filter(({ state }) => state !== "ready"), ...uncached, ...ready],
   };
+}
+
+/** What was never read may want anything: nothing is ready of what is not known. */
+function withUnread(
+  report: Omit<ReadinessReport, "sources">,
+  sources: ReadinessReport["sources"],
+): Omit<ReadinessReport, "sources"> {
+  const names = sources.filter(({ unread }) => unread).map(({ name }) => name);
+  if (names.length === 0) return report;
+  const unknown = `What is wanted of ${names.join(", ")} is not known: not read yet.`;
+  if (report.wanted === 0) return { ...report, ratio: 0, sentence: unknown };
+  return { ...report, sentence: `${unknown} ${report.sentence}` };
 }
 
 function ratioOf({ wanted, ready }: { readonly wanted: number; readonly ready: number }): number {

@@ -41,7 +41,9 @@ export class Sources {
       const known = this.#known.get(source) ?? [];
       for (const wanted of known) if (!add(wishes, wanted)) cut += 1;
       const { name } = source;
-      sources.push({ name, images: known.length, ...(problem === undefined ? {} : { problem }) });
+      const unread = this.#known.has(source) ? {} : { unread: true };
+      const failed = problem === undefined ? {} : { problem, ...unread };
+      sources.push({ name, images: known.length, ...failed });
     }
     return { wishes: [...wishes.values()], sources, cut };
   }

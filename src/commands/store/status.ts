@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { formatSize } from "../../config/parsing/units.ts";
 import type { Status } from "../../api/status.ts";
+import { printable } from "../../printable.ts";
 import { ago, counted, duration, table } from "../table.ts";
 import { clusterText } from "./cluster-text.ts";
 import {
@@ -129,7 +130,11 @@ function fillsText(fills: Status["fills"], now: number): string {
 /** The cluster whose images are wanted. Why it cannot be read is among the problems. */
 function kubernetesLines({ kubernetes }: Status): string[] {
   if (!kubernetes) return [];
-  const { address, isCurrent, images, kept } = kubernetes;
+  const { address, isCurrent, isRead = true, problem, images, kept } = kubernetes;
+  if (!isRead) {
+    const why = problem === undefined ? "" : `: ${printable(problem)}`;
+    return [`Kubernetes ${address}: not read yet${why}`];
+  }
   const state = isCurrent ? "" : ", as it was last known";
   return [`Kubernetes ${address}: ${counted(images, "image")}, ${kept} kept${state}`];
 }

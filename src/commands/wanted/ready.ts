@@ -57,7 +57,8 @@ async function ready(
   }
   if (json) printJson(report);
   else printReport(report, all || images.length > 0);
-  const isReady = report.ratio === 1 && (images.length === 0 || report.uncached === 0);
+  const isKnown = report.sources.every(({ unread = false }) => !unread);
+  const isReady = isKnown && report.ratio === 1 && (images.length === 0 || report.uncached === 0);
   return isReady ? 0 : 1;
 }
 
@@ -95,8 +96,10 @@ function lackingOf({ items }: ReadinessReport): string[] {
 
 function printReport(report: ReadinessReport, hasReady: boolean): void {
   print(report.sentence);
-  for (const { name, images, problem } of report.sources) {
+  for (const { name, images, problem, unread = false } of report.sources) {
     if (problem === undefined) continue;
+    if (unread) print(`${name}: not read yet: ${printable(problem)}`);
+    if (unread) continue;
     const known =
       images > 0 ? `: what it wanted before still counts (${counted(images, "image")})` : "";
     print(`${name}: ${printable(problem)}${known}`);

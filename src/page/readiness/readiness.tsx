@@ -23,7 +23,7 @@ export function Readiness({
   readonly now: number;
 }): JSX.Element {
   const { sentence, wanted, ready, upstreams, sources, checkedAt, items, cut } = readiness;
-  const isReady = ready === wanted;
+  const isReady = ready === wanted && sources.every(({ unread = false }) => !unread);
   const lacking = items.filter(({ state }) => state !== "ready" && state !== "uncached");
   return (
     <div class="stack">
@@ -76,9 +76,9 @@ export function Readiness({
         </Panel>
         <Panel id="sources" title="Who wants images">
           <ul>
-            {sources.map(({ name, images, problem }) => (
+            {sources.map(({ name, images, problem, unread = false }) => (
               <li key={name}>
-                {name}: {integer(images)}
+                {name}: {unread ? "not read yet " : integer(images)}
                 {problem === undefined ? null : <span class="note bad">{problem}</span>}
               </li>
             ))}

@@ -219,6 +219,16 @@ export class Wanted implements Disposable {
       each(({ ratio }) => ratio),
     );
     metrics.gauges(
+      "entrepot_wanted_source_unread",
+      "1 while a source of wanted images was never read, so that nobody knows what it wants, else 0.",
+      ["source"],
+      () =>
+        (this.readiness.latest?.sources ?? []).map(({ name, unread = false }) => ({
+          labels: [name],
+          value: unread ? 1 : 0,
+        })),
+    );
+    metrics.gauges(
       "entrepot_wanted_images",
       "Images of the upstream that are wanted: they run, are listed, or were pulled of late.",
       ["upstream"],

@@ -32,8 +32,9 @@ export class KubernetesParts implements Disposable {
   #keeper: ClusterKeeper | undefined;
   readonly #stop = new AbortController();
   #address = "";
-  /** Different images of the cluster. */
+  /** Different images of the cluster, once it was read. */
   #images = 0;
+  #isRead = false;
   #pods: PodsByNode | undefined;
   /** What the cluster runs, or would run. */
   readonly wanted: WantedImages = new ClusterImages(() => this.#cluster);
@@ -46,9 +47,12 @@ export class KubernetesParts implements Disposable {
   /** For `status`; `undefined` where no cluster is read. */
   get status(): Status["kubernetes"] {
     if (!this.#cluster) return undefined;
+    const { isCurrent, problem } = this.#cluster.state;
     return {
       address: this.#address,
-      isCurrent: this.#cluster.state.isCurrent,
+      isCurrent,
+      isRead: this.#isRead,
+      ...(problem === undefined ? {} : { problem }),
       images: this.#images,
       kept: this.#keeper?.count ?? 0,
     };
@@ -89,6 +93,7 @@ export class KubernetesParts implements Disposable {
     this.#cluster = cluster;
     this.#address = access.server.origin;
     this.#images = 0;
+    this.#isRead = false;
     this.#keeper =
       keep &&
       new ClusterKeeper({
@@ -144,7 +149,9 @@ export class KubernetesParts implements Disposable {
     } catch {
       return;
     }
-    if (this.#cluster === cluster) this.#images = names.size;
+    if (this.#cluster !== cluster) return;
+    this.#images = names.size;
+    this.#isRead = true;
   }
 }
 
