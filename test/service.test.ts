@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { socketDropIn, socketText, unitText } from "../src/render/cache-machine/service.ts";
 import { freePort } from "./harness/free-port.ts";
@@ -106,6 +107,22 @@ realTest(
     expect([0, first, second]).not.toContain(await pid());
 
     if (!isLong) return;
+    // A process that hangs is ended by the watchdog, and started anew; one that only waits is not.
+    await writeFile(
+      node.inside("/etc/systemd/system/entrepot.service.d/watchdog.conf"),
+      "[Service]\nWatchdogSec=3s\n",
+    );
+    await node.run("systemctl", "daemon-reload");
+    await node.run("systemctl", "restart", "entrepot");
+    const watched = await pid();
+    await setTimeout(8_000);
+    expect(await pid()).toBe(watched);
+    await node.run("kill", "-STOP", String(watched));
+    await until(async () => ![0, watched].includes(await pid()), {
+      what: "another process",
+      within: 30_000,
+    });
+    expect(await healthStatus()).toBe(200);
     // systemd gives up on a service that never starts and closes its port: nodes then go to the
     // registry.
     await writeFile(node.inside("/etc/entrepot/entrepot.yaml"), "nonsense: 1\n");
@@ -114,5 +131,5 @@ realTest(
     await until(refused, { what: "systemd to give up the socket", within: 40_000 });
     expect(await healthStatus().catch((error: unknown) => String(error))).toContain("connect");
   },
-  90_000,
+  120_000,
 );

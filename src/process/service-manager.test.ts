@@ -86,6 +86,50 @@ test("a manager that reads nothing for a while holds nobody up, and is told in o
   expect(told[count]).toBe(`STATUS=${count - 1}`);
 });
 
+test("once it is ready, a process that is watched gives four signs of life in the time that it has", async () => {
+  await using dir = await tempDir("notify");
+  using at = receiver(dir.file("watched"));
+  const env: Record<string, string | undefined> = {
+    NOTIFY_SOCKET: dir.file("watched"),
+    WATCHDOG_USEC: "400000",
+    WATCHDOG_PID: String(process.pid),
+  };
+  const manager = new ServiceManager(env, never);
+  expect(env).toEqual({});
+  await setTimeout(150);
+  manager.ready("5 registries");
+  manager.ready("reloaded");
+  const told: string[] = [];
+  const start = performance.now();
+  while (told.length < 6) {
+    const message = at.next();
+    if (message === undefined) await setTimeout(5);
+    else told.push(message);
+  }
+  // Three signs, and none before it was ready or twice as many after it was so again.
+  expect(performance.now() - start).toBeGreaterThan(280);
+  expect(told).toEqual([
+    "STATUS=starting",
+    "READY=1\nSTATUS=5 registries",
+    "READY=1\nSTATUS=reloaded",
+    ...Array(3).fill("WATCHDOG=1"),
+  ]);
+});
+
+test.each([
+  ["of another process", { WATCHDOG_USEC: "4000", WATCHDOG_PID: "1" }],
+  ["of no time", { WATCHDOG_USEC: "soon" }],
+  ["of zero", { WATCHDOG_USEC: "0" }],
+])("a watchdog %s is given no signs", async (_, watchdog) => {
+  await using dir = await tempDir("notify");
+  using at = receiver(dir.file("other"));
+  const manager = new ServiceManager({ NOTIFY_SOCKET: dir.file("other"), ...watchdog }, never);
+  manager.ready("");
+  expect([at.next(), at.next()]).toEqual(["STATUS=starting", "READY=1\nSTATUS="]);
+  await setTimeout(50);
+  expect(at.next()).toBeUndefined();
+});
+
 test("without a manager nothing happens, and one that cannot be reached is told of once", () => {
   const none = new ServiceManager({}, never);
   none.ready("");

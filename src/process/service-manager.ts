@@ -14,6 +14,8 @@ const RETRY_INTERVAL = 100;
 const MAX_RETRIES = 600;
 /** In messages. What is newer says more. */
 const MAX_WAITING = 16;
+/** How many signs of life systemd gets in the time after which it takes the process for hung. */
+const SIGNS_OF_LIFE = 4;
 
 const { i32, u64, pointer } = FFIType;
 
@@ -30,15 +32,20 @@ export class ServiceManager {
   /** What the manager had no room for, in order. */
   #waiting: string[] = [];
   #retries = 0;
+  /** After how many milliseconds the manager expects another sign of life, if it does. */
+  readonly #patience: number | undefined;
+  #isWatched = false;
 
   /**
-   * Takes the socket's name out of the environment: no child process speaks for this one.
+   * Takes the socket's name and the watchdog's time out of the environment: no child process speaks
+   * for this one.
    *
    * @param failed called if the manager cannot be reached, and will not learn when the start has ended
    */
   constructor(env: Record<string, string | undefined>, failed: (reason: string) => void) {
     const { NOTIFY_SOCKET: name } = env;
-    delete env["NOTIFY_SOCKET"];
+    this.#patience = watchdogMilliseconds(env);
+    for (const key of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete env[key];
     if (!name) return;
     const address = socketAddress(name);
     // Nothing is served yet that would have to wait for a manager that is slow to read.
@@ -49,6 +56,20 @@ export class ServiceManager {
   /** The start, or a reload, has ended. */
   ready(status: string): void {
     this.#send("READY=1", statusLine(status));
+    this.#beWatched();
+  }
+
+  /**
+   * From now on, says at intervals that the event loop goes round. With `WatchdogSec=`, systemd ends and starts anew a
+   * process from which it hears nothing: one whose event loop hangs serves nobody, and does not exit.
+   */
+  #beWatched(): void {
+    const address = this.#address;
+    if (!address || this.#patience === undefined || this.#isWatched) return;
+    this.#isWatched = true;
+    // A sign that is lost is made up for by the next one: it does not queue.
+    const sign = (): void => void send(address, "WATCHDOG=1", MSG_NOSIGNAL | MSG_DONTWAIT);
+    setInterval(sign, this.#patience / SIGNS_OF_LIFE).unref();
   }
 
   /** A reload begins; `ready` ends it. */
@@ -88,6 +109,15 @@ export class ServiceManager {
     this.#waiting = [];
     this.#retries = 0;
   }
+}
+
+/** sd_watchdog_enabled(3): the time may be meant for another process, such as a shell that started this one. */
+function watchdogMilliseconds({
+  WATCHDOG_USEC: time = "",
+  WATCHDOG_PID: pid,
+}: Readonly<Record<string, string | undefined>>): number | undefined {
+  const isMeant = pid === undefined || pid === String(process.pid);
+  return isMeant && /^[1-9]\d{3,14}$/.test(time) ? Number(time) / 1000 : undefined;
 }
 
 /** Returns whether the text was sent. */

@@ -29,6 +29,8 @@ Restart=on-failure
 RestartSec=2
 # A disk can take minutes to open the store, and would take as long the next time.
 TimeoutStartSec=infinity
+# A process that hangs serves nobody, and does not exit.
+WatchdogSec=2min
 # Entrepot waits up to 15 s for requests in flight before it exits.
 TimeoutStopSec=30
 StateDirectory=entrepot
