@@ -18,6 +18,7 @@ export const postgresBin = `/usr/lib/postgresql/${postgresVersion}/bin`;
 export const packages = {
   containerd: "/usr/bin/containerd",
   runc: "/usr/sbin/runc",
+  "containernetworking-plugins": "/usr/lib/cni/ptp",
   "docker-registry": "/usr/bin/docker-registry",
   skopeo: "/usr/bin/skopeo",
   "busybox-static": "/bin/busybox",

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { BUILT_IMAGE, builtImage } from "../harness/built-image.ts";
 import { type Manifest, renderChart } from "../harness/helm.ts";
@@ -113,6 +114,55 @@ realTest(
     });
     expect(tree(etc)).toEqual(before);
     expect(tree(node.inside("/var/lib/entrepot"))).toEqual({ "node/": "", "node/lock": "644 " });
+  },
+  120_000,
+);
+
+realTest(
+  "without the right to restart, a node is wired where none is needed, and left as it is elsewhere",
+  async () => {
+    const etc = node.inside("/etc/containerd");
+    const before = tree(etc);
+    const main = await node.unit("MainPID");
+    const apply = async (nodes: Readonly<Record<string, unknown>>): Promise<EndedContainer> => {
+      const workload = daemonSet(await renderChart(values(nodes)), "entrepot-node");
+      return await onNode(async (pods) => {
+        await using pod = new RenderedPod(workload, { node: pods });
+        await pod.begin();
+        return await pod.runInit("apply");
+      });
+    };
+    const refusals = [
+      [{}, "the restart was not confirmed"],
+      [{ runtime: "containerd" }, "without the socket of its systemd"],
+      [{ cacheUrl: "http://127.0.0.1:1" }, "http://127.0.0.1:1"],
+    ] as const;
+    for (const [nodes, text] of refusals) {
+      const { exitCode, output } = await apply(nodes);
+      expect([exitCode, output]).toEqual([1, expect.stringContaining(text)]);
+      expect(tree(etc)).toEqual(before);
+    }
+    await node.pull(cached.image);
+    expect(await node.unit("MainPID")).toBe(main);
+
+    writeFileSync(
+      `${etc}/config.toml`,
+      `${config}  [${cri}.registry]\n    config_path = "/etc/containerd/certs.d"\n`,
+    );
+    await node.run("systemctl", "restart", "containerd.service");
+    const prepared = tree(etc);
+    const restarted = await node.unit("MainPID");
+    // What is mounted is what is edited.
+    const wired = await apply({ runtime: "containerd" });
+    expectDone(wired, ": proven");
+    const objects = await renderChart(values({ runtime: "containerd" }));
+    await onNode(async (pods) => {
+      await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), { node: pods });
+      await cleanup.begin();
+      expectDone(await cleanup.runInit("rollback"), "byte for byte");
+    });
+    expect(tree(etc)).toEqual(prepared);
+    expect(await node.unit("MainPID")).toBe(restarted);
   },
   120_000,
 );

@@ -136,6 +136,7 @@ const spec = z.strictObject({
   initContainers: z.array(container).default([]),
   containers: z.array(container),
   volumes: z.array(volume).default([]),
+  enableServiceLinks: z.boolean().optional(),
   hostNetwork: z.boolean().default(false),
   hostPID: z.boolean().default(false),
   dnsPolicy: z.enum(["Default", "ClusterFirst", "ClusterFirstWithHostNet"]).optional(),

@@ -123,8 +123,9 @@ export class RenderedPod implements AsyncDisposable {
     return this.#ip;
   }
 
-  get initContainers(): readonly string[] {
-    return this.#template.spec.initContainers.map(({ name }) => name);
+  /** A container's ID, for containerd. */
+  id(name: string): string {
+    return this.#find(name).id;
   }
 
   /** Waits for a container to end. */

@@ -76,8 +76,9 @@ volumeMounts:
 {{- $where := list "--root=/host" (printf "--runtime=%s" $nodes.runtime) -}}
 {{- $isReloaded := has $nodes.runtime (list "auto" "docker" "cri-o") -}}
 metadata:
+  # Without the chart's version, which alone replaces no pod.
   labels:
-    {{- include "entrepot.labels" .root | nindent 4 }}
+    {{- include "entrepot.selectorLabels" .root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
     {{- with $nodes.podLabels }}
     {{- toYaml . | nindent 4 }}
@@ -89,6 +90,7 @@ metadata:
 spec:
   serviceAccountName: {{ .serviceAccount }}
   automountServiceAccountToken: false
+  enableServiceLinks: false
   {{- with .root.Values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
