@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { spawnSync } from "node:child_process";
 import { findBun, root } from "./bun.mjs";
 import { ensureInstalled } from "./install.mjs";
+import { sourceRevision } from "./revision.mjs";
 
 /** Bun's build target and npm package for each architecture, as Node.js names it. */
 const runtimes = {
@@ -34,7 +35,12 @@ export function build(arch, folder = path.join(root, "dist")) {
   const bytecode = ["--bytecode", "--format=esm", "--minify-syntax"];
   // Request headers of 64 KiB, as in bin/entrepot.
   const limits = ["--compile-exec-argv=--max-http-header-size=65536"];
+  const { commit, date } = sourceRevision();
+  // The folder of the build would be in it otherwise, as that of its modules.
+  const defines = ['--define=__dirname="/"'];
+  defines.push(`--define=ENTREPOT_REVISION=${JSON.stringify({ commit, date })}`);
   const flags = ["--compile", `--target=${runtime.target}`, ...base, ...isolation, ...limits];
+  flags.push(...defines);
   // The others are what threads run (src/process/program-file.ts).
   const programs = ["main", "hit-worker", "download-worker"].map((name) =>
     path.join(root, `src/${name}.ts`),
@@ -43,6 +49,7 @@ export function build(arch, folder = path.join(root, "dist")) {
   const result = spawnSync(bun, args, {
     cwd: root,
     stdio: ["ignore", 2, 2],
+    env: { ...process.env, TZ: "UTC" },
   });
   if (result.status !== 0) throw new Error(`bun build for ${arch} failed`);
   return outfile;

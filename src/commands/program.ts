@@ -1,12 +1,17 @@
 import { Command, CommanderError } from "commander";
 import { explainUsage } from "./usage-hints.ts";
 import { usageErrorCode } from "./usage-error.ts";
-import { version } from "../version.ts";
+import { revision, version, versionText } from "../version.ts";
 
-export function program(commands: readonly Command[]): Command {
+/** @param printed by `--version` */
+export function program(commands: readonly Command[], printed: string = version): Command {
   const whole = new Command("entrepot")
     .description("A pull-through cache for every container registry, in one process.")
-    .version(version)
+    .version(
+      printed,
+      "-V, --version",
+      "print the version, the commit and its date; with --json, for programs",
+    )
     .showSuggestionAfterError()
     .exitOverride()
     .hook("preAction", (_, command) => refuseEmptyPaths(command));
@@ -33,6 +38,18 @@ function refuseEmptyPaths(command: Command): void {
   }
 }
 
+/** What `--version` prints. Asking git takes time, so it is asked only then. */
+async function printedVersion(args: readonly string[]): Promise<string> {
+  if (!args.some(isVersion)) return version;
+  const built = await revision();
+  if (!args.includes("--json")) return versionText(built);
+  return JSON.stringify({ version, ...built, bun: Bun.version });
+}
+
+function isVersion(word: string): boolean {
+  return word === "--version" || word === "-V";
+}
+
 /** commander shows its general help for a command that it does not know: it is to say so instead. */
 export function unknownInHelp(whole: Command, args: readonly string[]): readonly string[] {
   const [first, second] = args;
@@ -48,8 +65,11 @@ function isHelp(word: string): boolean {
 /** Runs the command of the command line, and ends the process. */
 export async function runProgram(commands: readonly Command[]): Promise<void> {
   try {
-    const whole = program(commands);
-    await whole.parseAsync(unknownInHelp(whole, process.argv.slice(2)), { from: "user" });
+    const given = process.argv.slice(2);
+    const whole = program(commands, await printedVersion(given));
+    // `--json --version` is the same as `--version --json`.
+    const args = given[0] === "--json" && given.some(isVersion) ? given.slice(1) : given;
+    await whole.parseAsync(unknownInHelp(whole, args), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     process.exitCode = error.exitCode === 0 ? 0 : usageErrorCode();

@@ -4,7 +4,7 @@ import type { Traffic, UpstreamSample, UpstreamTotals } from "./upstream-traffic
 import { Histogram } from "./histogram.ts";
 import { type CounterValue, Counters } from "./counters.ts";
 import { proxyCounters } from "./proxy-counters.ts";
-import { version } from "../version.ts";
+import { type Revision, revision, version } from "../version.ts";
 
 /** A metric without its values, for the reference. */
 export interface MetricDescription extends Pick<Metric, "name" | "help" | "labelNames"> {
@@ -19,6 +19,7 @@ export class Metrics {
   readonly #registered: Metric[] = [];
   readonly #histograms: Histogram[] = [];
   #exposition: Promise<Exposition> | undefined;
+  #revision: Revision | undefined;
 
   readonly #requests = new RequestCounters();
   readonly #upstreamRequests = this.#counter(
@@ -96,9 +97,12 @@ export class Metrics {
     for (const kind of ["manifest", "blob"]) this.#unstored.add([kind], 0);
     this.gauges(
       "entrepot_build_info",
-      "1, with the version of the cache and of the runtime that it was built for.",
-      ["version", "bun"],
-      () => [{ labels: [version, Bun.version], value: 1 }],
+      "1, with the version of the cache, the commit and its date (empty if unknown), and the version of the runtime.",
+      ["version", "commit", "date", "bun"],
+      () => {
+        const { commit = "", date = "" } = this.#revision ?? {};
+        return [{ labels: [version, commit, date, Bun.version], value: 1 }];
+      },
     );
     this.#registerCounter(
       "entrepot_requests_total",
@@ -266,7 +270,12 @@ export class Metrics {
 
   /** Loads prom-client, which would slow down the start. */
   #load(): Promise<Exposition> {
-    this.#exposition ??= import("./exposition.ts").then((module) => new module.Exposition());
+    this.#exposition ??= Promise.all([import("./exposition.ts"), revision()]).then(
+      ([module, built]) => {
+        this.#revision = built;
+        return new module.Exposition();
+      },
+    );
     return this.#exposition;
   }
 
