@@ -28,7 +28,7 @@ function shown(value: unknown): string {
 
 const HEAD = `# Entrepot's chart
 
-A pull-through cache for every container registry in one process, and the wiring of nodes to it. This page is generated from values.yaml; [The documents](../../../docs/README.md) say how to use it.
+A pull-through cache for every container registry in one process, and the wiring of nodes to it. This page is generated from values.yaml; [Run it in Kubernetes](../../../docs/how-to/kubernetes.md) says how to use it.
 
 \`\`\`sh
 helm install entrepot oci://ghcr.io/entrepot/charts/entrepot --namespace entrepot --create-namespace

@@ -24,6 +24,8 @@ const ONE_REPLICA =
   "one replica, since several work as one cache only with PostgreSQL and an object store: set replicaCount, cluster.database and cluster.store. While it is away, nodes pull from the registries";
 const NO_TLS =
   "nodes reach this cache over plain HTTP, and Gardener's caches over HTTPS. For HTTPS, set service.clusterIP to a free address of the cluster, and tls.existingSecret to a Secret with a certificate for it, or certificate.enabled for one of cert-manager";
+const NOT_WIRED =
+  "the chart does not wire nodes to this cache, since no certificate has the addresses of all nodes: set nodes.cacheUrl to a name in this one that the resolver of nodes knows, or service.clusterIP to an address in it, and nodes.enabled";
 const NO_DATA =
   "the cache in the cluster begins empty, and fetches what is asked for: the old data is not touched";
 
@@ -43,7 +45,7 @@ export function writeChartValues(
   const mounted = secrets.filter((secret) => secret !== tls);
   const value = {
     ...(persistence ? { persistence } : {}),
-    ...(tls ? { tls: { existingSecret: TLS_SECRET } } : {}),
+    ...(tls ? { tls: { existingSecret: TLS_SECRET }, nodes: { enabled: false } } : {}),
     ...(mounted.length === 0
       ? {}
       : { secretMounts: Object.fromEntries(mounted.map(({ name }) => [mountKey(name), name])) }),
@@ -125,6 +127,7 @@ function certificate(imported: ImportedConfig): NeededSecret | undefined {
     const from = imported.originOf(["tls"]);
     imported.drop(["tls"], "");
     imported.dropWarnings([from]);
+    if (from) imported.warn(from, NOT_WIRED, "clients");
     return {
       name: TLS_SECRET,
       keys: ["tls.crt", "tls.key"],
