@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { renderChart } from "./harness/helm.ts";
 import { mustRun, run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { tempDir } from "./harness/temp-dir.ts";
@@ -24,28 +25,43 @@ const commands = blocks
   .filter((list) => list.includes("node"))
   .map((list) => list.slice(list.indexOf("node") + 1));
 
-test("the YAML of the guide for fleets parses, and has a playbook and a DaemonSet", () => {
-  const [playbook, daemonSet] = blocks.map((yaml): unknown => Bun.YAML.parse(yaml));
+test("the YAML of the guide for fleets parses, and has a playbook", () => {
+  const [playbook] = blocks.map((yaml): unknown => Bun.YAML.parse(yaml));
   expect(playbook).toMatchObject([
     {
       hosts: "nodes",
       tasks: expect.arrayContaining([expect.objectContaining({ check_mode: false })]),
     },
   ]);
-  expect(daemonSet).toMatchObject({
-    kind: "DaemonSet",
-    spec: { template: { spec: { hostPID: true, hostNetwork: true } } },
-  });
-  expect(commands.map(([name]) => name)).toEqual(["plan", "apply", "verify", "apply", "watch"]);
+  expect(commands.map(([name]) => name)).toEqual(["plan", "apply", "verify"]);
 });
+
+realTest("the chart takes the values of the guide, and runs commands that exist", async () => {
+  const objects = await renderChart(blocks[1]);
+  const node = objects.find(
+    ({ kind, metadata: { name } }) => kind === "DaemonSet" && name === "entrepot-node",
+  );
+  expect(JSON.stringify(node)).toContain('"path":"/run/systemd"');
+  const rendered = stringLists(objects)
+    .filter(([program]) => program === "node")
+    .map(([, ...list]) => list);
+  const names = new Set(rendered.map(([name]) => name));
+  expect(names).toEqual(new Set(["apply", "watch", "rollback", "await"]));
+  for (const [name = "", ...options] of rendered)
+    expect([name, await unknownOptions(name, options)]).toEqual([name, []]);
+});
+
+async function unknownOptions(name: string, options: readonly string[]): Promise<string[]> {
+  const { stdout } = await run([PROGRAM, "node", name, "--help"]);
+  const known = new Set(stdout.match(/--[a-z][a-z-]+/g));
+  const used = options.filter((it) => it.startsWith("--")).map((it) => it.replace(/=.*/, ""));
+  return used.filter((option) => !known.has(option));
+}
 
 test.each(commands)(
   "the guide's command has options that exist: %s %s",
   async (name = "", ...options) => {
-    const { stdout } = await run([PROGRAM, "node", name, "--help"]);
-    const known = new Set(stdout.match(/--[a-z][a-z-]+/g));
-    const used = options.filter((it) => it.startsWith("--")).map((it) => it.replace(/=.*/, ""));
-    expect(used.filter((option) => !known.has(option))).toEqual([]);
+    expect(await unknownOptions(name, options)).toEqual([]);
   },
 );
 
