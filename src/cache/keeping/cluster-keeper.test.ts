@@ -18,7 +18,8 @@ function clusterImage(name: string, isRunning = true): ClusterImage {
 /** A cluster whose images and state a test sets, and a keeper of it. */
 class Subject implements AsyncDisposable {
   images: readonly ClusterImage[] = [];
-  state: ClusterState = { isCurrent: true };
+  /** Undefined before it is begun to be read. */
+  state: ClusterState | undefined = { isCurrent: true };
   readonly failures: unknown[] = [];
   kept: readonly string[] = [];
   limit = 0;
@@ -63,17 +64,11 @@ class Subject implements AsyncDisposable {
   }
 
   #open(): ClusterKeeper {
-    const state = (): ClusterState => this.state;
     const images = async function* (this: Subject): AsyncGenerator<ClusterImage> {
       yield* this.images;
     }.bind(this);
     return new ClusterKeeper({
-      cluster: {
-        images,
-        get state() {
-          return state();
-        },
-      },
+      cluster: () => this.state && { images, state: this.state },
       file: new KeptFile(this.path),
       days: this.days,
       maxSize: () => 1000,
@@ -110,6 +105,17 @@ test("what runs is kept, and what is scaled to zero is not; what ran is kept for
   // Its days begin anew.
   await subject.wait(2 * DAY - HOUR);
   expect(subject.kept).toEqual([B]);
+});
+
+test("after a restart, what ran before is kept before the cluster is read", async () => {
+  await using subject = await Subject.open(2);
+  subject.images = [clusterImage(A)];
+  await subject.update();
+  subject.state = undefined;
+  subject.restart();
+  expect(subject.kept).toEqual([A]);
+  await subject.update();
+  expect(subject.kept).toEqual([A]);
 });
 
 test("a cluster that is away takes nothing away, however long it is", async () => {

@@ -14,7 +14,8 @@ const MAX_IMAGES = 20_000;
 const SHARE = 0.8;
 
 export interface ClusterKeeperOptions {
-  readonly cluster: Pick<Cluster, "images" | "state">;
+  /** Undefined until it is begun to be read: what the file says is kept from the first moment. */
+  readonly cluster: () => Pick<Cluster, "images" | "state"> | undefined;
   readonly file: KeptFile;
   /** How long an image stays after the cluster last ran it. */
   readonly days: number;
@@ -82,8 +83,9 @@ export class ClusterKeeper implements Disposable {
   }
 
   async #update(): Promise<void> {
-    const { cluster, days } = this.#options;
-    if (!cluster.state.isCurrent) {
+    const { days } = this.#options;
+    const cluster = this.#options.cluster();
+    if (!cluster?.state.isCurrent) {
       // The time until it is back does not count.
       this.#readAt = undefined;
       return;

@@ -70,6 +70,7 @@ export class KubernetesParts implements Disposable {
     this.#settings = text;
     this.#close();
     if (!settings) return;
+    this.#keep(settings);
     void this.#load(settings, text);
   }
 
@@ -77,6 +78,21 @@ export class KubernetesParts implements Disposable {
     this.#stop.abort();
     this.#settings = "";
     this.#close();
+  }
+
+  /** At once: eviction must not come first. */
+  #keep({ keep }: KubernetesSettings): void {
+    const { storage, log } = this.#options;
+    this.#keeper =
+      keep &&
+      new ClusterKeeper({
+        cluster: () => this.#cluster,
+        file: new KeptFile(join(storage.path, "kept-images.json")),
+        days: keep.days,
+        maxSize: () => storage.budget.limits.maxSize,
+        keep: (kept) => storage.pinned.keep(kept),
+        failed: (error) => log.warn({ reason: reasonOf(error) }, "what is kept was not recorded"),
+      });
   }
 
   async #load(settings: KubernetesSettings, text: string): Promise<void> {
@@ -88,22 +104,11 @@ export class KubernetesParts implements Disposable {
     this.#open(cluster, settings);
   }
 
-  #open(cluster: Cluster, { access, keep }: KubernetesSettings): void {
-    const { storage, log } = this.#options;
+  #open(cluster: Cluster, { access }: KubernetesSettings): void {
     this.#cluster = cluster;
     this.#address = access.server.origin;
     this.#images = 0;
     this.#isRead = false;
-    this.#keeper =
-      keep &&
-      new ClusterKeeper({
-        cluster,
-        file: new KeptFile(join(storage.path, "kept-images.json")),
-        days: keep.days,
-        maxSize: () => storage.budget.limits.maxSize,
-        keep: (kept) => storage.pinned.keep(kept),
-        failed: (error) => log.warn({ reason: reasonOf(error) }, "what is kept was not recorded"),
-      });
     cluster.onChange(() => void this.#changed(cluster));
   }
 
