@@ -52,4 +52,6 @@ export class ClusterNeeds {
   /** Where TLS is asked for, or left to a default that has it. */
   tls: Origin | undefined;
   readonly highAvailability: Origin[] = [];
+  /** The address families of a cluster that has IPv6. */
+  ipFamilies: { readonly families: readonly string[]; readonly from: Origin } | undefined;
 }

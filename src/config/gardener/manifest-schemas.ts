@@ -62,6 +62,7 @@ const reference = z.object({
 /** Not strict: a Shoot has hundreds of fields that do not concern the cache. */
 export const shoot = z.object({
   spec: z.object({
+    networking: z.object({ ipFamilies: z.array(z.string()).nullish() }).nullish(),
     provider: z
       .object({
         workers: z

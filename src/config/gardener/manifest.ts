@@ -105,7 +105,11 @@ function readKind(reader: ManifestReader, source: YamlSource): void {
 function readShoot(reader: ManifestReader): void {
   const parsed = reader.parse(shoot, reader.source.value, []);
   if (!parsed) return;
-  const { provider, extensions, resources } = parsed.spec;
+  const { networking, provider, extensions, resources } = parsed.spec;
+  if (networking?.ipFamilies?.includes("IPv6")) {
+    const from = reader.origin(["spec", "networking", "ipFamilies"]);
+    reader.imported.needs.ipFamilies = { families: networking.ipFamilies, from };
+  }
   for (const [index, worker] of (provider?.workers ?? []).entries()) {
     checkRuntime(reader, worker.cri?.name, ["spec", "provider", "workers", index, "cri", "name"]);
   }

@@ -39,12 +39,14 @@ export function writeChartValues(
   const persistence = oneVolume(imported, own);
   const tls = certificate(imported);
   dropAddresses(imported);
+  const service = addressFamilies(imported, own);
   const extraObjects = services(imported, own);
   const secrets = [...referToSecrets(imported), ...(tls ? [tls] : [])];
   oneReplica(imported);
   const mounted = secrets.filter((secret) => secret !== tls);
   const value = {
     ...(persistence ? { persistence } : {}),
+    ...(service ? { service } : {}),
     ...(tls ? { tls: { existingSecret: TLS_SECRET }, nodes: { enabled: false } } : {}),
     ...(mounted.length === 0
       ? {}
@@ -140,6 +142,16 @@ function certificate(imported: ImportedConfig): NeededSecret | undefined {
     imported.warn(from, NO_TLS, "clients");
   }
   return undefined;
+}
+
+/** A Service has IPv4 alone unless it says more. */
+function addressFamilies(imported: ImportedConfig, own: ImportedSetting[]): object | undefined {
+  const { ipFamilies } = imported.needs;
+  if (!ipFamilies) return undefined;
+  const { families, from } = ipFamilies;
+  own.push({ at: ["service"], from, note: undefined });
+  const ipFamilyPolicy = families.length > 1 ? "PreferDualStack" : "SingleStack";
+  return { ipFamilyPolicy, ipFamilies: families };
 }
 
 /** A Service of the old name for each registry that had one, and a port that serves this registry alone. */
