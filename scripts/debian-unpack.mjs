@@ -23,38 +23,12 @@ export async function ensureUnpacked(name, { packages, suite = ownSuite(), archi
   return target;
 }
 
-/** Downloads packages from this machine's mirror, verified by apt, and unpacks them into a folder. */
+/** Downloads packages and unpacks them into a folder. */
 async function unpack(packages, suite, target, architecture) {
-  const names = packages.join(" ");
-  console.error(`Downloading from Debian ${suite}, to be unpacked and not installed: ${names}`);
   const work = fs.mkdtempSync(path.join(cacheDir, `${suite}.tmp-`));
   try {
-    for (const dir of ["state/lists/partial", "cache/archives/partial", "sources", "tree"]) {
-      fs.mkdirSync(path.join(work, dir), { recursive: true });
-    }
-    fs.writeFileSync(path.join(work, "sources/suite.sources"), sourceFor(suite));
-    const options = Object.entries({
-      "Dir::State": path.join(work, "state"),
-      "Dir::State::status": "/var/lib/dpkg/status",
-      "Dir::Cache": path.join(work, "cache"),
-      "Dir::Etc::SourceList": "/dev/null",
-      "Dir::Etc::SourceParts": path.join(work, "sources"),
-      "Acquire::Languages": "none",
-      // The user _apt may lack access to the checkout.
-      "APT::Sandbox::User": "root",
-      ...(architecture
-        ? { "APT::Architecture": architecture, "APT::Architectures": architecture }
-        : {}),
-    }).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-    for (const command of [["update"], ["download", ...packages]]) {
-      const { code, tail } = await apt([...command, "-q", ...options], { cwd: work });
-      if (code !== 0) throw new Error(`apt-get ${command.join(" ")} (${suite}): ${tail}`);
-    }
-    const files = fs.readdirSync(work).filter((entry) => entry.endsWith(".deb"));
-    if (files.length !== packages.length) {
-      throw new Error(`apt-get download ${names} (${suite}) downloaded only: ${files.join(" ")}`);
-    }
-    for (const file of files) {
+    fs.mkdirSync(path.join(work, "tree"));
+    for (const file of await downloadPackages(packages, suite, work, architecture)) {
       const args = ["-x", path.join(work, file), path.join(work, "tree")];
       const { code, tail } = await capture("dpkg-deb", args);
       if (code !== 0) throw new Error(`dpkg-deb -x ${file}: ${tail}`);
@@ -63,4 +37,40 @@ async function unpack(packages, suite, target, architecture) {
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }
+}
+
+/**
+ * Downloads packages from this machine's mirror, verified by apt, into a folder, which apt also uses for its lists.
+ *
+ * @returns the names of the files
+ */
+export async function downloadPackages(packages, suite, work, architecture) {
+  const names = packages.join(" ");
+  console.error(`Downloading from Debian ${suite}, to be unpacked and not installed: ${names}`);
+  for (const dir of ["state/lists/partial", "cache/archives/partial", "sources"]) {
+    fs.mkdirSync(path.join(work, dir), { recursive: true });
+  }
+  fs.writeFileSync(path.join(work, "sources/suite.sources"), sourceFor(suite));
+  const options = Object.entries({
+    "Dir::State": path.join(work, "state"),
+    "Dir::State::status": "/var/lib/dpkg/status",
+    "Dir::Cache": path.join(work, "cache"),
+    "Dir::Etc::SourceList": "/dev/null",
+    "Dir::Etc::SourceParts": path.join(work, "sources"),
+    "Acquire::Languages": "none",
+    // The user _apt may lack access to the checkout.
+    "APT::Sandbox::User": "root",
+    ...(architecture
+      ? { "APT::Architecture": architecture, "APT::Architectures": architecture }
+      : {}),
+  }).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
+  for (const command of [["update"], ["download", ...packages]]) {
+    const { code, tail } = await apt([...command, "-q", ...options], { cwd: work });
+    if (code !== 0) throw new Error(`apt-get ${command.join(" ")} (${suite}): ${tail}`);
+  }
+  const files = fs.readdirSync(work).filter((entry) => entry.endsWith(".deb"));
+  if (files.length !== packages.length) {
+    throw new Error(`apt-get download ${names} (${suite}) downloaded only: ${files.join(" ")}`);
+  }
+  return files;
 }

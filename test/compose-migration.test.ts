@@ -3,6 +3,7 @@ import { chownSync, lstatSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { builtImage } from "./harness/built-image.ts";
 import { textImage } from "./harness/images.ts";
 import { writeLayout } from "./harness/oci-layout.ts";
 import { type ChildProcess, mustRun, startProcess } from "./harness/processes.ts";
@@ -58,10 +59,9 @@ composeTest(
   "what import --compose writes, and the commands it names, lead from one Compose file to another and back",
   async (tree) => {
     await using folder = await tempDir("compose");
-    await mustRun(["node", "scripts/image.mjs", "--output", folder.path], { cwd: ROOT });
     await using machine = await startComposeNode(tree);
     await machine.importRegistry(folder);
-    const archive = folder.file("entrepot-image-linux-amd64.tar");
+    const archive = await builtImage();
     await machine.docker("load", "--input", archive);
     await using upstreams = new Upstreams(machine, folder);
     await upstreams.start();

@@ -2,26 +2,25 @@ import { expect } from "bun:test";
 import { mkdir, writeFile } from "node:fs/promises";
 import { chownSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { BUILT_IMAGE, builtImage } from "./harness/built-image.ts";
 import { hostsToml, startContainerd } from "./harness/containerd.ts";
 import { startDockerRegistry } from "./harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
 import { busyboxImage } from "./harness/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { mustRun, run } from "./harness/processes.ts";
+import { run } from "./harness/processes.ts";
 import { push } from "./harness/push.ts";
 import { realTest } from "./harness/real-components.ts";
 import { until } from "./harness/waiting.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const USER = 65_532;
-const IMAGE = "docker.io/library/entrepot:latest";
 
 realTest(
   "the image runs in containerd as non-root with a read-only root, and serves pulls",
   async () => {
     await using folder = await tempDir("image");
-    await mustRun(["node", "scripts/image.mjs", "--output", folder.path], { cwd: ROOT });
     await using registry = await startDockerRegistry();
     const image = await busyboxImage({ text: "out of an image" });
     await push(image, { url: registry.url, repository: "org/app", tag: "1" });
@@ -37,7 +36,7 @@ realTest(
     await using containerd = await startContainerd({
       hosts: { "reg.test": hostsToml({ server: "https://reg.test", hosts: [url] }) },
     });
-    await containerd.ctr("images", "import", folder.file("entrepot-image-linux-amd64.tar"));
+    await containerd.ctr("images", "import", await builtImage());
     const mount = (from: string, to: string, mode: string): string[] => [
       "--mount",
       `type=bind,src=${from},dst=${to},options=rbind:${mode}`,
@@ -53,7 +52,7 @@ realTest(
       containerd.pieces.snapshotter,
       ...mount(config, "/etc/entrepot/entrepot.yaml", "ro"),
       ...mount(data, "/var/lib/entrepot", "rw"),
-      IMAGE,
+      BUILT_IMAGE,
       "cache",
       "/usr/local/bin/entrepot",
       "serve",
@@ -68,6 +67,16 @@ realTest(
       const [, pid = ""] = /^cache\s+(\d+)/m.exec(await containerd.ctr("tasks", "list")) ?? [];
       const status = await Bun.file(`/proc/${pid}/status`).text();
       expect(/^Uid:\s+(.*)$/m.exec(status)?.[1]).toBe("65532\t65532\t65532\t65532");
+      // What Bun reads as it starts is set in the image too, as by bin/entrepot.
+      const environment = (await Bun.file(`/proc/${pid}/environ`).text()).split("\0");
+      const names = environment.map((one) => one.replace(/=.*/s, ""));
+      expect(names).toEqual(
+        expect.arrayContaining(["UV_THREADPOOL_SIZE", "BUN_JSC_forceRAMSize", "SSL_CERT_FILE"]),
+      );
+      // The command of the image's health check, which has no token and no other settings.
+      const health = ["/usr/local/bin/entrepot", "health", "--listen", `127.0.0.1:${port}`];
+      const exec = ["tasks", "exec", "--exec-id", "health", "cache", ...health];
+      expect(await containerd.ctr(...exec)).toBe(`${url}/healthz responds\n`);
       await containerd.cri.pullImage("reg.test/org/app:1");
       expect((await containerd.cri.runToEnd("reg.test/org/app:1")).output).toBe(
         "out of an image\n",

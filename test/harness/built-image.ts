@@ -20,20 +20,24 @@ export const BUILT_IMAGE = "docker.io/library/entrepot:latest";
  */
 export async function builtImage(): Promise<string> {
   const architecture = process.arch === "arm64" ? "arm64" : "amd64";
-  const name = `entrepot-image-linux-${architecture}.tar`;
+  return join(await builtImageFolder(), `entrepot-image-linux-${architecture}.tar`);
+}
+
+/** The folder with that archive, the layout `entrepot-image` and the documents beside it, as dist/ has them. */
+export async function builtImageFolder(): Promise<string> {
   const folder = join(CACHE, `${PREFIX}${fingerprint()}`);
-  const archive = join(folder, name);
-  if (await Bun.file(archive).exists()) return archive;
+  const layout = join(folder, "entrepot-image/index.json");
+  if (await Bun.file(layout).exists()) return folder;
   await withLock("image", async () => {
-    if (await Bun.file(archive).exists()) return;
+    if (await Bun.file(layout).exists()) return;
     mkdirSync(CACHE, { recursive: true });
     for (const entry of readdirSync(CACHE))
       if (entry.startsWith(PREFIX)) rmSync(join(CACHE, entry), { recursive: true, force: true });
     const work = `${folder}.new`;
-    await mustRun(["node", "scripts/image.mjs", "--output", work], { cwd: ROOT });
+    await mustRun(["node", "scripts/image.mjs", process.arch, "--output", work], { cwd: ROOT });
     renameSync(work, folder);
   });
-  return archive;
+  return folder;
 }
 
 function fingerprint(): string {
