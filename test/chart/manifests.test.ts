@@ -18,6 +18,8 @@ const objectSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string(), namespace: z.string().optional() }),
 });
 
+const ruleSchema = z.object({ kind: z.literal("ClusterRole"), rules: z.array(z.unknown()) });
+
 /** What Kustomize makes of a folder. */
 async function build(folder: string): Promise<z.infer<typeof objectSchema>[]> {
   const { kubectl } = await ensureKubectl();
@@ -89,5 +91,14 @@ describe("the manifests without Helm", () => {
     const { data } = z.object({ data: z.record(z.string(), z.string()) }).parse(map);
     const config = fileSchema.parse(Bun.YAML.parse(data["entrepot.yaml"] ?? ""));
     expect(Object.keys(config.upstreams ?? {})).toContain("docker.io");
+  });
+
+  realTest("grant what the chart does to a cache that reads its cluster", async () => {
+    const rules = (objects: readonly unknown[]): unknown =>
+      objects.map((object) => ruleSchema.safeParse(object).data?.rules).find((found) => found);
+    const text = await readFile(join(ROOT, "deploy/kubernetes/rbac.yaml"), "utf8");
+    const plain = rules(parseAllDocuments(text).map((document): unknown => document.toJS()));
+    expect(plain).toBeDefined();
+    expect(rules(await renderChart({ config: { kubernetes: {} } }))).toEqual(plain);
   });
 });
