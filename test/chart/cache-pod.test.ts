@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { createConnection, createServer } from "node:net";
 import { mkdir } from "node:fs/promises";
-import { BUILT_IMAGE, builtImage } from "../harness/built-image.ts";
+import { builtImage } from "../harness/built-image.ts";
 import { type ContainerdPieces, hostsToml, startContainerd } from "../harness/containerd.ts";
 import { localUpstream } from "../harness/entrepot.ts";
 import { renderChart } from "../harness/helm.ts";
@@ -11,6 +11,7 @@ import { realTest } from "../harness/real-components.ts";
 import { RenderedPod } from "../harness/rendered-pod.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { tempDir } from "../harness/temp-dir.ts";
+import { imageValues } from "./node-workloads.ts";
 
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
 
@@ -64,10 +65,9 @@ realTest(
     });
     await containerd.ctr("images", "import", archive);
 
-    const [repository, tag] = BUILT_IMAGE.split(/:(?=[^/]*$)/);
     const url = `http://${network.gateway}:${registry.port}`;
     const objects = await renderChart({
-      image: { registry: "", repository, tag },
+      ...imageValues(),
       config: { upstreams: { "reg.test": localUpstream(url) } },
       nodes: { enabled: false },
     });

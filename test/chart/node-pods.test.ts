@@ -1,15 +1,16 @@
-import { afterAll, beforeAll, expect } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { BUILT_IMAGE, builtImage } from "../harness/built-image.ts";
-import { type Manifest, renderChart } from "../harness/helm.ts";
+import { builtImage } from "../harness/built-image.ts";
+import { renderChart } from "../harness/helm.ts";
 import { real, realTest } from "../harness/real-components.ts";
 import { type EndedContainer, type PodNode, RenderedPod } from "../harness/rendered-pod.ts";
 import { until } from "../harness/waiting.ts";
 import { type BootedNode, bootNode } from "../node/booted.ts";
 import { type CachedImage, cachedImage } from "../node/cached-image.ts";
-import { PAUSE } from "../node/supervised.ts";
+import { LINES, PAUSE, isLong } from "../node/supervised.ts";
 import { tree } from "../node/tree.ts";
+import { daemonSet, expectDone, imageValues } from "./node-workloads.ts";
 
 const cri = `plugins."io.containerd.grpc.v1.cri"`;
 const config = `version = 2
@@ -22,23 +23,10 @@ const config = `version = 2
 
 let cached: CachedImage;
 let node: BootedNode;
-const stack = new AsyncDisposableStack();
-
-beforeAll(async () => {
-  if (!real.available) return;
-  const image = await builtImage();
-  cached = stack.use(await cachedImage());
-  node = stack.use(await bootNode("1.6", config));
-  await node.importPause();
-  await node.ctr("images", "import", image);
-}, 120_000);
-
-afterAll(() => stack.disposeAsync(), 60_000);
 
 function values(nodes: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const [repository, tag] = BUILT_IMAGE.split(/:(?=[^/]*$)/);
   return {
-    image: { registry: "", repository, tag },
+    ...imageValues(),
     nodes: {
       cacheUrl: cached.cache.url.replace("127.0.0.1", "$(NODE_IP)"),
       probe: [cached.image],
@@ -50,125 +38,10 @@ function values(nodes: Readonly<Record<string, unknown>>): Record<string, unknow
   };
 }
 
-function daemonSet(objects: readonly Manifest[], name: string): Manifest {
-  const found = objects.find((it) => it.kind === "DaemonSet" && it.metadata.name === name);
-  if (!found) throw new Error(`there is no DaemonSet ${name}`);
-  return found;
-}
-
 /** A node whose pods are run by its own containerd, which must not end them when it is restarted. */
 async function onNode<T>(use: (node: PodNode) => Promise<T>): Promise<T> {
   using client = node.cri();
   return await use(node.podNode(client));
-}
-
-realTest(
-  "a node is wired by the chart's pod through its systemd, upgraded, watched, and rolled back byte for byte",
-  async () => {
-    const etc = node.inside("/etc/containerd");
-    const before = tree(etc);
-    const objects = await renderChart(values({ allowRestart: true }));
-    const main = await node.unit("MainPID");
-    await onNode(async (pods) => {
-      const pod = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
-      await using _ = pod;
-      await pod.begin();
-      const applied = await pod.runInit("apply");
-      expectDone(applied, ": proven");
-      expectDone(applied, "systemd's RestartUnit of containerd.service");
-      expect(await node.unit("MainPID")).not.toBe(main);
-    });
-    const wired = tree(etc);
-    const restarted = await node.unit("MainPID");
-
-    // The next version's pod finds nothing to do, and what is left of the old one takes nothing back.
-    const upgraded = await renderChart(values({ allowRestart: true, podLabels: { next: "1" } }));
-    await onNode(async (pods) => {
-      await using old = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
-      await old.start();
-      await until(() => old.output("watch").includes("watching"), { what: "the old watcher" });
-      await old.stop();
-      expect(tree(etc)).toEqual(wired);
-      await using next = new RenderedPod(daemonSet(upgraded, "entrepot-node"), { node: pods });
-      await next.begin();
-      const applied = await next.runInit("apply");
-      expectDone(applied, "already");
-      await next.startContainers();
-      await expectWatched(etc, wired);
-      // A pod that starts while the cache is dead leaves the node to its watcher.
-      cached.cache.signal("SIGSTOP");
-      await using during = new RenderedPod(daemonSet(upgraded, "entrepot-node"), { node: pods });
-      await during.begin();
-      const kept = await during.runInit("apply");
-      cached.cache.signal("SIGCONT");
-      expectDone(kept, "stays wired");
-      await until(() => sameTree(etc, wired), { what: "the cache to be added again" });
-      await next.stop();
-    });
-    expect(await node.unit("MainPID")).toBe(restarted);
-
-    await onNode(async (pods) => {
-      await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), { node: pods });
-      await cleanup.begin();
-      expectDone(await cleanup.runInit("rollback"), "byte for byte");
-    });
-    expect(tree(etc)).toEqual(before);
-    expect(tree(node.inside("/var/lib/entrepot"))).toEqual({ "node/": "", "node/lock": "644 " });
-  },
-  120_000,
-);
-
-realTest(
-  "without the right to restart, a node is wired where none is needed, and left as it is elsewhere",
-  async () => {
-    const etc = node.inside("/etc/containerd");
-    const before = tree(etc);
-    const main = await node.unit("MainPID");
-    const apply = async (nodes: Readonly<Record<string, unknown>>): Promise<EndedContainer> => {
-      const workload = daemonSet(await renderChart(values(nodes)), "entrepot-node");
-      return await onNode(async (pods) => {
-        await using pod = new RenderedPod(workload, { node: pods });
-        await pod.begin();
-        return await pod.runInit("apply");
-      });
-    };
-    const refusals = [
-      [{}, "the restart was not confirmed"],
-      [{ runtime: "containerd" }, "without the socket of its systemd"],
-      [{ cacheUrl: "http://127.0.0.1:1" }, "http://127.0.0.1:1"],
-    ] as const;
-    for (const [nodes, text] of refusals) {
-      const { exitCode, output } = await apply(nodes);
-      expect([exitCode, output]).toEqual([1, expect.stringContaining(text)]);
-      expect(tree(etc)).toEqual(before);
-    }
-    await node.pull(cached.image);
-    expect(await node.unit("MainPID")).toBe(main);
-
-    writeFileSync(
-      `${etc}/config.toml`,
-      `${config}  [${cri}.registry]\n    config_path = "/etc/containerd/certs.d"\n`,
-    );
-    await node.run("systemctl", "restart", "containerd.service");
-    const prepared = tree(etc);
-    const restarted = await node.unit("MainPID");
-    // What is mounted is what is edited.
-    const wired = await apply({ runtime: "containerd" });
-    expectDone(wired, ": proven");
-    const objects = await renderChart(values({ runtime: "containerd" }));
-    await onNode(async (pods) => {
-      await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), { node: pods });
-      await cleanup.begin();
-      expectDone(await cleanup.runInit("rollback"), "byte for byte");
-    });
-    expect(tree(etc)).toEqual(prepared);
-    expect(await node.unit("MainPID")).toBe(restarted);
-  },
-  120_000,
-);
-
-function expectDone({ exitCode, output }: EndedContainer, text: string): void {
-  expect([exitCode, output]).toEqual([0, expect.stringContaining(text)]);
 }
 
 /** The watcher takes a cache out that does not answer, and puts it back. */
@@ -184,3 +57,154 @@ async function expectWatched(etc: string, wired: Readonly<Record<string, string>
 function sameTree(folder: string, expected: Readonly<Record<string, string>>): boolean {
   return isDeepStrictEqual(tree(folder), expected);
 }
+
+describe.each(isLong ? LINES : (["1.6"] as const))("on containerd %s", (line) => {
+  const stack = new AsyncDisposableStack();
+
+  beforeAll(async () => {
+    if (!real.available) return;
+    const image = await builtImage();
+    cached = stack.use(await cachedImage());
+    node = stack.use(await bootNode(line, config));
+    await node.importPause();
+    await node.ctr("images", "import", image);
+  }, 120_000);
+
+  afterAll(() => stack.disposeAsync(), 60_000);
+
+  realTest(
+    "a node is wired by the chart's pod through its systemd, upgraded, watched, and rolled back byte for byte",
+    async () => {
+      const etc = node.inside("/etc/containerd");
+      const before = tree(etc);
+      const objects = await renderChart(values({ allowRestart: true }));
+      const main = await node.unit("MainPID");
+      await onNode(async (pods) => {
+        const pod = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
+        await using _ = pod;
+        await pod.begin();
+        const applied = await pod.runInit("apply");
+        expectDone(applied, ": proven");
+        expectDone(applied, "systemd's RestartUnit of containerd.service");
+        expect(await node.unit("MainPID")).not.toBe(main);
+      });
+      const wired = tree(etc);
+      const restarted = await node.unit("MainPID");
+
+      // The next version's pod finds nothing to do, and what is left of the old one takes nothing back.
+      const upgraded = await renderChart(values({ allowRestart: true, podLabels: { next: "1" } }));
+      await onNode(async (pods) => {
+        await using old = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
+        await old.start();
+        await until(() => old.output("watch").includes("watching"), { what: "the old watcher" });
+        await old.stop();
+        expect(tree(etc)).toEqual(wired);
+        await using next = new RenderedPod(daemonSet(upgraded, "entrepot-node"), { node: pods });
+        await next.begin();
+        const applied = await next.runInit("apply");
+        expectDone(applied, "already");
+        await next.startContainers();
+        await expectWatched(etc, wired);
+        // A pod that starts while the cache is dead leaves the node to its watcher.
+        cached.cache.signal("SIGSTOP");
+        await using during = new RenderedPod(daemonSet(upgraded, "entrepot-node"), { node: pods });
+        await during.begin();
+        const kept = await during.runInit("apply");
+        cached.cache.signal("SIGCONT");
+        expectDone(kept, "stays wired");
+        await until(() => sameTree(etc, wired), { what: "the cache to be added again" });
+        await next.stop();
+      });
+      expect(await node.unit("MainPID")).toBe(restarted);
+
+      await onNode(async (pods) => {
+        await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), {
+          node: pods,
+        });
+        await cleanup.begin();
+        expectDone(await cleanup.runInit("rollback"), "byte for byte");
+      });
+      expect(tree(etc)).toEqual(before);
+      expect(tree(node.inside("/var/lib/entrepot"))).toEqual({ "node/": "", "node/lock": "644 " });
+    },
+    120_000,
+  );
+
+  realTest(
+    "without the right to restart, a node is wired where none is needed, and left as it is elsewhere",
+    async () => {
+      const etc = node.inside("/etc/containerd");
+      const before = tree(etc);
+      const main = await node.unit("MainPID");
+      const apply = async (nodes: Readonly<Record<string, unknown>>): Promise<EndedContainer> => {
+        const workload = daemonSet(await renderChart(values(nodes)), "entrepot-node");
+        return await onNode(async (pods) => {
+          await using pod = new RenderedPod(workload, { node: pods });
+          await pod.begin();
+          return await pod.runInit("apply");
+        });
+      };
+      const refusals = [
+        [{}, "the restart was not confirmed"],
+        [{ runtime: "containerd" }, "without the socket of its systemd"],
+        [{ cacheUrl: "http://127.0.0.1:1" }, "http://127.0.0.1:1"],
+      ] as const;
+      for (const [nodes, text] of refusals) {
+        const { exitCode, output } = await apply(nodes);
+        expect([exitCode, output]).toEqual([1, expect.stringContaining(text)]);
+        expect(tree(etc)).toEqual(before);
+      }
+      await node.pull(cached.image);
+      expect(await node.unit("MainPID")).toBe(main);
+
+      writeFileSync(
+        `${etc}/config.toml`,
+        `${config}  [${cri}.registry]\n    config_path = "/etc/containerd/certs.d"\n`,
+      );
+      await node.run("systemctl", "restart", "containerd.service");
+      const prepared = tree(etc);
+      const restarted = await node.unit("MainPID");
+      // What is mounted is what is edited.
+      const wired = await apply({ runtime: "containerd" });
+      expectDone(wired, ": proven");
+      const objects = await renderChart(values({ runtime: "containerd" }));
+      await onNode(async (pods) => {
+        await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), {
+          node: pods,
+        });
+        await cleanup.begin();
+        expectDone(await cleanup.runInit("rollback"), "byte for byte");
+      });
+      expect(tree(etc)).toEqual(prepared);
+      expect(await node.unit("MainPID")).toBe(restarted);
+    },
+    120_000,
+  );
+
+  const longTest = isLong ? realTest : test.skip;
+
+  longTest(
+    "a node that is wired again while the removal goes on is rolled back once more",
+    async () => {
+      const etc = node.inside("/etc/containerd");
+      const before = tree(etc);
+      const objects = await renderChart(values({ allowRestart: true }));
+      await onNode(async (pods) => {
+        await using cleanup = new RenderedPod(daemonSet(objects, "entrepot-cleanup"), {
+          node: pods,
+        });
+        await cleanup.start();
+        await using late = new RenderedPod(daemonSet(objects, "entrepot-node"), { node: pods });
+        await late.begin();
+        expectDone(await late.runInit("apply"), "Wired: ");
+        await until(() => sameTree(etc, before), {
+          what: "the node to be rolled back again",
+          within: 60_000,
+          detail: () => cleanup.output("stay"),
+        });
+        expect(await cleanup.stop()).toMatchObject([{ name: "stay", exitCode: 0 }]);
+      });
+    },
+    120_000,
+  );
+});

@@ -80,10 +80,14 @@ export class BootedNode implements AsyncDisposable {
     return this.run("ctr", "-n", "k8s.io", ...args);
   }
 
-  async importPause(): Promise<void> {
+  importPause(): Promise<void> {
+    return this.importPauseInto("/run/containerd/containerd.sock");
+  }
+
+  async importPauseInto(socket: string): Promise<void> {
     const archive = this.file("pause.tar");
     await writeLayout(archive, await pauseImage(), PAUSE);
-    await this.ctr("images", "import", archive);
+    await this.run("ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
