@@ -10,6 +10,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ls: async () => (await import("./store/ls.ts")).lsCommand(),
   pin: async () => (await import("./store/pin.ts")).pinCommand(),
   unpin: async () => (await import("./store/pin.ts")).unpinCommand(),
+  pull: async () => (await import("./trial/pull.ts")).pullCommand(),
   warm: async () => (await import("./wanted/warm.ts")).warmCommand(),
   ready: async () => (await import("./wanted/ready.ts")).readyCommand(),
   purge: async () => (await import("./store/purge.ts")).purgeCommand(),

@@ -313,6 +313,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       store: [".", "api", "connection"],
       // Images that are wanted before anybody pulls them.
       wanted: [".", "api", "store"],
+      // Pulls that only show whether a cache serves.
+      trial: [".", "node"],
       events: [".", "store"],
       drill: [".", "api", "store"],
       // Long work of a running cache.
