@@ -48,7 +48,7 @@ realTest("entrepot pull fetches the image of the platform through a cache", asyn
 
 test("entrepot pull refuses bytes that do not have their digest", async () => {
   const digest = `sha256:${"0".repeat(64)}`;
-  await using server = Bun.serve({
+  using server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
     fetch: () => new Response("{}"),

@@ -55,7 +55,12 @@ export async function renderChart(
 ): Promise<Manifest[]> {
   const { code, stdout, stderr } = await renderText(values, options);
   if (code !== 0) throw new Error(stderr);
-  return parseAllDocuments(stdout)
+  return manifestsIn(stdout);
+}
+
+/** The objects in what helm prints. */
+export function manifestsIn(text: string): Manifest[] {
+  return parseAllDocuments(text)
     .map((document): unknown => document.toJS())
     .filter((value) => value !== null)
     .map((value) => manifest.parse(value));

@@ -116,7 +116,7 @@ tolerations: [{ key: storage, operator: Exists, effect: NoSchedule }]
 affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: disk, operator: In, values: [ssd] }] }] } } }
 topologySpreadConstraints: [{ maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, labelSelector: { matchLabels: { a: b } } }]
 priorityClassName: system-cluster-critical
-resources: { requests: { cpu: 1, memory: 1Gi }, limits: { memory: 1Gi } }
+resources: { requests: { cpu: "1", memory: 1Gi }, limits: { memory: 1Gi } }
 `,
   extras: `
 extraArgs: [--workers=2]

@@ -10,13 +10,22 @@ export interface Resource {
 
 /** The resources of each version of an API. */
 export const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  v1: { pods: "Pod", nodes: "Node", namespaces: "Namespace" },
+  v1: {
+    pods: "Pod",
+    nodes: "Node",
+    namespaces: "Namespace",
+    configmaps: "ConfigMap",
+    secrets: "Secret",
+    serviceaccounts: "ServiceAccount",
+    services: "Service",
+  },
   "apps/v1": {
     deployments: "Deployment",
     statefulsets: "StatefulSet",
     daemonsets: "DaemonSet",
     replicasets: "ReplicaSet",
   },
+  "policy/v1": { poddisruptionbudgets: "PodDisruptionBudget" },
   "batch/v1": { jobs: "Job", cronjobs: "CronJob" },
 };
 

@@ -41,16 +41,16 @@
 {{- toYaml (mergeOverwrite $config (deepCopy .Values.config)) }}
 {{- end }}
 
-{{/* The part of entrepot.yaml that a running cache cannot take up. */}}
+{{/* The part of entrepot.yaml that a running cache cannot take up: all but what it is known to. */}}
 {{- define "entrepot.restartConfig" -}}
 {{- $config := include "entrepot.config" . | fromYaml }}
 {{- if .Values.restartOnConfigChange }}
 {{- toYaml $config }}
 {{- else }}
-{{- $part := pick $config "listen" "admin" "workers" "storage" }}
+{{- $part := omit $config "audit" "events" "kubernetes" "maxRate" "warm" "upstreams" "tls" "adminTls" "cluster" }}
 {{- $_ := set $part "tls" (hasKey $config "tls") }}
 {{- $_ := set $part "adminTls" (hasKey $config "adminTls") }}
-{{- $_ := set $part "cluster" (pick (default dict $config.cluster) "listen" "advertise") }}
+{{- $_ := set $part "cluster" (omit (default dict $config.cluster) "members") }}
 {{- $upstreams := dict }}
 {{- range $name, $upstream := default dict $config.upstreams }}
 {{- with pick (default dict $upstream) "port" "listen" "pathPrefix" }}

@@ -22,6 +22,13 @@
 {{- end }}
 {{- end }}
 
+{{/* The Secret with the CA of that certificate, if it is not one that everybody trusts; nodes.ca.key is its key. */}}
+{{- define "entrepot.tlsCaSecret" -}}
+{{- if include "entrepot.tlsSecret" . }}
+{{- default (ternary (include "entrepot.tlsSecret" .) "" .Values.certificate.enabled) .Values.nodes.ca.existingSecret }}
+{{- end }}
+{{- end }}
+
 {{- define "entrepot.isCluster" -}}
 {{- if gt (int .Values.replicaCount) 1 }}true{{ end }}
 {{- end }}
