@@ -16,7 +16,15 @@ const pinFields = {
   images: z.int().describe("how many images it matches now"),
 };
 
-export const pinSchema = z.object(pinFields).meta({ id: "Pin" });
+export const pinSchema = z
+  .object({
+    ...pinFields,
+    lists: z
+      .array(z.string())
+      .optional()
+      .describe("the configured lists (`warm`) for which it was made; absent if a person made it"),
+  })
+  .meta({ id: "Pin" });
 export type Pin = z.infer<typeof pinSchema>;
 
 export const pinsSchema = z.object({ items: z.array(pinSchema) }).meta({ id: "Pins" });

@@ -8,6 +8,10 @@ export const problemSchema = z
     status: z.int(),
     detail: z.string().describe("what is wrong with this request, or went wrong"),
     next: z.string().describe("the next step"),
+    pin: z
+      .string()
+      .optional()
+      .describe("the pattern of the pin that stands in the way, where one does"),
     instance: z
       .string()
       .optional()

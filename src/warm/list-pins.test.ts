@@ -37,6 +37,16 @@ async function lists() {
   };
 }
 
+test("a pin tells for which lists it was made, and none of one that a person has made", async () => {
+  await using parts = await lists();
+  const listPins = parts.open();
+  await listPins.pin("one", A, []);
+  await listPins.pin("two", A, []);
+  const [pin] = await parts.pinning.saved();
+  expect(pin && listPins.listsOf(pin)).toEqual(["one", "two"]);
+  expect(pin && listPins.listsOf({ ...pin, since: pin.since + 1 })).toEqual([]);
+});
+
 test("what a list has no use for any more is unpinned, also after a restart", async () => {
   await using at = await lists();
   const before = at.open();

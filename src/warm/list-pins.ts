@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Pinning } from "../cache/retention/pinning.ts";
 import { type ImageReference, imageName } from "../oci/image-reference.ts";
 import { parseImagePattern } from "../oci/image-pattern.ts";
+import type { Pin } from "../store/metadata-store.ts";
 import type { StateFile } from "./state-file.ts";
 
 /** By list, the patterns that were pinned for it, and when, in milliseconds of the epoch. */
@@ -62,12 +63,19 @@ export class ListPins {
     for (const list of this.#owned.keys()) if (!pinning.has(list)) await this.keepOnly(list, []);
   }
 
+  /** The lists for which a pin was made. Of one that a person has made, none. */
+  listsOf({ pattern, since }: Pick<Pin, "pattern" | "since">): string[] {
+    return Array.from(this.#owned)
+      .filter(([, patterns]) => patterns.get(pattern) === since)
+      .map(([list]) => list);
+  }
+
   async #sinceOf(pattern: string): Promise<number | undefined> {
     return (await this.#pinning.saved()).find((pin) => pin.pattern === pattern)?.since;
   }
 
   #isOwn(pattern: string, since: number): boolean {
-    return [...this.#owned.values()].some((owned) => owned.get(pattern) === since);
+    return this.listsOf({ pattern, since }).length > 0;
   }
 
   #save(): Promise<void> {

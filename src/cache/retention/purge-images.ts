@@ -154,7 +154,12 @@ export class Purge {
       const pin = patterns.find((pattern) => pattern.matches(image));
       if (pin) {
         const hint = `run entrepot unpin '${pin.text}' first`;
-        throw new RefusedError("pinned", `${nameOf(image)} is pinned by ${pin.text}`, hint);
+        throw new RefusedError(
+          "pinned",
+          `${nameOf(image)} is pinned by ${pin.text}`,
+          hint,
+          pin.text,
+        );
       }
       this.#marks.add(image.digest, PURGED);
       count += 1;

@@ -8,6 +8,8 @@ export class RefusedError extends Error {
     readonly reason: string,
     /** What to do instead. */
     readonly next: string,
+    /** The pattern of the pin that stands in the way. */
+    readonly pin?: string,
   ) {
     super(`${reason}: ${next}`);
   }

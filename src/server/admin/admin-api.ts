@@ -12,7 +12,7 @@ import { documentOperations } from "../api/operations/document.ts";
 import { type ImageParts, imageOperations } from "../api/operations/images.ts";
 import { jobOperations } from "../api/operations/jobs.ts";
 import { Orders, type TellReplicas } from "../api/operations/orders.ts";
-import { pinOperations } from "../api/operations/pins.ts";
+import { pinOperations, type PinParts } from "../api/operations/pins.ts";
 import { purgeOperations } from "../api/operations/purge.ts";
 import { type SharedStoreParts, sharedStoreOperations } from "../api/operations/shared-store.ts";
 import { type StatusParts, statusOperations } from "../api/operations/status.ts";
@@ -28,7 +28,8 @@ export interface AdminApiOptions
     StatusParts,
     ConfigurationParts,
     Pick<StorageParts, "version">,
-    Pick<ImageParts, "pulled"> {
+    Pick<ImageParts, "pulled">,
+    Pick<PinParts, "listsOf"> {
   readonly storage: Pick<Storage, "admin" | "lastAccess" | "metadata" | "path">;
   /** Has other replicas do what was done here; absent if there are none. */
   readonly tellReplicas?: TellReplicas | undefined;

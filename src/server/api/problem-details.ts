@@ -28,6 +28,8 @@ export interface ProblemOptions {
   readonly detail: string;
   /** What to do about it. */
   readonly next: string;
+  /** The pattern of the pin that stands in the way. */
+  readonly pin?: string;
   /** Names what happened, where the log tells more of it. */
   readonly instance?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -46,13 +48,15 @@ export class ProblemError extends Error {
 }
 
 /** Problem details, as RFC 9457 has them. */
-export function problemDetails({ status, detail, next, instance }: ProblemOptions): Problem {
+export function problemDetails(problem: ProblemOptions): Problem {
+  const { status, detail, next, pin, instance } = problem;
   return {
     type: `urn:entrepot:problem:${status}`,
     title: TITLES[status],
     status,
     detail,
     next,
+    ...(pin === undefined ? {} : { pin }),
     ...(instance === undefined ? {} : { instance }),
   };
 }
@@ -76,8 +80,9 @@ const REFUSED: Readonly<Record<RefusedError["kind"], ProblemStatus>> = {
 export function problemOf(error: unknown): ProblemOptions | undefined {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof RefusedError) {
-    const { kind, reason, next } = error;
-    return { status: REFUSED[kind], detail: reason, next };
+    const { kind, reason, next, pin } = error;
+    const problem = { status: REFUSED[kind], detail: reason, next };
+    return pin === undefined ? problem : { ...problem, pin };
   }
   if (error instanceof AdoptionError) {
     const next = "mend that, and adopt the folder again";

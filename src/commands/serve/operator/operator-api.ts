@@ -85,6 +85,7 @@ export class OperatorApi implements AsyncDisposable {
       reload: live.reload,
       configuration: live.configuration,
       shared: cluster?.shared,
+      listsOf: this.#wanted.listsOf,
       version,
       status,
       operations: [

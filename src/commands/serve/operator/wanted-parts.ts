@@ -51,6 +51,8 @@ export interface WantedOptions {
 export class Wanted implements Disposable {
   readonly readiness: Readiness;
   readonly operations: readonly Operation[];
+  /** The configured lists for which a pin was made. */
+  readonly listsOf: ListPins["listsOf"];
   readonly #options: WantedOptions;
   readonly #platforms: PlatformsInUse;
   readonly #sources: readonly WantedImages[];
@@ -85,10 +87,12 @@ export class Wanted implements Disposable {
       isPinned: () => this.#isPinned(),
     });
     const stateFile = (name: string): StateFile => new StateFile(join(storage.path, name));
+    const listPins = new ListPins(stateFile("warm-pins.json"), storage.admin.pinning);
+    this.listsOf = listPins.listsOf.bind(listPins);
     this.#warming = new Warming({
       jobs,
       log,
-      pins: new ListPins(stateFile("warm-pins.json"), storage.admin.pinning),
+      pins: listPins,
       pending: new PendingOrders(stateFile("warm-orders.json")),
       parts: {
         cache,

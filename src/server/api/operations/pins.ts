@@ -15,9 +15,16 @@ export interface PinParts {
   readonly admin: Pick<StoreAdmin, "pinning">;
   readonly orders: Pick<Orders, "pin" | "unpin">;
   readonly surveys: SurveyLimit;
+  /** The configured lists for which a pin was made. */
+  readonly listsOf?: (pin: { readonly pattern: string; readonly since: number }) => string[];
 }
 
-export function pinOperations({ admin, orders, surveys }: PinParts): Operation[] {
+export function pinOperations({
+  admin,
+  orders,
+  surveys,
+  listsOf = () => [],
+}: PinParts): Operation[] {
   return [
     operation({
       id: "listPins",
@@ -29,7 +36,14 @@ export function pinOperations({ admin, orders, surveys }: PinParts): Operation[]
       refusals: [503],
       answer: pinsSchema,
       handle: ({ signal }) =>
-        surveys.run(async () => ({ items: await admin.pinning.list(signal) })),
+        surveys.run(async () => {
+          const pins = await admin.pinning.list(signal);
+          const items = pins.map((pin) => {
+            const lists = listsOf(pin);
+            return lists.length === 0 ? pin : Object.assign({ lists }, pin);
+          });
+          return { items };
+        }),
     }),
     operation({
       id: "pin",
