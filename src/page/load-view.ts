@@ -4,6 +4,7 @@ import type { ImageDetails, Images } from "../api/images.ts";
 import type { Job } from "../api/jobs.ts";
 import type { Overview } from "../api/overview.ts";
 import type { Problem } from "../api/problem.ts";
+import type { Pin } from "../api/pins.ts";
 import type { PurgePreview } from "../api/purge.ts";
 import type { ReadinessPage } from "../api/readiness.ts";
 import type { ImagesQuestion, Period, View } from "./view.ts";
@@ -68,8 +69,15 @@ const VIEWS: Readonly<Record<string, (query: URLSearchParams, json: Json) => Pro
   },
   "/purge": async (query, json) => {
     const pattern = query.get("pattern") ?? "";
-    const preview = await json<PurgePreview>(`/purge?pattern=${encodeURIComponent(pattern)}`);
-    return { page: "purge", pattern, preview };
+    try {
+      const preview = await json<PurgePreview>(`/purge?pattern=${encodeURIComponent(pattern)}`);
+      return { page: "purge", pattern, preview };
+    } catch (error) {
+      const pin = await pinOf(error, json);
+      // Refused for another reason.
+      if (!pin) throw error;
+      return { page: "pinned", pattern, ...pin };
+    }
   },
   "/readiness": async (query, json) => {
     const asked = new URLSearchParams();
@@ -98,6 +106,18 @@ const VIEWS: Readonly<Record<string, (query: URLSearchParams, json: Json) => Pro
     return { page: "settings", configuration: await json<Configuration>("/configuration") };
   },
 };
+
+/** The pin for which a purge was refused. */
+async function pinOf(
+  error: unknown,
+  json: Json,
+): Promise<{ readonly detail: string; readonly pin: Pin } | undefined> {
+  if (!(error instanceof Refused) || error.problem.pin === undefined) return undefined;
+  const { pin: pattern, detail } = error.problem;
+  const { items } = await json<{ readonly items: readonly Pin[] }>("/pins");
+  const pin = items.find((item) => item.pattern === pattern);
+  return pin && { detail, pin };
+}
 
 function questionOf(query: URLSearchParams): ImagesQuestion {
   const sort = query.get("sort");

@@ -3,6 +3,7 @@ import type { HistoryAnswer, ImageClients, TagHistory } from "../api/history.ts"
 import type { ImageDetails, Images } from "../api/images.ts";
 import type { Job } from "../api/jobs.ts";
 import type { Overview } from "../api/overview.ts";
+import type { Pin } from "../api/pins.ts";
 import type { PurgePreview } from "../api/purge.ts";
 import type { ReadinessPage } from "../api/readiness.ts";
 
@@ -24,6 +25,12 @@ export type View =
       readonly history?: TagHistory;
     }
   | { readonly page: "purge"; readonly pattern: string; readonly preview: PurgePreview }
+  | {
+      readonly page: "pinned";
+      readonly pattern: string;
+      readonly detail: string;
+      readonly pin: Pin;
+    }
   | { readonly page: "readiness"; readonly readiness: ReadinessPage }
   | { readonly page: "history"; readonly period: Period; readonly history: HistoryAnswer }
   | { readonly page: "jobs"; readonly jobs: readonly Job[] }
@@ -64,7 +71,7 @@ export const MENU = [
 
 export function titleOf(view: View): string {
   if (view.page === "image") return nameOf(view.details);
-  if (view.page === "purge") return `Purge ${view.pattern}`;
+  if (view.page === "purge" || view.page === "pinned") return `Purge ${view.pattern}`;
   if (view.page === "problem") return view.title;
   return MENU.find((entry) => entry.page === view.page)?.title ?? view.page;
 }

@@ -53,9 +53,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       jobs: [".", "parts"],
       settings: [".", "parts"],
       // A page from its head to its foot.
-      whole: [".", "overview", "images", "readiness", "history", "jobs", "settings"],
+      whole: [".", "parts", "overview", "images", "readiness", "history", "jobs", "settings"],
       // What runs in browsers.
-      browser: [".", "whole"],
+      browser: [".", "parts", "history", "whole"],
     },
     above: ["pages.ts", "render.tsx", "load-view.ts", "assets.ts", "assets.macro.ts"],
   },

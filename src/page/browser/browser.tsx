@@ -1,4 +1,6 @@
 import { hydrate } from "preact";
+import { TrafficDrawing } from "../history/traffic-chart.tsx";
+import { drawTraffic } from "./draw-traffic.ts";
 import { LiveApp } from "./live-app.tsx";
 import { DATA_ID, type PageData, ROOT_ID } from "../view.ts";
 
@@ -6,5 +8,11 @@ const root = document.getElementById(ROOT_ID);
 const data = document.getElementById(DATA_ID)?.textContent;
 if (root && data) {
   // The server has written it, of the same version.
-  hydrate(<LiveApp data={JSON.parse(data) as PageData} />, root);
+  const pageData = JSON.parse(data) as PageData;
+  hydrate(
+    <TrafficDrawing.Provider value={drawTraffic}>
+      <LiveApp data={pageData} />
+    </TrafficDrawing.Provider>,
+    root,
+  );
 }

@@ -34,8 +34,7 @@ export function listen(listener: Listener): () => void {
     current.addEventListener("error", () => {
       listener.liveness("away");
       // It reconnects by itself, unless it was refused.
-      if (current.readyState === EventSource.CLOSED)
-        timer = setTimeout(() => void again(), RETRY_MS);
+      if (current.readyState === EventSource.CLOSED) void refused();
     });
     const on = (name: string, take: (data: unknown) => void): void => {
       current.addEventListener(name, (event: MessageEvent<string>) => take(JSON.parse(event.data)));
@@ -46,10 +45,10 @@ export function listen(listener: Listener): () => void {
     on("job", (data) => listener.job(data as Job));
   };
 
-  const again = async (): Promise<void> => {
+  const refused = async (): Promise<void> => {
     // A session ends with its token, and with the cache: the page itself leads to the login then.
     if (await isLoggedOut()) location.reload();
-    else open();
+    else timer = setTimeout(open, RETRY_MS);
   };
 
   open();

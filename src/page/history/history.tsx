@@ -1,9 +1,11 @@
 import type { JSX } from "preact";
 import type { HistoryAnswer } from "../../api/history.ts";
 import { bytes, counted, duration, integer, percent } from "../parts/format.ts";
-import { Panel } from "../parts/panel.tsx";
+import { Empty, Panel, Scrolling } from "../parts/panel.tsx";
 import type { Period, View } from "../view.ts";
+import { StepsTable } from "./steps-table.tsx";
 import { TrafficChart } from "./traffic-chart.tsx";
+import { figures, TableHead } from "../parts/table-head.tsx";
 
 const PERIODS = [
   { period: "day", title: "24 hours" },
@@ -23,40 +25,38 @@ export function History({
       <Panel id="traffic" title="Traffic" aside={<Periods current={period} />}>
         <p>
           <strong>{bytes(saved.bytes)}</strong> not downloaded, {counted(saved.hubRequests, "pull")}{" "}
-          not counted by Docker Hub, {duration(saved.secondsNotWaited * 1000)} not waited
+          not counted by Docker Hub, {duration(saved.secondsNotWaited * 1000)} of waiting saved
         </p>
         <TrafficChart history={history} />
+        <StepsTable history={history} />
       </Panel>
       <Panel id="traffic-by-registry" title="By registry">
-        <div class="wide-table" role="group" aria-label="Traffic by registry" tabIndex={0}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Registry</th>
-                <th scope="col" class="number">
-                  Requests
-                </th>
-                <th scope="col" class="number">
-                  From the cache
-                </th>
-                <th scope="col" class="number">
-                  Sent to nodes
-                </th>
-                <th scope="col" class="number">
-                  Downloaded
-                </th>
-                <th scope="col" class="number">
-                  Failed or limited
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {upstreams.map((upstream) => (
-                <Row key={upstream.name} upstream={upstream} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        {upstreams.length === 0 ? (
+          <Empty>
+            No pull in this period. <code>entrepot node apply</code> on a node has its runtime pull
+            through this cache.
+          </Empty>
+        ) : (
+          <Scrolling label="Traffic by registry" isWide>
+            <table>
+              <TableHead
+                columns={[
+                  "Registry",
+                  figures("Requests"),
+                  figures("From the cache"),
+                  figures("Sent to nodes"),
+                  figures("Downloaded"),
+                  figures("Failed or limited"),
+                ]}
+              />
+              <tbody>
+                {upstreams.map((upstream) => (
+                  <Row key={upstream.name} upstream={upstream} />
+                ))}
+              </tbody>
+            </table>
+          </Scrolling>
+        )}
       </Panel>
     </div>
   );

@@ -5,6 +5,7 @@ import { ago, bytes, counted, shortDigest } from "../parts/format.ts";
 import { Empty, Panel, State } from "../parts/panel.tsx";
 import { imageHref, nameOf, type View } from "../view.ts";
 import { PullCommands } from "./pull-commands.tsx";
+import { figures, TableHead } from "../parts/table-head.tsx";
 
 /** All that is known of one image. */
 export function Image({
@@ -25,7 +26,10 @@ export function Image({
           <div>
             <dt>Size</dt>
             <dd>
-              {bytes(details.size)}, {bytes(details.shared)} of it shared with other images
+              {bytes(details.size)}
+              {details.shared === 0
+                ? ""
+                : `, of which ${bytes(details.shared)} are shared with other images`}
             </dd>
           </div>
           <div>
@@ -49,15 +53,18 @@ export function Image({
       </Panel>
       <PullCommands name={name} />
       <Platforms details={details} />
-      <Panel id="tags" title="Tags that point to it">
-        <List items={details.tags} empty="None." />
+      <Panel id="tags" title="Tags of this digest">
+        <List
+          items={details.tags}
+          empty="No tag points to it: it was pulled by digest, or its tag has moved on."
+        />
       </Panel>
       <Panel id="referrers" title="Signatures, SBOMs, attestations">
         <Referrers referrers={details.referrers} />
       </Panel>
-      <Panel id="tag-history" title="What its tag pointed to">
+      <Panel id="tag-history" title="Earlier digests of its tag">
         {history === undefined || history.former.length === 0 ? (
-          <Empty>No other digest was seen.</Empty>
+          <Empty>No other digest since this cache has known it.</Empty>
         ) : (
           <ul>
             {history.former.map(({ digest, movedAt }) => (
@@ -71,7 +78,7 @@ export function Image({
       </Panel>
       <Panel id="clients" title="Who pulled it" aside="30 days">
         {clients.items.length === 0 ? (
-          <Empty>Nobody, as far as is known.</Empty>
+          <Empty>Nobody in the last 30 days: it was warmed, or pulled before.</Empty>
         ) : (
           <ul>
             {clients.items.map(({ client, name: node, reference, pulledAt, pulls }) => (
@@ -125,25 +132,16 @@ function Platforms({ details }: { readonly details: ImageDetails }): JSX.Element
             <State tone={isComplete ? "good" : "warn"}>{isComplete ? "complete" : "in part"}</State>
           </summary>
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Digest</th>
-                <th scope="col" class="number">
-                  Size
-                </th>
-                <th scope="col">Here</th>
-              </tr>
-            </thead>
+            <TableHead columns={["Digest", "Kind", figures("Size"), "Stored"]} />
             <tbody>
               {parts.map((part) => (
                 <tr key={part.digest}>
                   <td title={`${part.digest} ${part.mediaType ?? ""}`}>
                     <code>{shortDigest(part.digest)}</code>
                   </td>
+                  <td>{kindOf(part.mediaType)}</td>
                   <td class="number">{bytes(part.size)}</td>
-                  <td>
-                    {part.isStored ? (part.isShared ? "stored, shared" : "stored") : "missing"}
-                  </td>
+                  <td>{part.isStored ? (part.isShared ? "yes, shared" : "yes") : "missing"}</td>
                 </tr>
               ))}
             </tbody>
@@ -154,8 +152,21 @@ function Platforms({ details }: { readonly details: ImageDetails }): JSX.Element
   );
 }
 
+/** What a part of an image is, by its media type. */
+function kindOf(mediaType = ""): string {
+  if (/\bmanifest\b|\bindex\b/.test(mediaType)) return "manifest";
+  if (/\bconfig\b|container\.image\.v1\+json/.test(mediaType)) return "config";
+  return /layer|rootfs/.test(mediaType) ? "layer" : "–";
+}
+
 function Referrers({ referrers }: { readonly referrers: ImageDetails["referrers"] }): JSX.Element {
-  if (referrers === undefined) return <Empty>Nobody has asked for them.</Empty>;
+  if (referrers === undefined)
+    return (
+      <Empty>
+        Not known: no client has asked the registry for them yet.{" "}
+        <code>entrepot warm --referrers</code> does.
+      </Empty>
+    );
   if (referrers.length === 0) return <Empty>Its registry has none.</Empty>;
   return (
     <ul>

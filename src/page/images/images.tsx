@@ -1,7 +1,8 @@
 import type { JSX } from "preact";
 import type { Image } from "../../api/images.ts";
 import { ago, bytes, shortDigest } from "../parts/format.ts";
-import { Empty, Panel, State } from "../parts/panel.tsx";
+import { Empty, Panel, Scrolling, State } from "../parts/panel.tsx";
+import { type Column, figures, TableHead } from "../parts/table-head.tsx";
 import { imageHref, type ImagesQuestion, nameOf, type View } from "../view.ts";
 
 /** All images, found by text and put in order by the server. */
@@ -17,29 +18,27 @@ export function Images({
     <Panel id="images" title="Images" aside={storing === 0 ? undefined : `${storing} being stored`}>
       <Search question={question} />
       {items.length === 0 ? (
-        <Empty>{question.search === "" ? "No image is stored yet." : "No image matches."}</Empty>
+        <NoImages question={question} />
       ) : (
-        <div class="wide-table" role="group" aria-label="Images" tabIndex={0}>
+        <Scrolling label="Images" isWide>
           <table>
-            <thead>
-              <tr>
-                <Heading question={question} sort="name" title="Image" />
-                <th scope="col">Platforms</th>
-                <Heading question={question} sort="size" title="Size" isNumber />
-                <th scope="col" class="number">
-                  Shared
-                </th>
-                <Heading question={question} sort="used" title="Last used" isNumber />
-                <th scope="col">Pin</th>
-              </tr>
-            </thead>
+            <TableHead
+              columns={[
+                sorted(question, "name", { title: "Image" }),
+                "Platforms",
+                sorted(question, "size", { title: "Size", kind: "number" }),
+                figures("Shared"),
+                sorted(question, "used", { title: "Last used", kind: "number" }),
+                "Pin",
+              ]}
+            />
             <tbody>
               {items.map((image) => (
                 <Row key={nameOf(image)} image={image} now={now} />
               ))}
             </tbody>
           </table>
-        </div>
+        </Scrolling>
       )}
       <nav class="paging" aria-label="More images">
         {question.cursor === undefined ? null : (
@@ -48,6 +47,23 @@ export function Images({
         {next === undefined ? null : <a href={href({ ...question, cursor: next })}>Next page</a>}
       </nav>
     </Panel>
+  );
+}
+
+function NoImages({ question }: { readonly question: ImagesQuestion }): JSX.Element {
+  if (question.search !== "")
+    return (
+      <Empty>
+        No name, tag or digest here contains “{question.search}”.{" "}
+        <a href={href({ ...question, search: "", cursor: undefined })}>Show all images</a>
+      </Empty>
+    );
+  return (
+    <Empty>
+      No image is stored yet: nobody has pulled through this cache. Wire a node by{" "}
+      <code>entrepot node apply</code>, or download an image now:{" "}
+      <code>entrepot warm docker.io/library/alpine</code>.
+    </Empty>
   );
 }
 
@@ -76,27 +92,14 @@ function Search({
 
 const ORDERS = { name: "ascending", size: "descending", used: "descending" } as const;
 
-function Heading({
-  question,
-  sort,
-  title,
-  isNumber = false,
-}: {
-  readonly question: ImagesQuestion;
-  readonly sort: ImagesQuestion["sort"];
-  readonly title: string;
-  readonly isNumber?: boolean;
-}): JSX.Element {
-  const isCurrent = question.sort === sort;
-  return (
-    <th
-      scope="col"
-      class={isNumber ? "number" : undefined}
-      aria-sort={isCurrent ? ORDERS[sort] : undefined}
-    >
-      {isCurrent ? title : <a href={href({ ...question, sort, cursor: undefined })}>{title}</a>}
-    </th>
-  );
+/** A column by which the server sorts. */
+function sorted(
+  question: ImagesQuestion,
+  sort: ImagesQuestion["sort"],
+  { title, kind }: { readonly title: string; readonly kind?: "number" },
+): Column {
+  if (question.sort === sort) return { title, kind, order: ORDERS[sort] };
+  return { title: <a href={href({ ...question, sort, cursor: undefined })}>{title}</a>, kind };
 }
 
 function Row({ image, now }: { readonly image: Image; readonly now: number }): JSX.Element {

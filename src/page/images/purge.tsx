@@ -21,12 +21,10 @@ export function Purge({
       ) : (
         <>
           <p>
-            {noun} will be forgotten, and {counted(blobs, "blob")} that nothing else uses will be
-            removed: <strong>{bytes(size)}</strong>.
-            {shared === 0
-              ? ""
-              : ` Still here for other images afterwards: ${counted(shared, "blob")}.`}
-            {busy === 0 ? "" : ` Being read now, and here until evicted: ${counted(busy, "blob")}.`}
+            {noun} will be removed from this cache, with {counted(blobs, "blob")} that no other
+            image uses: <strong>{bytes(size)}</strong>.
+            {shared === 0 ? "" : ` ${counted(shared, "blob")} will stay for other images.`}
+            {busy === 0 ? "" : ` ${counted(busy, "blob")} will stay until evicted, being read now.`}
           </p>
           <p>Nodes can pull them again from their registries.</p>
           <ul class="names">
@@ -49,7 +47,7 @@ export function Purge({
             ) : (
               "Your token may only read."
             )}
-            <a href="/images">Keep them</a>
+            <a href="/images">Cancel</a>
           </p>
         </>
       )}

@@ -4,6 +4,7 @@ import { Action } from "../parts/action.tsx";
 import { Meter } from "../parts/charts.tsx";
 import { ago, bytes, duration, integer } from "../parts/format.ts";
 import { Empty, Panel, State, type Tone } from "../parts/panel.tsx";
+import { Prose } from "../parts/prose.tsx";
 
 const TONES: Readonly<Record<Job["state"] | NonNullable<Job["outcome"]>, Tone>> = {
   partly: "warn",
@@ -24,9 +25,13 @@ export function Jobs({
   readonly now: number;
 }): JSX.Element {
   return (
-    <Panel id="jobs" title="Jobs" aside="the last 64">
+    <Panel id="jobs" title="Jobs" aside={jobs.length < 64 ? undefined : "the latest 64"}>
       {jobs.length === 0 ? (
-        <Empty>None since the cache started. Warming, purging and verifying are jobs.</Empty>
+        <Empty>
+          No job since the cache started. Jobs are what takes long: <code>entrepot warm</code>,{" "}
+          <code>purge</code>, <code>gc</code>, <code>fsck</code> and <code>adopt</code>, or the
+          buttons of <a href="/readiness">Readiness</a> and <a href="/images">Images</a>.
+        </Empty>
       ) : (
         <ul class="jobs">
           {jobs.map((job) => (
@@ -53,25 +58,31 @@ function Row({
   return (
     <li data-job={id}>
       <p class="name">
-        {title} <State tone={TONES[outcome]}>{outcome}</State>
+        {title}{" "}
+        <State tone={TONES[outcome]}>{outcome === "partly" ? "partly done" : outcome}</State>
       </p>
       {state === "running" && share !== undefined ? (
         <Meter label={`${Math.round(share * 100)} % are done`} parts={[{ name: "held", share }]} />
       ) : null}
       <p class="note">
-        {[
-          `started ${ago(startedAt, now)}`,
-          ...(endedAt === undefined ? [] : [`took ${duration(endedAt - startedAt)}`]),
-          ...progressTexts(progress),
-        ].join(", ")}
+        <Prose
+          text={[
+            `started ${ago(startedAt, now)}`,
+            ...(endedAt === undefined ? [] : [`took ${duration(endedAt - startedAt)}`]),
+            ...progressTexts(progress),
+          ].join(", ")}
+        />
       </p>
       {problem === undefined ? null : (
         <p class="bad">
-          {problem.detail}
-          {problem.next === undefined ? "" : `: ${problem.next}`}
+          <Prose text={`${problem.detail}: ${problem.next}`} />
         </p>
       )}
-      {shortfall === undefined ? null : <p class="bad">{shortfall}</p>}
+      {shortfall === undefined ? null : (
+        <p class="bad">
+          <Prose text={shortfall} />
+        </p>
+      )}
       {state === "running" && mayChange ? (
         <Action method="DELETE" path={`/jobs/${id}`}>
           Cancel

@@ -19,8 +19,8 @@ export function Disk({ disk }: { readonly disk: DiskRow }): JSX.Element {
         ]}
       />
       <dl class="facts">
-        <Fact name="held" label="Held" value={bytes(held)} />
-        <Fact name="pinned" label="of it pinned" value={bytes(pinned)} />
+        <Fact name="held" label="Stored blobs" value={bytes(held)} />
+        <Fact name="pinned" label="of which pinned" value={bytes(pinned)} />
         <Fact name="partial" label="Partial downloads" value={bytes(partial)} />
         <Fact name="metadata" label="Metadata" value={bytes(metadata)} />
         <Fact
@@ -52,9 +52,10 @@ function Fact({
 }
 
 function forecastOf({ isFull, fullInDays }: DiskRow): string {
-  if (isFull) return "Nothing can be stored: pulls are streamed from the registries.";
+  if (isFull)
+    return "Full: nothing more is stored, and what is missing is streamed from the registries.";
   if (fullInDays === undefined)
-    return "It does not grow, or too little is known to say when it is full.";
+    return "Not growing, or not known for long enough to say when it is full.";
   if (fullInDays < 1) return "Full today: then the least recently used images are evicted.";
   return `Full in ${counted(fullInDays, "day")}: then the least recently used images are evicted.`;
 }

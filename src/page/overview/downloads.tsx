@@ -15,7 +15,10 @@ export function Downloads({
   return (
     <Panel id="downloads" title="Downloads" aside={aside}>
       {downloads.length === 0 ? (
-        <Empty>Nothing is being downloaded.</Empty>
+        <Empty>
+          No downloads now: nobody is pulling what is not stored yet. <code>entrepot warm</code>{" "}
+          downloads images in advance.
+        </Empty>
       ) : (
         <Scrolling label="Downloads">
           <ul class="downloads">

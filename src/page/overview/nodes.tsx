@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { Node } from "../../api/nodes.ts";
 import { ago, integer } from "../parts/format.ts";
 import { Empty, Panel, Scrolling, State, type Tone } from "../parts/panel.tsx";
+import { TableHead } from "../parts/table-head.tsx";
 
 type Wiring = NonNullable<Node["wired"]>;
 
@@ -25,20 +26,13 @@ export function Nodes({
     <Panel id="nodes" title="Nodes" aside={count === 0 ? undefined : integer(count)}>
       {nodes.length === 0 ? (
         <Empty>
-          No node has pulled yet. <code>entrepot node apply</code> wires one.
+          No node has pulled yet. <code>entrepot node apply</code> on a node has its runtime pull
+          through this cache.
         </Empty>
       ) : (
         <Scrolling label="Nodes">
           <table>
-            <thead>
-              <tr>
-                <th scope="col" class="main">
-                  Node
-                </th>
-                <th scope="col">Last pull</th>
-                <th scope="col">Wiring</th>
-              </tr>
-            </thead>
+            <TableHead columns={[{ title: "Node", kind: "main" }, "Last pull", "Wiring"]} />
             <tbody>
               {nodes.map((node) => (
                 <Row key={node.address} node={node} now={now} />

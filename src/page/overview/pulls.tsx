@@ -2,6 +2,8 @@ import type { JSX } from "preact";
 import type { Pull, PullResult } from "../../api/pulls.ts";
 import { ago, bytes, duration } from "../parts/format.ts";
 import { Empty, Panel, Scrolling, State, type Tone } from "../parts/panel.tsx";
+import { Prose } from "../parts/prose.tsx";
+import { figures, TableHead } from "../parts/table-head.tsx";
 
 const TONES: Readonly<Record<PullResult, Tone>> = {
   hit: "good",
@@ -23,25 +25,22 @@ export function Pulls({
   return (
     <Panel id="pulls" title="Pulls" aside="live">
       {pulls.length === 0 ? (
-        <Empty>Nothing was pulled since the cache started.</Empty>
+        <Empty>
+          Nothing was pulled since the cache started. <code>entrepot node check</code> on a node
+          says that its pulls come here.
+        </Empty>
       ) : (
         <Scrolling label="Pulls">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Result</th>
-                <th scope="col" class="main">
-                  Image and reason
-                </th>
-                <th scope="col">Client</th>
-                <th scope="col" class="number">
-                  Sent
-                </th>
-                <th scope="col" class="number">
-                  When
-                </th>
-              </tr>
-            </thead>
+            <TableHead
+              columns={[
+                "Result",
+                { title: "Image and reason", kind: "main" },
+                "Client",
+                figures("Sent"),
+                figures("When"),
+              ]}
+            />
             <tbody>
               {pulls.map((pull) => (
                 <Row key={pull.id} pull={pull} now={now} />
@@ -62,7 +61,11 @@ function Row({ pull, now }: { readonly pull: Pull; readonly now: number }): JSX.
       </td>
       <th scope="row" class="main" title={pull.image}>
         {pull.image}
-        {pull.reason === undefined ? null : <span class="note line reason">{pull.reason}</span>}
+        {pull.reason === undefined ? null : (
+          <span class="note line reason">
+            <Prose text={pull.reason} />
+          </span>
+        )}
       </th>
       <td title={pull.runtime}>{pull.client}</td>
       <td class="number" title={pull.isDone ? `in ${duration(pull.ms)}` : "under way"}>

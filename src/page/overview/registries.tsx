@@ -1,8 +1,9 @@
 import type { JSX } from "preact";
 import type { RegistryRow } from "../../api/overview.ts";
 import { Heartbeats } from "../parts/charts.tsx";
-import { duration, integer, percent, until } from "../parts/format.ts";
+import { duration, integer, percent, plain, until } from "../parts/format.ts";
 import { Panel, Scrolling, State, type Tone } from "../parts/panel.tsx";
+import { figures, TableHead } from "../parts/table-head.tsx";
 
 interface ShownState {
   readonly tone: Tone;
@@ -11,7 +12,7 @@ interface ShownState {
 
 const STATES: Readonly<Record<RegistryRow["state"], ShownState>> = {
   ok: { tone: "good", word: "answers" },
-  "rate-limited": { tone: "warn", word: "limits us" },
+  "rate-limited": { tone: "warn", word: "rate-limited" },
   unavailable: { tone: "bad", word: "no answer" },
 };
 
@@ -26,30 +27,18 @@ export function Registries({
     <Panel id="registries" title="Registries" aside="24 hours">
       <Scrolling label="Registries">
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Registry</th>
-              <th scope="col">State</th>
-              <th scope="col" class="wide">
-                Heartbeat
-              </th>
-              <th scope="col" class="number">
-                Latency
-              </th>
-              <th scope="col" class="number">
-                Answers
-              </th>
-              <th scope="col" class="number">
-                Budget left
-              </th>
-              <th scope="col" class="number">
-                Hits, by bytes
-              </th>
-              <th scope="col" class="number">
-                by requests
-              </th>
-            </tr>
-          </thead>
+          <TableHead
+            columns={[
+              "Registry",
+              "State",
+              { title: "Heartbeat", kind: "wide" },
+              figures("Latency"),
+              figures("Responses"),
+              figures("Rate limit left"),
+              figures("Hit ratio: bytes"),
+              figures("requests"),
+            ]}
+          />
           <tbody>
             {registries.map((registry) => (
               <Row key={registry.name} registry={registry} now={now} />
@@ -80,7 +69,7 @@ function Row({
           </span>
         )}
       </th>
-      <td title={registry.reason}>
+      <td title={registry.reason === undefined ? undefined : plain(registry.reason)}>
         <State tone={tone}>{word}</State>{" "}
         {circuit === "closed" ? null : <span class="note">circuit {circuit}</span>}
       </td>
@@ -89,7 +78,7 @@ function Row({
       </td>
       <td class="number">{latencyMs === undefined ? "–" : duration(latencyMs)}</td>
       <td class="number">
-        {integer(answers.ok)}{" "}
+        {integer(answers.ok)} ok{" "}
         {answers.failed === 0 ? null : (
           <span class="note bad">{integer(answers.failed)} failed </span>
         )}
@@ -109,7 +98,7 @@ function Row({
 function stateOf({ state, reason, answers }: RegistryRow): ShownState {
   if (state !== "ok") return STATES[state];
   // It is asked on, but one failure does not read as well.
-  if (reason !== undefined) return { tone: "warn", word: "failed last" };
+  if (reason !== undefined) return { tone: "warn", word: "last request failed" };
   const isAsked = answers.ok + answers.failed + answers.limited > 0;
   return isAsked ? STATES.ok : { tone: "calm", word: "not asked" };
 }

@@ -46,7 +46,7 @@ function Period({
           <dd data-figure="hubRequests">{counted(saved.hubRequests, "pull")}</dd>
         </div>
         <div>
-          <dt>not waited</dt>
+          <dt>waiting saved</dt>
           <dd>{duration(saved.secondsNotWaited * 1000)}</dd>
         </div>
         <div>

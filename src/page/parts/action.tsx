@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Prose } from "./prose.tsx";
 
 export interface ActionProps {
   readonly method: "POST" | "DELETE";
@@ -9,16 +10,24 @@ export interface ActionProps {
   /** Where to go once it is done; by default, the same page is loaded again. */
   readonly then?: string;
   readonly tone?: "plain" | "destructive";
+  /** What is asked before it is done: what will change. */
+  readonly question?: string;
   readonly children: ComponentChildren;
 }
 
 /** A button that has the cache do something. It needs scripts: the API takes no forms of strangers. */
-export function Action({ children, tone = "plain", ...order }: ActionProps): JSX.Element {
+export function Action({ children, tone = "plain", question, ...order }: ActionProps): JSX.Element {
   const [isReady, setReady] = useState(false);
+  const [isAsking, setAsking] = useState(false);
   const [problem, setProblem] = useState<string>();
   // Without scripts, it says by being disabled that it can do nothing.
   useEffect(() => setReady(true), []);
   const act = async (): Promise<void> => {
+    if (question !== undefined && !isAsking) {
+      setAsking(true);
+      return;
+    }
+    setAsking(false);
     setReady(false);
     const failure = await carryOut(order);
     setProblem(failure);
@@ -26,12 +35,24 @@ export function Action({ children, tone = "plain", ...order }: ActionProps): JSX
   };
   return (
     <span class="action">
-      <button type="button" class={tone} disabled={!isReady} onClick={() => void act()}>
-        {children}
+      {isAsking ? <span role="alert">{question}</span> : null}
+      <button
+        type="button"
+        class={isAsking ? "destructive" : tone}
+        disabled={!isReady}
+        onClick={() => void act()}
+      >
+        {isAsking ? <>Yes: {children}</> : children}
       </button>
+      {isAsking ? (
+        <button type="button" onClick={() => setAsking(false)}>
+          No
+        </button>
+      ) : null}
+      <span class="needs-scripts note">needs scripts; the commands of entrepot do the same</span>
       {problem === undefined ? null : (
         <span class="bad" role="alert">
-          {problem}
+          <Prose text={problem} />
         </span>
       )}
     </span>

@@ -79,3 +79,27 @@ export function shortDigest(digest: string): string {
 export function withoutRegistry(image: string, upstream: string): string {
   return image.startsWith(`${upstream}/`) ? image.slice(upstream.length + 1) : image;
 }
+
+/** `2026-11-29 02:40 UTC` */
+export function utcMoment(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/** As the reader's language writes a day and a time, with 24 hours. */
+const LOCAL = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+
+/** In the time zone of whoever reads. */
+export function localMoment(at: number): string {
+  return LOCAL.format(at);
+}
+
+/** A sentence without its backticks, where nothing can be set as code. */
+export function plain(text: string): string {
+  return text.replaceAll("`", "");
+}

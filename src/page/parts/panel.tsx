@@ -25,14 +25,17 @@ export function Panel({ id, title, aside, children }: PanelProps): JSX.Element {
 /** What scrolls is reachable by keyboard. */
 export function Scrolling({
   label,
+  isWide = false,
   children,
 }: {
   readonly label: string;
+  /** As high as what it holds: it scrolls to the side alone. */
+  readonly isWide?: boolean;
   readonly children: ComponentChildren;
 }): JSX.Element {
   return (
     // An element that scrolls has to take the focus, or nobody can scroll it without a mouse.
-    <div class="scrolling" role="group" aria-label={label} tabIndex={0}>
+    <div class={isWide ? "wide-table" : "scrolling"} role="group" aria-label={label} tabIndex={0}>
       {children}
     </div>
   );

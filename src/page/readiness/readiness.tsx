@@ -1,9 +1,11 @@
 import type { JSX } from "preact";
 import type { WantedImageState } from "../../api/readiness.ts";
 import { Action } from "../parts/action.tsx";
-import { ago, bytes, counted, integer, percent, until } from "../parts/format.ts";
-import { Empty, Panel, State, type Tone } from "../parts/panel.tsx";
+import { ago, bytes, counted, duration, integer, percent } from "../parts/format.ts";
+import { Empty, Panel, Scrolling, State, type Tone } from "../parts/panel.tsx";
+import { Prose } from "../parts/prose.tsx";
 import { imageHref, type View } from "../view.ts";
+import { figures, TableHead } from "../parts/table-head.tsx";
 
 const TONES: Readonly<Record<WantedImageState["state"], Tone>> = {
   ready: "good",
@@ -29,57 +31,54 @@ export function Readiness({
     <div class="stack">
       <section class={`health ${isReady ? "ok" : "degraded"}`} aria-labelledby="sentence">
         <h2 id="sentence" class="sentence">
-          {sentence}
+          <Prose text={sentence} />
         </h2>
         <p class="note">
-          Looked at {ago(checkedAt, now)}. <a href="/readiness?fresh=true">Look again</a>
-          {cut === undefined ? "" : ` ${integer(cut)} more were not looked at.`}
+          Checked {ago(checkedAt, now)}. <a href="/readiness?fresh=true">Check again</a>
+          {cut === undefined ? "" : ` ${integer(cut)} more were not checked.`}
         </p>
         {mayChange && lacking.length > 0 ? (
           <p class="orders">
             <Action method="POST" path="/readiness/fix" then="/jobs">
-              Warm what is missing
+              Download what is missing
             </Action>
           </p>
         ) : null}
       </section>
       <div class="pair">
         <Panel id="by-registry" title="By registry">
-          <div class="wide-table" role="group" aria-label="Readiness by registry" tabIndex={0}>
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Registry</th>
-                  <th scope="col" class="number">
-                    Ready
-                  </th>
-                  <th scope="col" class="number">
-                    Wanted
-                  </th>
-                  <th scope="col" class="number">
-                    Ratio
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {upstreams.map((upstream) => (
-                  <tr key={upstream.name}>
-                    <th scope="row">{upstream.name}</th>
-                    <td class="number">{integer(upstream.ready)}</td>
-                    <td class="number">{integer(upstream.wanted)}</td>
-                    <td class="number">{percent(upstream.ratio)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          {upstreams.length === 0 ? (
+            <Empty>No registry is needed, since no image is wanted.</Empty>
+          ) : (
+            <Scrolling label="Readiness by registry" isWide>
+              <table>
+                <TableHead
+                  columns={["Registry", figures("Ready"), figures("Wanted"), figures("Ratio")]}
+                />
+                <tbody>
+                  {upstreams.map((upstream) => (
+                    <tr key={upstream.name}>
+                      <th scope="row">{upstream.name}</th>
+                      <td class="number">{integer(upstream.ready)}</td>
+                      <td class="number">{integer(upstream.wanted)}</td>
+                      <td class="number">{percent(upstream.ratio)}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </Scrolling>
+          )}
         </Panel>
         <Panel id="sources" title="Who wants images">
           <ul>
             {sources.map(({ name, images, problem, unread = false }) => (
               <li key={name}>
-                {name}: {unread ? "not read yet " : integer(images)}
-                {problem === undefined ? null : <span class="note bad">{problem}</span>}
+                {SOURCES[name] ?? name}: {unread ? "not read yet" : counted(images, "image")}{" "}
+                {problem === undefined ? null : (
+                  <span class="note line bad">
+                    <Prose text={problem} />
+                  </span>
+                )}
               </li>
             ))}
           </ul>
@@ -87,29 +86,37 @@ export function Readiness({
       </div>
       <Panel id="wanted" title="Wanted images">
         {items.length === 0 ? (
-          <Empty>Nothing is wanted: no list, no cluster, and nothing was pulled of late.</Empty>
+          <Empty>
+            {sources.some(({ unread = false }) => unread) ? (
+              "Not known yet: a source could not be read. Above it says why."
+            ) : (
+              <>
+                No image is wanted: no list under <code>warm</code>, no <code>kubernetes</code>{" "}
+                cluster in the configuration file, and nothing was pulled in the last days. Pull
+                through the cache, or add one of these.
+              </>
+            )}
+          </Empty>
         ) : (
-          <div class="wide-table" role="group" aria-label="Wanted images" tabIndex={0}>
+          <Scrolling label="Wanted images" isWide>
             <table>
-              <thead>
-                <tr>
-                  <th scope="col">State</th>
-                  <th scope="col">Image</th>
-                  <th scope="col">Platforms</th>
-                  <th scope="col" class="number">
-                    Missing
-                  </th>
-                  <th scope="col">Tag served</th>
-                  <th scope="col">Wanted by</th>
-                </tr>
-              </thead>
+              <TableHead
+                columns={[
+                  "State",
+                  "Image",
+                  "Platforms",
+                  figures("Missing"),
+                  "Tag served offline",
+                  "Wanted by",
+                ]}
+              />
               <tbody>
                 {items.map((item) => (
                   <Row key={item.image} item={item} now={now} />
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scrolling>
         )}
         {readiness.next === undefined ? null : (
           <nav class="paging" aria-label="More images">
@@ -136,14 +143,31 @@ function Row({
       </td>
       <th scope="row" class="breaks">
         {state === "ready" ? <a href={imageHref(image)}>{image}</a> : image}
-        {reason === undefined ? null : <span class="note line">{reason}</span>}
+        {reason === undefined ? null : (
+          <span class="note line">
+            <Prose text={reason} />
+          </span>
+        )}
       </th>
       <td class="breaks">{platforms.join(", ")}</td>
       <td class="number">
-        {missing === undefined ? "" : `${counted(missing.blobs, "blob")}, ${bytes(missing.bytes)}`}
+        {missing === undefined ? "–" : `${counted(missing.blobs, "blob")}, ${bytes(missing.bytes)}`}
       </td>
-      <td>{servedUntil === undefined ? "without limit" : until(servedUntil, now)}</td>
+      <td>{offlineText(servedUntil, now)}</td>
       <td class="breaks">{wantedBy.join(", ")}</td>
     </tr>
   );
 }
+
+/** How long its tag is still answered while its registry is not. */
+function offlineText(servedUntil: number | undefined, now: number): string {
+  if (servedUntil === undefined) return "for ever";
+  return servedUntil <= now ? "no longer" : `for ${duration(servedUntil - now)}`;
+}
+
+/** Where it is known from what is wanted, in words. */
+const SOURCES: Readonly<Record<string, string>> = {
+  cluster: "The Kubernetes cluster",
+  lists: "Lists under warm in the configuration file",
+  pulls: "Pulls of the last days (readiness.pulledWithin)",
+};

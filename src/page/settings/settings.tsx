@@ -1,7 +1,9 @@
 import type { JSX } from "preact";
 import type { Configuration } from "../../api/configuration.ts";
 import { Action } from "../parts/action.tsx";
-import { Panel } from "../parts/panel.tsx";
+import { Panel, Scrolling } from "../parts/panel.tsx";
+import { Prose } from "../parts/prose.tsx";
+import { TableHead } from "../parts/table-head.tsx";
 
 type Key = Configuration["keys"][number];
 
@@ -17,21 +19,19 @@ export function Settings({
   return (
     <div class="stack">
       <Panel id="settings" title="Settings" aside={file ?? "no configuration file"}>
-        <p>
-          They are changed in the file, which is taken up within seconds; this page only shows them.
-        </p>
-        <Notes title="Not in effect, because of mistakes" tone="bad" items={problems} />
-        <Notes title="In effect with the next start" tone="warn" items={needsRestart} />
+        <p>Read-only: change the file, and the cache takes it up within seconds.</p>
+        <Notes title="Not in effect, because of errors" tone="bad" items={problems} />
+        <Notes title="In effect after a restart" tone="warn" items={needsRestart} />
         {mayChange ? (
           <p class="orders">
             <Action method="POST" path="/reload">
-              Read the file again
+              Reload the file
             </Action>
           </p>
         ) : null}
         <Keys caption="Settings in effect" keys={keys} />
       </Panel>
-      <Panel id="upstream-defaults" title="For each registry, where nothing else is written">
+      <Panel id="upstream-defaults" title="Defaults for each registry">
         <Keys caption="Defaults of registries" keys={upstreamDefaults} />
       </Panel>
     </div>
@@ -53,7 +53,9 @@ function Notes({
       <h3>{title}</h3>
       <ul>
         {items.map((item) => (
-          <li key={item}>{item}</li>
+          <li key={item}>
+            <Prose text={item} />
+          </li>
         ))}
       </ul>
     </section>
@@ -68,15 +70,9 @@ function Keys({
   readonly keys: readonly Key[];
 }): JSX.Element {
   return (
-    <div class="wide-table" role="group" aria-label={caption} tabIndex={0}>
+    <Scrolling label={caption} isWide>
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Key</th>
-            <th scope="col">Value</th>
-            <th scope="col">From</th>
-          </tr>
-        </thead>
+        <TableHead columns={["Key", "Value", "From"]} />
         <tbody>
           {keys.map(({ key, value, source, at }) => (
             <tr key={key}>
@@ -89,7 +85,7 @@ function Keys({
           ))}
         </tbody>
       </table>
-    </div>
+    </Scrolling>
   );
 }
 

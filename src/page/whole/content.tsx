@@ -2,9 +2,11 @@ import type { JSX } from "preact";
 import { History } from "../history/history.tsx";
 import { Image } from "../images/image.tsx";
 import { Images } from "../images/images.tsx";
+import { Pinned } from "../images/pinned.tsx";
 import { Purge } from "../images/purge.tsx";
 import { Jobs } from "../jobs/jobs.tsx";
 import { Overview } from "../overview/overview.tsx";
+import { Prose } from "../parts/prose.tsx";
 import { Readiness } from "../readiness/readiness.tsx";
 import { Settings } from "../settings/settings.tsx";
 import type { PageData } from "../view.ts";
@@ -21,6 +23,8 @@ export function Content({ data: { view, frame } }: { readonly data: PageData }):
       return <Image view={view} mayChange={mayChange} now={at} />;
     case "purge":
       return <Purge view={view} mayChange={mayChange} />;
+    case "pinned":
+      return <Pinned view={view} mayChange={mayChange} now={at} />;
     case "readiness":
       return <Readiness view={view} mayChange={mayChange} now={at} />;
     case "history":
@@ -33,7 +37,9 @@ export function Content({ data: { view, frame } }: { readonly data: PageData }):
       return (
         <section class="health degraded">
           <p class="sentence">{view.title}</p>
-          <p>{view.detail}</p>
+          <p>
+            <Prose text={view.detail} />
+          </p>
         </section>
       );
   }
