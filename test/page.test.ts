@@ -1,225 +1,251 @@
-import { AxeBuilder } from "@axe-core/playwright";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { writeFile } from "node:fs/promises";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { statfs, writeFile } from "node:fs/promises";
+import type { Browser, Page } from "playwright-core";
 import { scriptAsset, styleAsset } from "../src/page/assets.ts";
-import { bytes } from "../src/page/parts/format.ts";
+import { bytes, percent } from "../src/page/parts/format.ts";
 import { version } from "../src/version.ts";
 import { jobOf, orderJob } from "./harness/admin-jobs.ts";
-import { randomContent } from "./harness/content.ts";
+import type { Content } from "./harness/content.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
 import { freePort } from "./harness/free-port.ts";
+import {
+  type OpenPage,
+  openPage,
+  type Shown,
+  startBrowser,
+  violationsOf,
+  walkByTab,
+} from "./harness/page-browser.ts";
+import { PageLoad } from "./harness/page-load.ts";
 import { real, realTest } from "./harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
-const MIB = 1024 * 1024;
-const PAGES = [
-  "/",
-  "/images",
-  "/image?name=docker.io/library/app:1",
-  "/purge?pattern=docker.io/library/app:*",
-  "/readiness",
-  "/history",
-  "/jobs",
-  "/settings",
-];
+/** Each page, and what is on it, also without scripts. */
+const PAGES = {
+  "/": "docker.io/library/tool:2",
+  "/images": "docker.io/library/app:1",
+  "/images?search=nothing": "Show all images",
+  "/image?name=docker.io/library/app:1": "crictl pull docker.io/library/app:1",
+  "/purge?pattern=docker.io/library/app:*": "1 image will be removed",
+  "/purge?pattern=docker.io/library/tool:*": "is pinned by docker.io/library/tool:2",
+  "/readiness": "docker.io/library/tool:2",
+  "/history": "The chart as a table",
+  "/jobs": "No job since the cache started",
+  "/settings": "storage.maxSize",
+  "/nothing": "There is no such page",
+};
 
 let browser: Browser;
-let upstream: ScriptedUpstream;
+let load: PageLoad;
 let cache: Entrepot;
 const closing = new AsyncDisposableStack();
-const layer = randomContent(2 * MIB, 1);
-/** What clients of the test got, in bytes. */
-let sent = 0;
-
-async function pull(path: string, from: Entrepot = cache): Promise<void> {
-  const headers = { "user-agent": "containerd/v2.1.4" };
-  const response = await from.get(`/v2/library/app${path}?ns=docker.io`, { headers });
-  const body = await response.bytes();
-  if (response.ok) sent += body.byteLength;
-}
 
 beforeAll(async () => {
   if (!real.available) return;
-  const executablePath = "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  browser = await startBrowser();
   closing.defer(() => browser.close());
-  upstream = closing.use(await startScriptedUpstream());
-  upstream.add("library/app", textImage({ text: "one" }), "1");
-  upstream.addBlob("library/app", layer);
-  const config = { upstreams: { "docker.io": { ...localUpstream(upstream.url), tagTtl: "0s" } } };
-  cache = closing.use(await startEntrepot({ config }));
-  await pull("/manifests/1");
-  for (let count = 0; count < 3; count += 1) await pull(`/blobs/${layer.digest}`);
-  upstream.respond(() => faults.errorResponse(503, "UNAVAILABLE"));
-  await pull("/manifests/1");
-  upstream.respond();
+  load = closing.use(await PageLoad.start());
+  cache = load.cache;
 }, 60_000);
 
 afterAll(async () => {
   await closing.disposeAsync();
 });
 
-interface Shown {
-  readonly width?: number;
-  readonly height?: number;
-  readonly colorScheme?: "light" | "dark";
-  readonly javaScriptEnabled?: boolean;
+function open(path: string, shown?: Shown): Promise<OpenPage> {
+  return openPage(browser, new URL(path, cache.adminUrl), shown);
 }
 
-/** Opens a page, and collects what its browser complains of. */
-async function open(
-  path: string,
-  { width = 1280, height = 800, ...options }: Shown = {},
-): Promise<{ readonly page: Page; readonly complaints: string[] }> {
-  const context = await browser.newContext({ viewport: { width, height }, ...options });
-  const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+/** Browsers stop at lists that scroll, too. */
+function isUsable(stop: string): boolean {
+  return !stop.endsWith(" -1");
+}
+
+/** Runs in the page. */
+function textsOfRows(rows: Element[]): string[][] {
+  return rows.map((row) => [...row.children].map((cell) => cell.textContent ?? ""));
+}
+
+/** The value beside a name in a list of facts. */
+function fact(page: Page, panel: string, name: string): Promise<string | null> {
+  const row = page.locator(`.panel-${panel} dl > div`, {
+    has: page.getByText(name, { exact: true }),
   });
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(cache.adminUrl)) complaints.push(`asks ${request.url()}`);
-  });
-  await page.goto(new URL(path, cache.adminUrl).href);
-  return { page, complaints };
+  return row.locator("dd").textContent();
 }
 
-async function metric(name: string, labels = ""): Promise<number> {
-  const text = await (await cache.getAdmin("/metrics")).text();
-  return Number(
-    new RegExp(`^${name}\\{upstream="docker.io"${labels}\\} (\\d+)`, "m").exec(text)?.[1],
-  );
-}
-
-realTest("the first screen says what the cache did, live and without scripts", async () => {
-  const fetched = await metric("entrepot_upstream_bytes_total");
+realTest("the first screen says what the load counted, live and without scripts", async () => {
+  const { sent, fetched, requests, fromCache } = load;
+  const hits = [percent((sent - fetched) / sent), percent(fromCache / requests)];
+  const answers = load.upstream.requests();
+  const failed = answers.filter(({ status = 0 }) => status === 503).length;
   for (const javaScriptEnabled of [true, false]) {
-    const { page, complaints } = await open("/", { javaScriptEnabled });
+    await using opened = await open("/", { javaScriptEnabled });
+    const { page, complaints } = opened;
     const saved = page.locator('[data-period="24 hours"]');
     expect(await saved.locator('[data-figure="bytes"]').textContent()).toBe(bytes(sent - fetched));
-    // The stale tag is one that Docker Hub did not count.
-    expect(await saved.locator('[data-figure="hubRequests"]').textContent()).toBe("1 pull");
+    // The stale tag, and the manifest that was pulled by digest, are those that Docker Hub did not count.
+    expect(await saved.locator('[data-figure="hubRequests"]').textContent()).toBe("2 pulls");
+    expect(await saved.textContent()).toContain(`${hits[0]} of bytes, ${hits[1]} of requests`);
+
     const registry = page.locator('[data-registry="docker.io"]');
-    const failed = await metric(
-      "entrepot_upstream_requests_total",
-      ',kind="manifest",status="503"',
-    );
-    expect(await registry.textContent()).toContain(` ${failed} failed`);
-    expect(await registry.locator(".state").textContent()).toBe("failed last");
-    const results = await page.locator("[data-result]").allTextContents();
-    expect(results.some((row) => row.includes("stale") && row.includes("503"))).toBe(true);
+    const cells = await registry.locator("td").allTextContents();
+    expect(cells[0]?.trim()).toBe("last request failed");
+    expect(cells[3]).toBe(`${answers.length - failed} ok ${failed} failed `);
+    expect(cells.slice(-2)).toEqual(hits);
+
+    const { bavail, bsize } = await statfs(cache.data);
+    const onDisk = (contents: readonly Content[]): number =>
+      contents.reduce((total, { size }) => total + Math.ceil(size / bsize) * bsize, 0);
+    expect(await fact(page, "disk", "Stored blobs")).toBe(bytes(onDisk(load.held)));
+    expect(await fact(page, "disk", "of which pinned")).toBe(bytes(onDisk(load.pinned)));
+    const free = Number.parseFloat((await fact(page, "disk", "Free on the file system")) ?? "");
+    // Others write to it meanwhile.
+    expect(Math.abs(free / Number.parseFloat(bytes(bavail * bsize)) - 1)).toBeLessThan(0.05);
+
+    const pulls = await page.locator("[data-result]").evaluateAll(textsOfRows);
+    const all = bytes(load.pinned.reduce((total, { size }) => total + size, 0));
+    const rowOf = (result: string) => pulls.find(([first]) => first === result)?.slice(0, 4);
+    const [app, tool] = ["docker.io/library/app:1", "docker.io/library/tool:2"];
+    expect(rowOf("hit")).toEqual(["hit", tool, "127.0.0.1", all]);
+    expect(rowOf("miss")).toEqual(["miss", `${tool}it was not stored`, "127.0.0.1", all]);
+    expect(rowOf("stale")?.[1]).toBe(`${app}docker.io returned 503`);
     expect(await page.locator(".panel-nodes").textContent()).toContain("containerd 2.1.4");
     const { sentence } = (await (await cache.getAdmin("/api/v1/overview")).json()).health;
     expect(await page.locator(".sentence").textContent()).toBe(sentence);
     expect(complaints).toEqual([]);
-    await page.context().close();
   }
 });
 
-realTest("the first screen needs no scrolling, and no page is wider than its window", async () => {
-  const { page } = await open("/");
-  const height = await page.evaluate<number>("document.documentElement.scrollHeight");
+realTest("the metrics and the page say the same as the load", async () => {
+  const text = await (await cache.getAdmin("/metrics")).text();
+  const line = /^entrepot_upstream_bytes_total\{upstream="docker\.io"\} (\d+)/m.exec(text);
+  expect(Number(line?.[1])).toBe(load.fetched);
+});
+
+realTest("the first screen needs no scrolling", async () => {
+  await using opened = await open("/");
+  const height = await opened.page.evaluate<number>("document.documentElement.scrollHeight");
   expect(height).toBeLessThanOrEqual(800);
-  for (const width of [320, 768, 2560]) {
-    await page.setViewportSize({ width, height: 900 });
-    for (const path of PAGES) {
-      await page.goto(new URL(path, cache.adminUrl).href);
-      expect(await page.evaluate<number>("document.documentElement.scrollWidth"), path).toBe(width);
-    }
-  }
-  await page.context().close();
 });
 
-realTest("every page is for keyboards and screen readers, light and dark", async () => {
-  for (const colorScheme of ["light", "dark"] as const) {
-    const { page, complaints } = await open("/", { colorScheme });
-    for (const path of PAGES) {
-      await page.goto(new URL(path, cache.adminUrl).href);
-      const axe = new AxeBuilder({ page });
-      // Only the colours differ.
-      if (colorScheme === "dark") axe.withRules(["color-contrast"]);
-      const { violations } = await axe.analyze();
-      const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id} ${html}`));
-      expect(found, `${path} ${colorScheme}`).toEqual([]);
+for (const [path, text] of Object.entries(PAGES)) {
+  realTest(`${path} fits every window, and is for keyboards and screen readers`, async () => {
+    await using opened = await open(path);
+    const { page, complaints } = opened;
+    await page.locator(".liveness.live").waitFor();
+    const { reached, usable, unseen } = await walkByTab(page);
+    expect(reached.filter(isUsable)).toEqual(usable);
+    expect(unseen).toEqual([]);
+    expect(await violationsOf(page)).toEqual([]);
+    for (const width of [320, 768, 2560]) {
+      await page.setViewportSize({ width, height: 900 });
+      expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(width);
     }
-    expect(complaints).toEqual([]);
-    await page.context().close();
-  }
-});
+    expect(complaints.filter(isUnexpected)).toEqual([]);
+  });
+
+  realTest(`${path} is whole without scripts`, async () => {
+    await using opened = await open(path, { javaScriptEnabled: false });
+    const { page, complaints } = opened;
+    expect(await page.locator("main").textContent()).toContain(text);
+    const { reached, usable } = await walkByTab(page);
+    expect(reached.filter(isUsable)).toEqual(usable);
+    expect(complaints.filter(isUnexpected)).toEqual([]);
+  });
+}
+
+/** A page that is none is one with the status 404. */
+function isUnexpected(complaint: string): boolean {
+  return !complaint.includes("status of 404");
+}
 
 realTest(
   "an image is found, pinned and purged by keyboard, and the purge says what goes",
   async () => {
-    const { page } = await open("/images");
+    await using opened = await open("/images");
+    const { page } = opened;
     await page.getByRole("searchbox").focus();
     await page.keyboard.type("app");
     await page.keyboard.press("Enter");
     await page.getByRole("link", { name: "docker.io/library/app:1" }).press("Enter");
     await page.getByRole("button", { name: "Pin" }).press("Enter");
-    await page.getByRole("button", { name: "Unpin" }).press("Enter");
-    await page.getByRole("button", { name: "Pin", exact: true }).waitFor();
+    await page.getByRole("button", { name: "Unpin" }).waitFor();
     await page.getByRole("link", { name: "Purge" }).press("Enter");
-    await page.getByText("1 image will be forgotten").waitFor();
+    // It is pinned: the way on is to take the pin away, which is asked.
+    await page.getByText("is pinned by docker.io/library/app:1").waitFor();
+    await page.getByRole("button", { name: "Unpin docker.io/library/app:1" }).press("Enter");
+    await page.getByText("1 image can be evicted").waitFor();
+    await page.getByRole("button", { name: "No" }).press("Enter");
+    await page.getByRole("button", { name: "Unpin docker.io/library/app:1" }).press("Enter");
+    await page.getByRole("button", { name: "Yes: Unpin" }).press("Enter");
+    await page.getByText("1 image will be removed").waitFor();
     await page.getByRole("button", { name: "Purge 1 image" }).press("Enter");
     await page.locator("[data-job]").filter({ hasText: "done" }).waitFor();
     const { items } = await (await cache.getAdmin("/api/v1/images")).json();
-    expect(items).toEqual([]);
-    await page.context().close();
+    expect(items).toEqual([expect.objectContaining({ image: "docker.io/library/tool" })]);
   },
 );
 
 realTest("a job that ends before the page listens is not shown as one that runs", async () => {
-  const context = await browser.newContext();
-  const page = await context.newPage();
+  await using opened = await open("/settings");
+  const { page } = opened;
   await page.route("**/api/v1/events", async (route) => {
     jobOf(await orderJob(cache.adminAddress, "gc", {}));
     await route.continue();
   });
   await page.goto(new URL("/jobs", cache.adminUrl).href);
   await page.locator("[data-job]").filter({ hasText: "done" }).first().waitFor();
-  await context.close();
 });
 
-realTest("who is logged out while a page is open is asked to log in again", async () => {
-  await using dir = await tempDir("page-token");
-  const adminTokenFile = dir.file("token");
-  await writeFile(adminTokenFile, "first-token-of-operators");
-  await using guarded = await startEntrepot({ config: { adminTokenFile } });
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(new URL("/jobs", guarded.adminUrl).href);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations).toEqual([]);
-  await page.keyboard.type("first-token-of-operators");
-  await page.keyboard.press("Enter");
-  await page.locator(".liveness.live").waitFor();
-  await writeFile(adminTokenFile, "second-token-of-operators");
-  guarded.signal("SIGHUP");
-  await page.waitForURL("**/login?to=%2Fjobs");
-  await context.close();
-});
+realTest(
+  "people log in, also without scripts, and again once their token is replaced",
+  async () => {
+    await using dir = await tempDir("page-token");
+    const adminTokenFile = dir.file("token");
+    await writeFile(adminTokenFile, "first-token-of-operators");
+    await using guarded = await startEntrepot({ config: { adminTokenFile } });
+    const jobs = new URL("/jobs", guarded.adminUrl);
+    for (const javaScriptEnabled of [false, true]) {
+      await using opened = await openPage(browser, jobs, { javaScriptEnabled, width: 320 });
+      const { page } = opened;
+      const mustBeWhole = async (): Promise<void> => {
+        expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(320);
+        // What looks for violations is a script.
+        if (javaScriptEnabled) expect(await violationsOf(page)).toEqual([]);
+      };
+      await mustBeWhole();
+      await page.keyboard.type("wrong-token-of-operators");
+      await page.keyboard.press("Enter");
+      await page.getByText("This token is not accepted").waitFor();
+      await mustBeWhole();
+      await page.keyboard.type("first-token-of-operators");
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      await page.waitForURL(jobs.href);
+      expect(await page.locator("main").textContent()).toContain(PAGES["/jobs"]);
+      if (!javaScriptEnabled) continue;
+      await page.locator(".liveness.live").waitFor();
+      await writeFile(adminTokenFile, "second-token-of-operators");
+      guarded.signal("SIGHUP");
+      await page.waitForURL("**/login?to=%2Fjobs");
+    }
+  },
+);
 
 realTest("a page of an earlier version is loaded anew", async () => {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.route(
-    `${cache.adminUrl}/`,
-    async (route) => {
-      const response = await route.fetch();
-      const body = (await response.text()).replaceAll(version, "0.0.1");
-      await route.fulfill({ response, body });
-    },
-    { times: 1 },
-  );
+  await using opened = await open("/settings");
+  const { page } = opened;
+  let loaded = 0;
+  await page.route(`${cache.adminUrl}/`, async (route) => {
+    loaded += 1;
+    const response = await route.fetch();
+    const body = await response.text();
+    await route.fulfill({ response, body: loaded > 1 ? body : body.replaceAll(version, "0.0.1") });
+  });
   await page.goto(cache.adminUrl, { waitUntil: "commit" });
-  await page.locator(".brand", { hasText: "0.0.1" }).waitFor();
   await page.locator(".brand", { hasText: version }).waitFor();
-  await context.close();
+  expect(loaded).toBe(2);
 });
 
 realTest("where there is no page, people get one that says so", async () => {
@@ -227,24 +253,23 @@ realTest("where there is no page, people get one that says so", async () => {
   expect(shown.status).toBe(404);
   expect(await shown.text()).toContain("There is no such page");
   const other = await cache.getAdmin("/image/nothing");
-  expect([other.status, await other.text()]).toEqual([404, "not found\n"]);
+  expect(other.status).toBe(404);
+  expect(await other.text()).toStartWith("there is nothing at /image/nothing");
 });
 
 realTest("a page that is left open goes on after a restart of the cache", async () => {
-  const config = { upstreams: { "docker.io": localUpstream(upstream.url) } };
+  const config = { upstreams: { "docker.io": localUpstream(load.upstream.url) } };
   const admin = `127.0.0.1:${freePort()}`;
   const before = await startEntrepot({ config, admin });
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(`http://${admin}/`);
+  await using opened = await openPage(browser, new URL(`http://${admin}/`));
+  const { page } = opened;
   await page.locator(".liveness.live").waitFor();
   await before.stop();
   await page.locator(".liveness.away").waitFor();
   await using after = await startEntrepot({ config, admin });
   await page.locator(".liveness.live").waitFor();
-  await pull("/manifests/1", after);
+  await load.pull("app/manifests/1", { from: after });
   await page.locator('[data-result="miss"]').waitFor();
-  await context.close();
 });
 
 test("what a page loads is small", () => {
