@@ -77,7 +77,20 @@ test.each(["", "[]", "{", '{"base":{"a":"b"}}'])("a damaged file %p says nothing
   await using at = await lists();
   writeFileSync(at.file, text);
   const subject = at.open();
-  await subject.configure(new Set());
+  await subject.configure(new Set(["base"]));
   await subject.pin("base", A, []);
   expect(at.pins()).toEqual(["a:1"]);
+});
+
+test("a list that goes while it is warmed pins nothing any more, until it is back", async () => {
+  await using at = await lists();
+  const subject = at.open();
+  await subject.configure(new Set(["base", "other"]));
+  await subject.pin("base", A, []);
+  await subject.configure(new Set(["other"]));
+  await subject.pin("base", B, []);
+  expect(at.pins()).toEqual([]);
+  await subject.configure(new Set(["base"]));
+  await subject.pin("base", B, []);
+  expect(at.pins()).toEqual(["b:1"]);
 });

@@ -17,6 +17,8 @@ export class ListPins {
   readonly #pinning: Pick<Pinning, "pin" | "unpin" | "saved">;
   readonly #now: () => number;
   readonly #owned: Map<string, Map<string, number>>;
+  /** The lists that pin, once they are known: one that is gone may still be being warmed. */
+  #lists: ReadonlySet<string> | undefined;
 
   /** @param file one that is missing or damaged says nothing */
   constructor(
@@ -32,6 +34,7 @@ export class ListPins {
 
   /** @throws RefusedError if all pins together are too large; Fault if the file cannot be written */
   async pin(list: string, image: ImageReference, platforms: readonly string[]): Promise<void> {
+    if (this.#isGone(list)) return;
     const pattern = patternOf(image);
     const pinned = await this.#sinceOf(pattern);
     if (pinned !== undefined && !this.#isOwn(pattern, pinned)) return;
@@ -41,6 +44,7 @@ export class ListPins {
     owned.set(pattern, since);
     this.#owned.set(list, owned);
     await this.#save();
+    if (this.#isGone(list)) await this.keepOnly(list, []);
   }
 
   /** Takes away what was pinned for a list and is none of these images. */
@@ -60,6 +64,7 @@ export class ListPins {
 
   /** Takes away what was pinned for lists that are gone, or that pin nothing any more. */
   async configure(pinning: ReadonlySet<string>): Promise<void> {
+    this.#lists = pinning;
     for (const list of this.#owned.keys()) if (!pinning.has(list)) await this.keepOnly(list, []);
   }
 
@@ -68,6 +73,10 @@ export class ListPins {
     return Array.from(this.#owned)
       .filter(([, patterns]) => patterns.get(pattern) === since)
       .map(([list]) => list);
+  }
+
+  #isGone(list: string): boolean {
+    return this.#lists?.has(list) === false;
   }
 
   async #sinceOf(pattern: string): Promise<number | undefined> {

@@ -98,3 +98,16 @@ test("a list that waits keeps no other one waiting, and three are warmed at once
   ends.get("b")?.();
   await until(() => it.ran.includes("d 180"), { what: "the list that was due" });
 });
+
+test("a clock that was ahead, and is set back, does not keep lists waiting until then", async () => {
+  using it = schedule();
+  it.subject.configure([list("hourly", "@hourly"), list("late", "30 14 * * *")]);
+  const year = 365 * 24 * 60;
+  await it.at(year);
+  // What a changed configuration adds is due soon, by the clock as it is.
+  it.subject.configure([list("hourly", "@hourly"), list("new", "@hourly")]);
+  await it.at(0);
+  await it.at(1);
+  await it.at(60);
+  expect(it.ran).toEqual([`hourly ${year}`, `late ${year}`, "new 1", "hourly 60", "new 60"]);
+});

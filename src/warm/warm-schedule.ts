@@ -21,6 +21,9 @@ interface Planned {
   /** As which it is compared with what is configured next. */
   readonly text: string;
   dueAt: number;
+  /** What the clock said when that was determined. */
+  plannedAt: number;
+  isNew: boolean;
 }
 
 /** Warms the configured lists when they are due, some of them at once. */
@@ -50,13 +53,16 @@ export class WarmSchedule implements Disposable {
     for (const list of lists) {
       const text = JSON.stringify(list);
       if (this.#planned.get(list.name)?.text === text) continue;
-      this.#planned.set(list.name, { list, text, dueAt: this.#now() + FIRST_MS });
+      const plannedAt = this.#now();
+      const dueAt = plannedAt + FIRST_MS;
+      this.#planned.set(list.name, { list, text, dueAt, plannedAt, isNew: true });
     }
     this.#wait();
   }
 
   /** Begins what is due: the earliest first. Resolves once that is warmed, and what has become due meanwhile. */
   async look(): Promise<void> {
+    this.#heedClock();
     const begun: Promise<void>[] = [];
     for (let due = this.#due; due; due = this.#due) begun.push(this.#warm(due));
     this.#wait();
@@ -70,6 +76,8 @@ export class WarmSchedule implements Disposable {
       const hasBegun = await this.#options.run(due.list);
       const now = this.#now();
       due.dueAt = hasBegun ? schedule.next(now) : now + RETRY_MS;
+      due.plannedAt = now;
+      due.isNew = false;
     } finally {
       this.#running.delete(name);
     }
@@ -79,6 +87,16 @@ export class WarmSchedule implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+  }
+
+  /** A clock that was ahead and is set back would keep lists waiting until it is there again. */
+  #heedClock(): void {
+    const now = this.#now();
+    for (const planned of this.#planned.values()) {
+      if (planned.plannedAt <= now) continue;
+      planned.dueAt = planned.isNew ? now + FIRST_MS : planned.list.schedule.next(now);
+      planned.plannedAt = now;
+    }
   }
 
   /** Of those that are not being warmed. */

@@ -38,6 +38,8 @@ export interface WarmingOptions {
 
 /** How long after the start what a process before was told to warm is gone on with, in milliseconds. */
 const GO_ON_MS = 1000;
+/** When that is tried again which found too many jobs running, in milliseconds. */
+const GO_ON_AGAIN_MS = 10_000;
 
 /** What lists and orders do besides. */
 interface Besides extends Partial<Pick<WarmParts, "pin">> {
@@ -58,13 +60,13 @@ export class Warming implements Disposable {
   readonly #schedule = new WarmSchedule({ run: (list) => this.#runDue(list) });
   /** By list, the last job that warmed it. */
   readonly #jobs = new Map<string, string>();
-  readonly #goingOn: ReturnType<typeof setTimeout>;
+  #goingOn: ReturnType<typeof setTimeout>;
   #lists: readonly WarmList[] = [];
   #isClosed = false;
 
   constructor(options: WarmingOptions) {
     this.#options = options;
-    this.#goingOn = setTimeout(() => void this.#goOn(), GO_ON_MS).unref();
+    this.#goingOn = this.#goOnIn(GO_ON_MS, () => options.pending.takeOver());
   }
 
   /**
@@ -170,15 +172,34 @@ export class Warming implements Disposable {
     });
   }
 
+  #goOnIn(ms: number, orders: () => readonly WarmOrderRequest[]): ReturnType<typeof setTimeout> {
+    return setTimeout(() => void this.#goOn(orders()), ms).unref();
+  }
+
   /** What a process before was told to warm, and did not. */
-  async #goOn(): Promise<void> {
-    for (const request of this.#options.pending.takeOver()) {
+  async #goOn(orders: readonly WarmOrderRequest[]): Promise<void> {
+    const { pending, log } = this.#options;
+    const later: WarmOrderRequest[] = [];
+    for (const request of orders) {
       try {
         await this.#start(request);
       } catch (error) {
-        // The configuration has changed, or too many jobs run.
         if (!(error instanceof ProblemError)) throw error;
+        if (error.problem.status === 503) later.push(request);
+        else {
+          // The configuration has changed.
+          pending.ended(request);
+          const { images, from } = request;
+          const reason = error.problem.detail;
+          log.warn(
+            { images: images.slice(0, 3), from, reason },
+            "an order to warm was not gone on with",
+          );
+        }
       }
+    }
+    if (later.length > 0 && !this.#isClosed) {
+      this.#goingOn = this.#goOnIn(GO_ON_AGAIN_MS, () => later);
     }
   }
 
