@@ -5,30 +5,33 @@ import { realTest } from "../harness/real-components.ts";
 const cluster =
   "cluster: { existingSecret: c, database: { existingSecret: d }, store: { url: https://s3.example/b } }";
 
-/** Values that are refused, and what helm says of them. */
+/** Values that contradict the schema: helm tells all of them at once. */
+const AGAINST_THE_SCHEMA = `
+persistance: { size: 1Gi }
+image: { tga: 1, tag: 1.2 }
+resources: { limit: { memory: 1Gi } }
+replicaCount: many
+service: { type: Nodeport, nodePort: 70000 }
+persistence: { size: big }
+cluster: { store: { settings: { regoin: eu } } }
+config: { upstream: {}, upstreams: { docker.io: { tagTTL: 5m } } }
+`;
+const SCHEMA_SAYS = [
+  "at '': additional properties 'persistance' not allowed",
+  "at '/image': additional properties 'tga' not allowed",
+  "at '/image/tag': got number, want string",
+  "at '/resources': additional properties 'limit' not allowed",
+  "at '/replicaCount': got string, want integer",
+  "at '/service/type': value must be one of 'NodePort', 'ClusterIP', 'LoadBalancer'",
+  "at '/service/nodePort': maximum: got 70,000, want 65,535",
+  "at '/persistence/size': 'big' does not match pattern",
+  "at '/cluster/store/settings': additional properties 'regoin' not allowed",
+  "at '/config': additional properties 'upstream' not allowed",
+  "at '/config/upstreams/docker.io': additional properties 'tagTTL' not allowed",
+];
+
+/** Values of which only the templates know that they are wrong. */
 const REFUSED: readonly (readonly [values: string, message: string])[] = [
-  ["image: { tga: 1 }", "at '/image': additional properties 'tga' not allowed"],
-  ["persistance: { size: 1Gi }", "at '': additional properties 'persistance' not allowed"],
-  [
-    "resources: { limit: { memory: 1Gi } }",
-    "at '/resources': additional properties 'limit' not allowed",
-  ],
-  ["replicaCount: many", "at '/replicaCount': got string, want integer"],
-  ["image: { tag: 1.2 }", "at '/image/tag': got number, want string"],
-  [
-    "service: { type: Nodeport }",
-    "at '/service/type': value must be one of 'NodePort', 'ClusterIP', 'LoadBalancer'",
-  ],
-  ["persistence: { size: big }", "at '/persistence/size': 'big' does not match pattern"],
-  ["config: { upstream: {} }", "at '/config': additional properties 'upstream' not allowed"],
-  [
-    "config: { upstreams: { docker.io: { tagTTL: 5m } } }",
-    "at '/config/upstreams/docker.io': additional properties 'tagTTL' not allowed",
-  ],
-  [
-    "cluster: { store: { settings: { regoin: eu } } }",
-    "at '/cluster/store/settings': additional properties 'regoin' not allowed",
-  ],
   ["config: { listen: 6000 }", "config.listen is the chart's own: the port is 5000"],
   [
     "config: { adminTokenFile: /token }",
@@ -72,7 +75,6 @@ const REFUSED: readonly (readonly [values: string, message: string])[] = [
     "service: { nodePort: 80 }",
     "service.nodePort 80 is not in the range of node ports, 30000-32767",
   ],
-  ["service: { nodePort: 70000 }", "at '/service/nodePort': maximum: got 70,000, want 65,535"],
   [
     "hostPort: { enabled: true }",
     "hostPort.enabled and service.type NodePort are two ways to the cache",
@@ -112,6 +114,11 @@ const REFUSED: readonly (readonly [values: string, message: string])[] = [
   ],
   ["secretMounts: { entrepot: a }", "secretMounts.entrepot: this folder is the chart's own"],
 ];
+
+realTest("unknown values, and those of another type, are refused with their paths", async () => {
+  const { code, stderr } = await renderText(AGAINST_THE_SCHEMA);
+  expect([code, SCHEMA_SAYS.filter((message) => !stderr.includes(message))]).toEqual([1, []]);
+});
 
 realTest("values that cannot work are refused, with where and what to do", async () => {
   const said = await Promise.all(

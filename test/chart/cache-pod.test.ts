@@ -116,6 +116,15 @@ realTest(
       0,
       expect.stringContaining("reg.test/org/hello"),
     ]);
+    const from = "--cache=http://127.0.0.1:5000";
+    // As the chart's test pod does, which is run where there is a cluster.
+    const pulled = await pod.exec("entrepot", [
+      "/usr/local/bin/entrepot",
+      "pull",
+      "reg.test/org/hello:1",
+      from,
+    ]);
+    expect([pulled.exitCode, pulled.output]).toEqual([0, expect.stringContaining("each verified")]);
     // It ends by itself, within its time.
     expect(await pod.stop()).toMatchObject([{ name: "entrepot", exitCode: 0 }]);
   },

@@ -1,4 +1,7 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
 import { startDockerRegistry } from "../harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "../harness/entrepot.ts";
 import { CHART, runHelm } from "../harness/helm.ts";
@@ -10,6 +13,17 @@ import { tempDir } from "../harness/temp-dir.ts";
 realTest("helm finds nothing to mend in the chart", async () => {
   const { code, stdout } = await runHelm(["lint", "--strict", CHART]);
   expect([code, stdout]).toEqual([0, expect.stringContaining("0 chart(s) failed")]);
+});
+
+test("the chart's version is that of the program", async () => {
+  const read = (file: string) => readFile(join(CHART, file), "utf8");
+  const packageFile = z.object({ version: z.string() });
+  const { version } = packageFile.parse(JSON.parse(await read("../../../package.json")));
+  const chart = await read("Chart.yaml");
+  expect(chart).toContain(`\nversion: ${version}\n`);
+  expect(chart).toContain(`\nappVersion: ${version}\n`);
+  expect(chart).toContain(`ghcr.io/entrepot/entrepot:${version}\n`);
+  expect(await read("LICENSE")).toBe(await read("../../../LICENSE"));
 });
 
 realTest(
