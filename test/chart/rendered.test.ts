@@ -118,11 +118,17 @@ realTest(
   },
 );
 
+/** Each manifest once, with the first set that has it: most are those of the defaults. */
 async function allManifests(): Promise<(readonly [set: string, Manifest])[]> {
   const { defaults, sets } = await renderedSets();
-  return [["defaults", defaults] as const, ...sets].flatMap(([set, manifests]) =>
-    manifests.map((manifest) => [set, manifest] as const),
-  );
+  const found = new Map<string, readonly [string, Manifest]>();
+  for (const [set, manifests] of [["defaults", defaults] as const, ...sets]) {
+    for (const manifest of manifests) {
+      const text = JSON.stringify(manifest);
+      if (!found.has(text)) found.set(text, [set, manifest]);
+    }
+  }
+  return Array.from(found.values());
 }
 
 async function builtInManifests(): Promise<(readonly [set: string, Manifest])[]> {
