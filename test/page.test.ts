@@ -123,6 +123,16 @@ realTest("the metrics and the page say the same as the load", async () => {
   expect(Number(line?.[1])).toBe(load.fetched);
 });
 
+realTest("the history tells in a table what its chart shows, also without scripts", async () => {
+  await using opened = await open("/history", { javaScriptEnabled: false });
+  const { page } = opened;
+  await page.getByText("The chart as a table").click();
+  await page.getByText("Steps of 30 min").waitFor();
+  const rows = await page.locator(".steps tbody tr").evaluateAll(textsOfRows);
+  const sum = (column: number) => rows.reduce((total, row) => total + Number(row[column]), 0);
+  expect([sum(1), sum(2)]).toEqual([load.requests, load.fromCache]);
+});
+
 realTest("the first screen needs no scrolling", async () => {
   await using opened = await open("/");
   const height = await opened.page.evaluate<number>("document.documentElement.scrollHeight");

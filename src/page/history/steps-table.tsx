@@ -18,37 +18,37 @@ export function StepsTable({ history }: { readonly history: HistoryAnswer }): JS
       {busy.length === 0 ? (
         <Empty>Nothing was requested or downloaded in this period.</Empty>
       ) : (
-        <Scrolling label="The chart as a table" isWide>
-          <table>
-            <caption>
-              Steps of {step}, the latest first. Steps without traffic are left out.
-            </caption>
-            <TableHead
-              columns={[
-                "From",
-                figures("Requests"),
-                figures("From the cache"),
-                figures("Sent to nodes"),
-                figures("Downloaded"),
-                figures("Failed or limited"),
-              ]}
-            />
-            <tbody>
-              {busy.toReversed().map((one) => (
-                <tr key={one.at}>
-                  <th scope="row">
-                    <Moment at={one.at} />
-                  </th>
-                  <td class="number">{integer(one.requests)}</td>
-                  <td class="number">{integer(one.fromCache)}</td>
-                  <td class="number">{bytes(one.sentBytes)}</td>
-                  <td class="number">{bytes(one.fetchedBytes)}</td>
-                  <td class="number">{integer(one.failed)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scrolling>
+        <>
+          <p class="note">Steps of {step}, the latest first. Steps without traffic are left out.</p>
+          <Scrolling label="The chart as a table" isWide>
+            <table>
+              <TableHead
+                columns={[
+                  "From",
+                  figures("Requests"),
+                  figures("From the cache"),
+                  figures("Sent to nodes"),
+                  figures("Downloaded"),
+                  figures("Failed or limited"),
+                ]}
+              />
+              <tbody>
+                {busy.toReversed().map((one) => (
+                  <tr key={one.at}>
+                    <th scope="row">
+                      <Moment at={one.at} />
+                    </th>
+                    <td class="number">{integer(one.requests)}</td>
+                    <td class="number">{integer(one.fromCache)}</td>
+                    <td class="number">{bytes(one.sentBytes)}</td>
+                    <td class="number">{bytes(one.fetchedBytes)}</td>
+                    <td class="number">{integer(one.failed)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </Scrolling>
+        </>
       )}
     </details>
   );

@@ -60,7 +60,7 @@ export function Image({
         />
       </Panel>
       <Panel id="referrers" title="Signatures, SBOMs, attestations">
-        <Referrers referrers={details.referrers} />
+        <Referrers name={name} referrers={details.referrers} />
       </Panel>
       <Panel id="tag-history" title="Earlier digests of its tag">
         {history === undefined || history.former.length === 0 ? (
@@ -159,12 +159,18 @@ function kindOf(mediaType = ""): string {
   return /layer|rootfs/.test(mediaType) ? "layer" : "–";
 }
 
-function Referrers({ referrers }: { readonly referrers: ImageDetails["referrers"] }): JSX.Element {
+function Referrers({
+  name,
+  referrers,
+}: {
+  readonly name: string;
+  readonly referrers: ImageDetails["referrers"];
+}): JSX.Element {
   if (referrers === undefined)
     return (
       <Empty>
         Not known: no client has asked the registry for them yet.{" "}
-        <code>entrepot warm --referrers</code> does.
+        <code>entrepot warm --referrers {name}</code> fetches them.
       </Empty>
     );
   if (referrers.length === 0) return <Empty>Its registry has none.</Empty>;

@@ -22,7 +22,11 @@ export function PullCommands({ name }: { readonly name: string }): JSX.Element {
           <div key={runtime}>
             <dt>{runtime}</dt>
             <dd>
-              <code>{command(name)}</code>
+              <code>
+                {command(name)
+                  .split(" ")
+                  .flatMap((word, index) => [index === 0 ? "" : " ", <span>{word}</span>])}
+              </code>
             </dd>
           </div>
         ))}

@@ -48,7 +48,7 @@ export function Readiness({
       <div class="pair">
         <Panel id="by-registry" title="By registry">
           {upstreams.length === 0 ? (
-            <Empty>No registry is needed, since no image is wanted.</Empty>
+            <Empty>No registry: no image is known to be wanted.</Empty>
           ) : (
             <Scrolling label="Readiness by registry" isWide>
               <table>
