@@ -1,12 +1,13 @@
 #!/bin/bash
-# Boots Debian's systemd as PID 1 in new namespaces, on a temporary overlay over this machine's files,
-# with containerd's unit as the only service.
-# boot.sh DIR BIN UNIT VISIBLE: DIR contains etc/containerd and is visible inside; BIN is the directory
-# of the containerd to run; UNIT is the unit file; VISIBLE is another directory that is visible inside.
+# Boots Debian's systemd as PID 1 in new namespaces, on a temporary overlay over a tree of files, with
+# containerd's unit as the only service, or with none.
+# boot.sh DIR VISIBLE LOWER [BIN UNIT]: DIR and VISIBLE are visible inside; LOWER is the tree, such as /;
+# BIN is the directory of the containerd to run, whose configuration DIR contains in etc/containerd; UNIT is
+# its unit file.
 set -eu
-dir=$1 bin=$2 unit=$3 visible=$4
+dir=$1 visible=$2 lower=$3 bin=${4-} unit=${5-}
 
-if [ "${5-}" != inside ]; then
+if [ -z "${ENTREPOT_BOOT_INSIDE-}" ]; then
   # A new cgroup in every hierarchy: systemd manages all cgroups below the one in which it starts.
   groups=$(cat /proc/self/cgroup) # Read once: it changes with every cgroup that is entered.
   while IFS=: read -r _ controllers path; do
@@ -19,7 +20,8 @@ if [ "${5-}" != inside ]; then
     echo "$own" >> "$dir/cgroups"
     echo $$ > "$own/cgroup.procs"
   done <<< "$groups"
-  exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc /bin/bash "$0" "$dir" "$bin" "$unit" "$visible" inside
+  export ENTREPOT_BOOT_INSIDE=yes
+  exec unshare --mount --pid --fork --kill-child --cgroup --uts --ipc /bin/bash "$0" "$@"
 fi
 
 layer=$dir/layer root=$dir/layer/root
@@ -27,7 +29,7 @@ mkdir -p "$layer"
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$layer"
 mkdir "$layer/up" "$layer/work" "$root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$layer/up,workdir=$layer/work" "$root"
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$layer/up,workdir=$layer/work" "$root"
 mount -t proc proc "$root/proc"
 # It shares these kernel settings with the machine, so it must not change them.
 mount --bind "$root/proc/sys" "$root/proc/sys"
@@ -60,17 +62,23 @@ for folder in "$dir" "$visible"; do
   mkdir -p "$root$folder"
   mount --rbind "$folder" "$root$folder"
 done
-for program in "$bin"/containerd*; do
-  touch "$root/usr/bin/${program##*/}"
-  mount --bind "$program" "$root/usr/bin/${program##*/}"
-done
 units=$root/etc/systemd/system
-rm -rf "$root/etc/containerd"
-cp -r "$dir/etc/containerd" "$root/etc/containerd"
-mkdir -p "$units/containerd.service.d"
-cp "$unit" "$units/containerd.service"
-# Without the default dependencies: udev and other system services do not run inside.
-printf '[Unit]\nDefaultDependencies=no\n' > "$units/containerd.service.d/alone.conf"
+if [ -n "$bin" ]; then
+  first=containerd.service
+  for program in "$bin"/containerd*; do
+    touch "$root/usr/bin/${program##*/}"
+    mount --bind "$program" "$root/usr/bin/${program##*/}"
+  done
+  rm -rf "$root/etc/containerd"
+  cp -r "$dir/etc/containerd" "$root/etc/containerd"
+  mkdir -p "$units/containerd.service.d"
+  cp "$unit" "$units/containerd.service"
+  # Without the default dependencies: udev and other system services do not run inside.
+  printf '[Unit]\nDefaultDependencies=no\n' > "$units/containerd.service.d/alone.conf"
+else
+  first=alone.target
+  printf '[Unit]\nDefaultDependencies=no\n' > "$units/alone.target"
+fi
 cd "$root"
 mkdir -p mnt
 pivot_root . mnt
@@ -79,4 +87,4 @@ umount -l /mnt
 # As systemd itself does where it does not run in a container: kubelets need it for mounts that reach into pods.
 mount --make-rshared /
 exec env -i container=entrepot PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-  /lib/systemd/systemd --system --unit=containerd.service --log-target=kmsg
+  /lib/systemd/systemd --system --unit=$first --log-target=kmsg

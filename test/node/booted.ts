@@ -17,13 +17,12 @@ const CHECKOUT = fileURLToPath(new URL("../../", import.meta.url));
 const DEBIAN_UNIT = "lib/systemd/system/containerd.service";
 
 /**
- * A node that runs Debian's systemd as PID 1 in its own namespaces, with Debian's unit of containerd.
- * All paths are the default ones, so that the tool needs no options.
+ * A machine that runs Debian's systemd as PID 1 in its own namespaces, except for the network, which is the test's.
  */
-export class BootedNode implements AsyncDisposable {
+export class BootedMachine implements AsyncDisposable {
   readonly #dir: TempDir;
   readonly #boot: ChildProcess;
-  /** The PID of the node's init process, in the test's PID namespace. */
+  /** The PID of the machine's init process, in the test's PID namespace. */
   readonly #init: number;
 
   constructor(dir: TempDir, boot: ChildProcess, init: number) {
@@ -32,32 +31,52 @@ export class BootedNode implements AsyncDisposable {
     this.#init = init;
   }
 
-  /** A path that is the same inside and outside of the node. */
+  /** A path that is the same inside and outside of the machine. */
   file(...names: string[]): string {
     return this.#dir.file(...names);
   }
 
-  /** The path by which the test reaches a path of the node. */
+  /** The path by which the test reaches a path of the machine. */
   inside(path: string): string {
     return join(`/proc/${this.#init}/root`, path);
   }
 
-  get #enter(): string[] {
+  protected get enter(): string[] {
     return ["nsenter", "-t", String(this.#init), "-m", "-p", "-u", "-i", "-C", "--"];
   }
 
   run(...command: string[]): Promise<string> {
-    return mustRun([...this.#enter, ...command]);
+    return mustRun([...this.enter, ...command]);
   }
 
+  /** A property of a unit, as `systemctl show` prints it. */
+  async property(unit: string, property: string): Promise<string> {
+    return (await this.run("systemctl", "show", "--value", `--property=${property}`, unit)).trim();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // unshare ignores SIGTERM. Killing it kills the init process, and thereby all processes inside.
+    await this.#boot.stop("SIGKILL");
+    const groups = (await readFile(this.file("cgroups"), "utf8")).split("\n").filter(Boolean);
+    for (const group of groups) {
+      await until(() => removeGroup(group), { what: `${group} to be empty`, within: 20_000 });
+    }
+    await this.#dir[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * A machine with Debian's unit of containerd. All paths are the default ones, so that the tool needs no
+ * options.
+ */
+export class BootedNode extends BootedMachine {
   entrepot(...args: string[]): Promise<ProgramResult> {
-    return entrepotNode(args, { program: [...this.#enter, PROGRAM] });
+    return entrepotNode(args, { program: [...this.enter, PROGRAM] });
   }
 
   /** A property of containerd's unit, as `systemctl show` prints it. */
-  async unit(property: string): Promise<string> {
-    const args = ["show", "--value", `--property=${property}`, "containerd.service"];
-    return (await this.run("systemctl", ...args)).trim();
+  unit(property: string): Promise<string> {
+    return this.property("containerd.service", property);
   }
 
   cri(): Cri {
@@ -89,16 +108,6 @@ export class BootedNode implements AsyncDisposable {
     await writeLayout(archive, await pauseImage(), PAUSE);
     await this.run("ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive);
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // unshare ignores SIGTERM. Killing it kills the init process, and thereby all processes inside.
-    await this.#boot.stop("SIGKILL");
-    const groups = (await readFile(this.file("cgroups"), "utf8")).split("\n").filter(Boolean);
-    for (const group of groups) {
-      await until(() => removeGroup(group), { what: `${group} to be empty`, within: 20_000 });
-    }
-    await this.#dir[Symbol.asyncDispose]();
-  }
 }
 
 /** @param config the content of /etc/containerd/config.toml */
@@ -114,7 +123,7 @@ export async function bootNode(line: ContainerdLine, config: string): Promise<Bo
   const unit = await firstExisting(units);
   const boot = await startProcess({
     name: "systemd",
-    command: ["/bin/bash", BOOT, dir.path, bin, unit, CHECKOUT],
+    command: ["/bin/bash", BOOT, dir.path, CHECKOUT, "/", bin, unit],
     within: 30_000,
     ready: async (started) => {
       init = Number(await readFile(`/proc/${started.pid}/task/${started.pid}/children`, "utf8"));
@@ -123,6 +132,26 @@ export async function bootNode(line: ContainerdLine, config: string): Promise<Bo
     },
   });
   return new BootedNode(dir, boot, init ?? 0);
+}
+
+/**
+ * @param lower the tree of files that the machine has, which stays as it is
+ * @param visible a folder that it sees at the same path
+ */
+export async function bootMachine(lower: string, visible: string): Promise<BootedMachine> {
+  const dir = await tempDir("boot");
+  let init: number | undefined;
+  const boot = await startProcess({
+    name: "systemd",
+    command: ["/bin/bash", BOOT, dir.path, visible, lower],
+    within: 30_000,
+    ready: async (started) => {
+      init = Number(await readFile(`/proc/${started.pid}/task/${started.pid}/children`, "utf8"));
+      const machine = new BootedMachine(dir, started, init);
+      return (await machine.property("alone.target", "ActiveState")) === "active";
+    },
+  });
+  return new BootedMachine(dir, boot, init ?? 0);
 }
 
 async function firstExisting(paths: readonly string[]): Promise<string> {
