@@ -34,7 +34,9 @@ async function build(suite, target) {
     const sources = path.join(work, "suite.sources");
     fs.writeFileSync(sources, sourceFor(suite));
     const tree = path.join(work, "tree");
-    const left = ["doc", "man", "locale", "info"].map((name) => `path-exclude=/usr/share/${name}/*`);
+    const left = ["doc", "man", "locale", "info"].map(
+      (name) => `path-exclude=/usr/share/${name}/*`,
+    );
     const { code, tail } = await capture("mmdebstrap", [
       "--mode=root",
       "--variant=essential",

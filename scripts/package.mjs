@@ -7,11 +7,11 @@ import { parseArgs } from "node:util";
 import { build, buildShare } from "./build.mjs";
 import { root } from "./bun.mjs";
 import { ensureInstalled } from "./install.mjs";
+import { sourceRevision } from "./revision.mjs";
 import { buildArchive } from "./package/archive.mjs";
 import { writeChecksums } from "./package/checksums.mjs";
 import { buildDebian } from "./package/debian.mjs";
 import { buildRpm } from "./package/rpm.mjs";
-import { sourceDate } from "./package/source-date.mjs";
 import { architectures } from "./package/versions.mjs";
 
 const formats = { deb: buildDebian, rpm: buildRpm, archive: buildArchive };
@@ -22,7 +22,7 @@ const formats = { deb: buildDebian, rpm: buildRpm, archive: buildArchive };
  * @param told called with what is done next
  */
 export function buildPackages(folder, { kinds, archs, told }) {
-  const epoch = sourceDate();
+  const { epoch } = sourceRevision();
   // The manual pages have the date of the sources.
   process.env.SOURCE_DATE_EPOCH = String(epoch);
   const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));

@@ -25,7 +25,7 @@ export async function builtImage(): Promise<string> {
 
 /** The folder with that archive, the layout `entrepot-image` and the documents beside it, as dist/ has them. */
 export async function builtImageFolder(): Promise<string> {
-  const folder = join(CACHE, `${PREFIX}${fingerprint()}`);
+  const folder = join(CACHE, `${PREFIX}${sourcesFingerprint()}`);
   const layout = join(folder, "entrepot-image/index.json");
   if (await Bun.file(layout).exists()) return folder;
   await withLock("image", async () => {
@@ -40,7 +40,8 @@ export async function builtImageFolder(): Promise<string> {
   return folder;
 }
 
-function fingerprint(): string {
+/** Changes with every file that a build reads. */
+export function sourcesFingerprint(): string {
   const hash = createHash("sha256");
   for (const source of SOURCES) {
     const path = join(ROOT, source);
