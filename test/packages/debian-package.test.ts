@@ -1,7 +1,8 @@
 import { expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { ensureRootfs } from "../../scripts/debian-rootfs.mjs";
+import { ensureDebianPackages } from "../../scripts/debian.mjs";
+import { ensureRootfs, packagingPackages } from "../../scripts/debian-rootfs.mjs";
 import { buildDebian } from "../../scripts/package/debian.mjs";
 import { hostsToml, startContainerd } from "../harness/containerd.ts";
 import { localUpstream } from "../harness/entrepot.ts";
@@ -13,10 +14,13 @@ import { until } from "../harness/waiting.ts";
 import { builtExecutable } from "./built-packages.ts";
 import { bootPackageMachine, type PackageMachine } from "./machine.ts";
 
-/** Packages of two versions, uncompressed: nobody keeps them. */
+/** Not compressed: nobody keeps them. */
+const FAST = ["-Znone"];
+
+/** Packages of two versions. */
 async function packagesIn(folder: string): Promise<[string, string]> {
   const built = await builtExecutable();
-  const make = (version: string): string => buildDebian({ ...built, version }, folder, ["-Znone"]);
+  const make = (version: string): string => buildDebian({ ...built, version }, folder, FAST);
   return [make("1.0.0-rc.1"), make("1.0.0")];
 }
 
@@ -39,9 +43,7 @@ async function lifecycle(lower: string): Promise<void> {
   expect(await run("stat", "-c", "%U:%G %a", CONFIG, DATA)).toBe(
     "root:entrepot 640\nentrepot:entrepot 750\n",
   );
-  expect(
-    await run("ps", "-o", "user=", "-p", String(await node.mainPid())).catch(() => "entrepot"),
-  ).toContain("entrepot");
+  expect(await run("stat", "-c", "%U", `/proc/${await node.mainPid()}`)).toBe("entrepot\n");
   const enabled = (unit: string): Promise<string> =>
     run("systemctl", "is-enabled", unit).catch((error: unknown) => String(error));
   expect((await enabled("entrepot")).trim()).toBe("enabled");
@@ -113,15 +115,32 @@ async function expectServing({ url }: PackageMachine): Promise<void> {
 }
 
 realTest(
-  "the Debian package is installed, upgraded under a node that pulls, removed and purged under this machine's systemd",
-  () => lifecycle("/"),
+  "the Debian package is installed on a machine with systemd, serves as its own user, and is removed",
+  async () => {
+    await using dir = await tempDir("packages");
+    const deb = buildDebian({ ...(await builtExecutable()), version: "1.0.0" }, dir.path, FAST);
+    await using node = await bootPackageMachine("/", dir.path);
+    const { machine, run } = node;
+    await run("dpkg", "-i", deb);
+    await expectServing(node);
+    expect(await run("stat", "-c", "%U", `/proc/${await node.mainPid()}`)).toBe("entrepot\n");
+    await run("dpkg", "--purge", "entrepot");
+    expect(await node.mainPid()).toBe(0);
+    const left = [DATA, "/etc/entrepot", "/var/log/entrepot", "/usr/bin/entrepot"];
+    expect(left.filter((path) => existsSync(machine.inside(path)))).toEqual([]);
+  },
   150_000,
 );
 
 for (const suite of ["bookworm", "trixie"] as const) {
   longRealTest(
     `the Debian package is installed, upgraded under a node that pulls, removed and purged on Debian ${suite}`,
-    async () => lifecycle(await ensureRootfs(suite)),
+    async () => {
+      const { available, reason } = await ensureDebianPackages(packagingPackages);
+      expect(reason).toBeUndefined();
+      expect(available).toBe(true);
+      await lifecycle(await ensureRootfs(suite));
+    },
     1_200_000,
   );
 }

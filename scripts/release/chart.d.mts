@@ -1,0 +1,2 @@
+export function packageChart(version: string, digest: string, folder: string): Promise<string>;
+export function withDigest(values: string, digest: string): string;

@@ -1,0 +1,2 @@
+export function releaseProblems(version: string, folder: string): string[];
+export function changelogSection(version: string, folder: string): string | undefined;
