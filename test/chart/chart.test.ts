@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { startDockerRegistry } from "../harness/docker-registry.ts";
 import { localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { CHART, runHelm } from "../harness/helm.ts";
+import { ensureKubectl } from "../../scripts/kubectl.mjs";
+import { CHART, manifestsIn, renderText, runHelm } from "../harness/helm.ts";
 import { KubernetesApi } from "../harness/kubernetes-api/kubernetes-api.ts";
 import { mustRun } from "../harness/processes.ts";
 import { realTest } from "../harness/real-components.ts";
@@ -140,4 +141,28 @@ realTest("generated secrets are made once, where the cluster is seen", async () 
   const upgraded = await render();
   expect([upgraded.code, upgraded.stderr]).toEqual([0, ""]);
   expect(tokenIn(upgraded.stdout)).toBe(data.adminToken);
+});
+
+realTest("kubectl takes every manifest of the defaults", async () => {
+  await using api = await KubernetesApi.start();
+  await using folder = await tempDir("kubectl");
+  const [kubeconfig, manifests] = [folder.file("config"), folder.file("manifests.yaml")];
+  const { stdout } = await renderText({}, { args: ["--no-hooks"] });
+  await Promise.all([
+    Bun.write(kubeconfig, JSON.stringify(api.kubeconfig())),
+    Bun.write(manifests, stdout),
+  ]);
+  const { kubectl } = await ensureKubectl();
+  const dry = ["create", "--dry-run=client", "--validate=false", "--output=name"];
+  const taken = await mustRun([kubectl, `--kubeconfig=${kubeconfig}`, ...dry, "-f", manifests], {
+    env: { HOME: folder.path },
+  });
+  expect(taken.trim().split("\n").toSorted()).toEqual(
+    manifestsIn(stdout)
+      .map(({ kind, apiVersion, metadata }) => {
+        const group = apiVersion.includes("/") ? `.${apiVersion.split("/")[0]}` : "";
+        return `${kind.toLowerCase()}${group}/${metadata.name}`;
+      })
+      .toSorted(),
+  );
 });
