@@ -56,7 +56,12 @@ test("what is in effect says where it comes from, and no secrets", () => {
   expect(Object.fromEntries(defaults.map(({ key, value }) => [key, value]))).toMatchObject({
     workers: "auto",
     "storage.scrub": "4MiB",
+    "readiness.pulledWithin": "7d",
   });
+  // Nothing is traced, audited or told without a setting of its own.
+  expect(defaults.filter(({ key }) => /^(tracing|audit|events|kubernetes)\./.test(key))).toEqual(
+    [],
+  );
   expect(upstreamDefaults()).toContainEqual({
     key: "maxRate",
     value: "no limit",

@@ -18,7 +18,7 @@ export interface KeySources {
 }
 
 /** Sections whose keys are in effect even if none of them is written. */
-const ALWAYS: ReadonlySet<string> = new Set(["storage"]);
+const ALWAYS: ReadonlySet<string> = new Set(["storage", "readiness"]);
 
 /** Every setting that is in effect, but for the defaults of upstreams: what overrides, what is written, defaults. */
 export function effectiveKeys({ written, flags, env }: KeySources): EffectiveKey[] {
