@@ -43,7 +43,11 @@ export function openTracing(
     observer: {
       exported: (spans) => (counts.exported += spans),
       dropped: (spans) => (counts.dropped += spans),
-      failed: (reason) => log.warn({ error: reason }, "traces are not taken: they are dropped"),
+      failed: (reason) =>
+        log.warn(
+          { error: reason },
+          "traces are not taken: some wait for the receiver, and more are dropped",
+        ),
       recovered: () => log.info("traces are taken again"),
     },
   });
