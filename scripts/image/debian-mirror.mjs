@@ -77,7 +77,7 @@ async function get(url) {
     response = await fetch(url, { signal: AbortSignal.timeout(120_000) });
   } catch (error) {
     throw new Error(
-      `there is no apt-get, and ${url} cannot be fetched (${error.message}): ${ADVICE}`,
+      `Debian's packages are needed, and ${url} cannot be fetched (${error.message}): ${ADVICE}`,
       {
         cause: error,
       },
