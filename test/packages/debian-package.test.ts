@@ -10,9 +10,8 @@ import { textImage } from "../harness/images.ts";
 import { longRealTest, realTest } from "../harness/real-components.ts";
 import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
 import { tempDir } from "../harness/temp-dir.ts";
-import { until } from "../harness/waiting.ts";
 import { builtExecutable } from "./built-packages.ts";
-import { bootPackageMachine, type PackageMachine } from "./machine.ts";
+import { bootPackageMachine, expectServing } from "./machine.ts";
 
 /** Not compressed: nobody keeps them. */
 const FAST = ["-Znone"];
@@ -106,12 +105,6 @@ async function lifecycle(lower: string): Promise<void> {
   expect(existsSync(machine.inside("/var/log/entrepot"))).toBe(false);
   // All that the cache has stored, and not what takes back the wiring of the node.
   expect(await run("find", DATA, "-type", "f")).toBe(`${DATA}/node/journal.json\n`);
-}
-
-async function expectServing({ url }: PackageMachine): Promise<void> {
-  const serves = async (): Promise<boolean> =>
-    (await fetch(`${url}/healthz`, { keepalive: false }).catch(() => undefined))?.status === 200;
-  await until(serves, { what: "the installed cache to serve", within: 30_000 });
 }
 
 realTest(

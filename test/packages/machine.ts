@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "../harness/free-port.ts";
+import { until } from "../harness/waiting.ts";
 import { type BootedMachine, bootMachine } from "../node/booted.ts";
 
 /**
@@ -57,4 +58,10 @@ export async function bootPackageMachine(lower: string, packages: string): Promi
     state: () => machine.property("entrepot", "ActiveState"),
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
   };
+}
+
+export async function expectServing({ url }: PackageMachine): Promise<void> {
+  const serves = async (): Promise<boolean> =>
+    (await fetch(`${url}/healthz`, { keepalive: false }).catch(() => undefined))?.status === 200;
+  await until(serves, { what: "the installed cache to serve", within: 30_000 });
 }
