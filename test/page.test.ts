@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { statfs, writeFile } from "node:fs/promises";
 import type { Browser, Page } from "playwright-core";
+import { readinessSchema } from "../src/api/readiness.ts";
 import { scriptAsset, styleAsset } from "../src/page/assets.ts";
 import { bytes, percent } from "../src/page/parts/format.ts";
 import { version } from "../src/version.ts";
@@ -133,8 +134,13 @@ realTest("the history tells in a table what its chart shows, also without script
   expect([sum(1), sum(2)]).toEqual([load.requests, load.fromCache]);
 });
 
-realTest("the first screen needs no scrolling", async () => {
+realTest("the first screen says what would not start, and needs no scrolling", async () => {
+  const looked = await cache.getAdmin("/api/v1/readiness?fresh=true");
+  const { sentence, ready, wanted } = readinessSchema.parse(await looked.json());
   await using opened = await open("/");
+  const told = opened.page.locator(".health p", { hasText: sentence });
+  const next = ready < wanted ? "See which, and warm them" : "See readiness";
+  expect(await told.getByRole("link", { name: next }).getAttribute("href")).toBe("/readiness");
   const height = await opened.page.evaluate<number>("document.documentElement.scrollHeight");
   expect(height).toBeLessThanOrEqual(800);
 });

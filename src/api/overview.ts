@@ -112,6 +112,12 @@ export const overviewSchema = z
     downloads: z.array(runningDownloadSchema),
     disk: diskSchema,
     nodes: z.array(nodeSchema).describe("those that pulled last"),
+    readiness: z
+      .object({ checkedAt: moment, wanted: z.int(), ready: z.int(), sentence: z.string() })
+      .optional()
+      .describe(
+        "what would happen if a registry died now, as `GET /api/v1/readiness` said last; absent until it was looked at, and where nothing is wanted",
+      ),
     nodeCount: z.int().describe("of all that are known, also those that are not in `nodes`"),
     pulls: z.array(pullSchema).describe("the newest first, at most 50"),
   })

@@ -1,11 +1,18 @@
 import type { JSX } from "preact";
 import { Prose } from "../parts/prose.tsx";
 import type { Health as HealthFacts } from "../../api/health.ts";
+import type { Overview } from "../../api/overview.ts";
 
 const WORDS = { ok: "All is well", degraded: "Degraded", failing: "Failing" } as const;
 
-/** Whether all is well and what to do: the sentence of `entrepot status`. */
-export function Health({ health }: { readonly health: HealthFacts }): JSX.Element {
+/** Whether all is well and what to do: the sentence of `entrepot status`, and that of `entrepot ready`. */
+export function Health({
+  health,
+  readiness,
+}: {
+  readonly health: HealthFacts;
+  readonly readiness: Overview["readiness"];
+}): JSX.Element {
   // The sentence names the first problem; the others are behind it.
   const others = health.problems.filter((problem) => !health.sentence.includes(problem));
   return (
@@ -19,6 +26,14 @@ export function Health({ health }: { readonly health: HealthFacts }): JSX.Elemen
       {health.advice === undefined ? null : (
         <p class="advice">
           <Prose text={health.advice} />
+        </p>
+      )}
+      {readiness === undefined ? null : (
+        <p class="advice">
+          <Prose text={readiness.sentence} />{" "}
+          <a href="/readiness">
+            {readiness.ready < readiness.wanted ? "See which, and warm them" : "See readiness"}
+          </a>
         </p>
       )}
       {others.length === 0 ? null : (

@@ -10,10 +10,10 @@ import { Saved } from "./saved.tsx";
 
 /** What an operator sees first. */
 export function Overview({ overview }: { readonly overview: OverviewFacts }): JSX.Element {
-  const { at, health, registries, downloads, disk, nodes, nodeCount, pulls } = overview;
+  const { at, health, registries, downloads, disk, nodes, nodeCount, pulls, readiness } = overview;
   return (
     <div class="overview">
-      <Health health={health} />
+      <Health health={health} readiness={readiness} />
       <Saved overview={overview} />
       <Registries registries={registries} now={at} />
       <Disk disk={disk} />

@@ -1,4 +1,5 @@
 import type { Overview } from "../../../api/overview.ts";
+import type { ReadinessReport } from "../../../api/readiness.ts";
 import type { Status } from "../../../api/status.ts";
 import type { Storage } from "../../../cache/retention/storage.ts";
 import { DOCKER_HUB } from "../../../config/settings.ts";
@@ -124,11 +125,16 @@ export class Insight implements AsyncDisposable {
    * What operators ask over the API.
    *
    * @param status of the cache, for the parts of the overview that it has
+   * @param readiness what the last look at all wanted images found
    */
-  operations(status: () => Promise<Status>): Operation[] {
+  operations(
+    status: () => Promise<Status>,
+    readiness: () => ReadinessReport | undefined,
+  ): Operation[] {
     const { history, nodes, clients, pulls, activity, feed } = this;
     const settle = (): Promise<void> => this.settle();
-    const report = new OverviewReport({ status, history, activity, pulls, nodes, settle });
+    const parts = { status, history, activity, pulls, nodes, readiness, settle };
+    const report = new OverviewReport(parts);
     const overview = (): Promise<Overview> => report.read();
     feed.tellsOverview(overview);
     return overviewOperations({

@@ -89,7 +89,7 @@ export class OperatorApi implements AsyncDisposable {
       version,
       status,
       operations: [
-        ...insight.operations(status),
+        ...insight.operations(status, () => readiness.latest),
         ...this.#wanted.operations,
         ...this.#outage.operations,
         ...news.events.operations,

@@ -4,6 +4,7 @@ import {
   type RegistryRow,
   type RunningDownload,
 } from "../../../api/overview.ts";
+import type { ReadinessReport } from "../../../api/readiness.ts";
 import type { Status } from "../../../api/status.ts";
 import { ratioByBytes, ratioByRequests } from "../../../history/figures.ts";
 import {
@@ -31,6 +32,8 @@ export interface OverviewOptions {
   readonly activity: Pick<UpstreamActivity, "latency">;
   readonly pulls: Pick<PullLog, "latest" | "imageOf">;
   readonly nodes: Pick<KnownNodes, "all" | "count">;
+  /** What the last look at all wanted images found. */
+  readonly readiness: () => ReadinessReport | undefined;
   /** Looks at the requests that were answered until now. */
   readonly settle: () => Promise<void>;
 }
@@ -62,6 +65,7 @@ export class OverviewReport {
       registries: status.upstreams.map((upstream) => this.#registry(upstream, day)),
       downloads: this.#downloads(status.fills),
       disk: await this.#disk(status.storage),
+      ...readinessOf(this.#options.readiness()),
       nodes: nodes.all.slice(0, MAX_NODES),
       nodeCount: nodes.count,
       pulls: [...pulls.latest],
@@ -155,4 +159,10 @@ function budgetOf({
     ...(limit === undefined ? {} : { limit }),
     resetAt,
   };
+}
+
+function readinessOf(report: ReadinessReport | undefined): Pick<Overview, "readiness"> {
+  if (!report || (report.wanted === 0 && report.ratio === 1)) return {};
+  const { checkedAt, wanted, ready, sentence } = report;
+  return { readiness: { checkedAt, wanted, ready, sentence } };
 }
