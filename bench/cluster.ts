@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../test/harness/free-port.ts";
-import { startPostgres } from "../test/harness/postgres.ts";
+import { startPostgres } from "../test/harness/replicas/postgres.ts";
 import { largeHits, smallHits, warm } from "./hits.ts";
 import { peakMegabytes, processTree } from "./kernel.ts";
 import { downloadConcurrently } from "./load.ts";

@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { mustRun } from "../test/harness/processes.ts";
-import { runRudeTraffic, type RudeTrafficState } from "../test/harness/rude-traffic.ts";
+import { runRudeTraffic, type RudeTrafficState } from "../test/harness/faults/rude-traffic.ts";
 
 const MAX_PEAK = 150e6;
 

@@ -1,5 +1,5 @@
 import { writeFile } from "node:fs/promises";
-import type { Certificate } from "../test/harness/certificates.ts";
+import type { Certificate } from "../test/harness/services/certificates.ts";
 import { freePort } from "../test/harness/free-port.ts";
 import type { TempDir } from "../test/harness/temp-dir.ts";
 import { loadAverage } from "./kernel.ts";

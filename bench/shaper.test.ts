@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { randomContent } from "../test/harness/content.ts";
+import { randomContent } from "../test/harness/images/content.ts";
 import { startShaper } from "./shaped-link.ts";
 
 const content = randomContent(3_000_000);

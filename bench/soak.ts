@@ -1,9 +1,9 @@
 // Tests whether memory grows with traffic: sends requests of every kind to a real cache that
 // evicts, and prints its resident memory. `npm run soak -- --minutes 10 --requests 300000`
 import { parseArgs } from "node:util";
-import { localUpstream, startEntrepot } from "../test/harness/entrepot.ts";
-import { randomImages, randomNumbers, zipf } from "../test/harness/random-images.ts";
-import { startScriptedUpstream } from "../test/harness/scripted-upstream.ts";
+import { localUpstream, startEntrepot } from "../test/harness/cache/entrepot.ts";
+import { randomImages, randomNumbers, zipf } from "../test/harness/images/random-images.ts";
+import { startScriptedUpstream } from "../test/harness/registries/scripted-upstream.ts";
 
 /** Memory is read every so many requests; the first reading is compared with the last. */
 const INTERVAL = 20_000;

@@ -1,4 +1,4 @@
-import type { Certificate } from "../test/harness/certificates.ts";
+import type { Certificate } from "../test/harness/services/certificates.ts";
 import type { TempDir } from "../test/harness/temp-dir.ts";
 import type { BenchBlobs } from "./upstream.ts";
 

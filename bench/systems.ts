@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startDockerRegistry } from "../test/harness/docker-registry.ts";
-import { localUpstream } from "../test/harness/entrepot.ts";
+import { startDockerRegistry } from "../test/harness/registries/docker-registry.ts";
+import { localUpstream } from "../test/harness/cache/entrepot.ts";
 import { freePort } from "../test/harness/free-port.ts";
 import { startProcess } from "../test/harness/processes.ts";
 import { nginxCache, nginxStatic } from "./nginx.ts";

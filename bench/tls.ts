@@ -1,4 +1,4 @@
-import { makeCertificate } from "../test/harness/certificates.ts";
+import { makeCertificate } from "../test/harness/services/certificates.ts";
 import { run as runProgram } from "../test/harness/processes.ts";
 import { largeHits, smallHits, warm } from "./hits.ts";
 import { peakMegabytes, processTree } from "./kernel.ts";

@@ -1,13 +1,16 @@
-import { type DockerRegistry, startDockerRegistry } from "../test/harness/docker-registry.ts";
+import {
+  type DockerRegistry,
+  startDockerRegistry,
+} from "../test/harness/registries/docker-registry.ts";
 import {
   type Content,
   contentOf,
   descriptor,
   randomContent,
   type SmallContent,
-} from "../test/harness/content.ts";
-import type { Image } from "../test/harness/images.ts";
-import { push } from "../test/harness/push.ts";
+} from "../test/harness/images/content.ts";
+import type { Image } from "../test/harness/images/images.ts";
+import { push } from "../test/harness/registries/push.ts";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 
 export const MIB = 1024 * 1024;

@@ -3,7 +3,7 @@
 import path from "node:path";
 import { findBun, root } from "./bun.mjs";
 import { ensureBundle } from "./bundle.mjs";
-import { benchPackages, ensureDebianPackages, packages } from "./debian.mjs";
+import { benchPackages, ensureDebianPackages, packages } from "./components/debian.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";
 

@@ -6,7 +6,7 @@ import path from "node:path";
 import { ensureApiTypes } from "./api-types.mjs";
 import { findBun, root } from "./bun.mjs";
 import { countLine, countTests, failedTests, sumCounts } from "./count.mjs";
-import { ensureDebianPackages } from "./debian.mjs";
+import { ensureDebianPackages } from "./components/debian.mjs";
 import { ensureBundle } from "./bundle.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { run } from "./run.mjs";

@@ -6,11 +6,11 @@ import {
   type CertificateAuthority,
   makeCertificateAuthority,
   type SignedCertificate,
-} from "./harness/certificate-authority.ts";
-import { type Entrepot, startEntrepot } from "./harness/entrepot.ts";
+} from "./harness/services/certificate-authority.ts";
+import { type Entrepot, startEntrepot } from "./harness/cache/entrepot.ts";
 import { run } from "./harness/processes.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
-import { servedCertificateName } from "./harness/tls-clients.ts";
+import { servedCertificateName } from "./harness/runtimes/tls-clients.ts";
 import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));

@@ -7,10 +7,10 @@ import { type RunningCache, runCache } from "../src/commands/serve/running-cache
 import { loadSettings } from "../src/config/load.ts";
 import { withTimeout } from "../src/cache/with-timeout.ts";
 import { createLog } from "../src/telemetry/log.ts";
-import { type Call, DescribedApi } from "./harness/described-api.ts";
-import { localUpstream } from "./harness/entrepot.ts";
-import { artifact, type Image, layersImage, multiPlatformImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { type Call, DescribedApi } from "./harness/cache/described-api.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { artifact, type Image, layersImage, multiPlatformImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

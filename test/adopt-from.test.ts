@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
-import { command } from "./harness/commands.ts";
-import { startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { command } from "./harness/cache/commands.ts";
+import { startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { run } from "./harness/processes.ts";
-import { writeRegistryFolder } from "./harness/registry-folder.ts";
+import { writeRegistryFolder } from "./harness/registries/registry-folder.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;

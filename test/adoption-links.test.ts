@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeRegistryFolder } from "./harness/registry-folder.ts";
-import { type Image, layersOf, textImage } from "./harness/images.ts";
+import { writeRegistryFolder } from "./harness/registries/registry-folder.ts";
+import { type Image, layersOf, textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 
 const entrepot = new URL("../bin/entrepot", import.meta.url).pathname;
 

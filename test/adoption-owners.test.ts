@@ -1,17 +1,17 @@
 import { afterAll, expect } from "bun:test";
 import { chmod, chown, lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { command, commandOn } from "./harness/commands.ts";
-import { writeRegistryFolder } from "./harness/registry-folder.ts";
-import { randomImages } from "./harness/random-images.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type Image, textImage } from "./harness/images.ts";
+import { command, commandOn } from "./harness/cache/commands.ts";
+import { writeRegistryFolder } from "./harness/registries/registry-folder.ts";
+import { randomImages } from "./harness/images/random-images.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { type Image, textImage } from "./harness/images/images.ts";
 import { type CommandResult, mustRun, startProcess } from "./harness/processes.ts";
-import { pull } from "./harness/pull.ts";
-import { push } from "./harness/push.ts";
+import { pull } from "./harness/cache/pull.ts";
+import { push } from "./harness/registries/push.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 
 const PROGRAM = new URL("../bin/entrepot", import.meta.url).pathname;

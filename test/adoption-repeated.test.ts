@@ -2,9 +2,9 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { commandOn } from "./harness/commands.ts";
-import { textImage } from "./harness/images.ts";
-import { writeRegistryFolder } from "./harness/registry-folder.ts";
+import { commandOn } from "./harness/cache/commands.ts";
+import { textImage } from "./harness/images/images.ts";
+import { writeRegistryFolder } from "./harness/registries/registry-folder.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 test("a repeated adoption takes tags that moved, completes what a killed one left, and says what is left out", async () => {

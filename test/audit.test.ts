@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { layersOf, textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { layersOf, textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 test("each pull is one line of the audit: who, which image by its tag, and what came of it", async () => {

@@ -1,12 +1,12 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
-import { command } from "./harness/commands.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type Image, textImage } from "./harness/images.ts";
+import { command } from "./harness/cache/commands.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { type Image, textImage } from "./harness/images/images.ts";
 import { mustRun, run } from "./harness/processes.ts";
-import { pull } from "./harness/pull.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { pull } from "./harness/cache/pull.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const IMAGES = 12;

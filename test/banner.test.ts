@@ -3,9 +3,9 @@ import { banner } from "../src/commands/serve/banner.ts";
 import { load } from "../src/config/configtest/load-text.ts";
 import { loadSettings } from "../src/config/load.ts";
 import { formatAddress } from "../src/config/parsing/address.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { mustRun } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 test("the command that the start banner suggests works, whichever registries are cached", async () => {
   await using upstream = await startScriptedUpstream();

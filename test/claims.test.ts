@@ -3,11 +3,14 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { OCI_INDEX, OCI_MANIFEST } from "../src/oci/media-types.ts";
 import { downgradeMetadata } from "../src/store/storetest/earlier-schema.ts";
-import { contentOf, descriptor, type SmallContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { errorResponse } from "./harness/faults.ts";
-import { type Image, textImage } from "./harness/images.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { contentOf, descriptor, type SmallContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { errorResponse } from "./harness/faults/faults.ts";
+import { type Image, textImage } from "./harness/images/images.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { Gate, until } from "./harness/waiting.ts";
 

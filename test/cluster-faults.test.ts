@@ -1,12 +1,20 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/ceph.ts";
-import { type Content, randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
-import { type Postgres, startPostgres } from "./harness/postgres.ts";
+import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/replicas/ceph.ts";
+import { type Content, randomContent } from "./harness/images/content.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
+import { type Postgres, startPostgres } from "./harness/replicas/postgres.ts";
 import { isLong, unpackedTests } from "./harness/real-components.ts";
-import { digestFrom, knowsLiving, type Replicas, startReplicas } from "./harness/replicas.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import {
+  digestFrom,
+  knowsLiving,
+  type Replicas,
+  startReplicas,
+} from "./harness/replicas/replicas.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const SIZE = 500_000;

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { statusSchema } from "../src/api/status.ts";
-import { command } from "./harness/commands.ts";
-import { randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
+import { command } from "./harness/cache/commands.ts";
+import { randomContent } from "./harness/images/content.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
-import { metric } from "./harness/metrics.ts";
-import { digestFrom, startReplicas } from "./harness/replicas.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { metric } from "./harness/cache/metrics.ts";
+import { digestFrom, startReplicas } from "./harness/replicas/replicas.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -1,14 +1,14 @@
 import { expect } from "bun:test";
 import { startShaper } from "../bench/shaped-link.ts";
-import type { ContainerdLine } from "../scripts/debian.mjs";
-import { type Containerd, hostsToml, startContainerd } from "./harness/containerd.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { allBlobs, bigImage, type Image, manyLayersImage } from "./harness/images.ts";
-import { metric } from "./harness/metrics.ts";
-import { push } from "./harness/push.ts";
+import type { ContainerdLine } from "../scripts/components/debian.mjs";
+import { type Containerd, hostsToml, startContainerd } from "./harness/runtimes/containerd.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { allBlobs, bigImage, type Image, manyLayersImage } from "./harness/images/images.ts";
+import { metric } from "./harness/cache/metrics.ts";
+import { push } from "./harness/registries/push.ts";
 import { longRealTest } from "./harness/real-components.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
 
 const MIB = 1024 * 1024;
 /** What the heads of the responses to one pull may have. */

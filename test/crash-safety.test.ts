@@ -2,14 +2,14 @@ import { expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "../src/oci/digest.ts";
-import { command } from "./harness/commands.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import type { Image } from "./harness/images.ts";
+import { command } from "./harness/cache/commands.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import type { Image } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { randomImages, randomNumbers } from "./harness/random-images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import { randomImages, randomNumbers } from "./harness/images/random-images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 
 /** 200 rounds take minutes: only in `npm run test:long`. */
 const ROUNDS = process.env["ENTREPOT_LONG"] === "1" ? 200 : 8;

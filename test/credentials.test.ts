@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { upstreamsIn } from "../src/config/configtest/import-text.ts";
 import { importFiles } from "../src/config/import-files.ts";
 import { readText } from "../src/config/parsing/read-text.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;

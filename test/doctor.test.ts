@@ -3,17 +3,17 @@ import { fileURLToPath } from "node:url";
 import { chmod, writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
 import { table } from "../src/commands/setup/doctor.ts";
-import { makeCertificate } from "./harness/certificates.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { makeCertificate } from "./harness/services/certificates.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
-import { push } from "./harness/push.ts";
+import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { startTokenIssuer } from "./harness/token-issuer.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { startTokenIssuer } from "./harness/registries/token-issuer.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
 

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { drillSchema, drillsSchema } from "../src/api/drill.ts";
-import { command } from "./harness/commands.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { command } from "./harness/cache/commands.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 async function setUp() {
   const upstream = await startScriptedUpstream();

@@ -2,15 +2,18 @@ import { expect } from "bun:test";
 import { chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-import { command } from "./harness/commands.ts";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { metric } from "./harness/metrics.ts";
-import { problems } from "./harness/problems.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, type Content, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { metric } from "./harness/cache/metrics.ts";
+import { problems } from "./harness/cache/problems.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
-import { injectSystemFault, READS } from "./harness/system-faults.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
+import { injectSystemFault, READS } from "./harness/faults/system-faults.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -2,16 +2,19 @@ import { expect } from "bun:test";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { partialName } from "../src/store/partial-name.ts";
-import { commandOn } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { DataPaths } from "./harness/data-paths.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { commandOn } from "./harness/cache/commands.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { DataPaths } from "./harness/cache/data-paths.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { run } from "./harness/processes.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { wrongFigures } from "./harness/store-figures.ts";
-import { storedBlobs } from "./harness/store-files.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { wrongFigures } from "./harness/cache/store-figures.ts";
+import { storedBlobs } from "./harness/cache/store-files.ts";
 import {
   injectSystemFault,
   READS,
@@ -19,7 +22,7 @@ import {
   STATS,
   SYNCS,
   withSystemFault,
-} from "./harness/system-faults.ts";
+} from "./harness/faults/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -1,14 +1,17 @@
 import { expect } from "bun:test";
 import { mkdir, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { command } from "./harness/commands.ts";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { mountExt4 } from "./harness/ext4-image.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, type Content, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { mountExt4 } from "./harness/faults/ext4-image.ts";
 import { mustRun, run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { renderChart } from "./harness/helm.ts";
+import { renderChart } from "./harness/pods/helm.ts";
 import { mustRun, run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
 import { tempDir } from "./harness/temp-dir.ts";

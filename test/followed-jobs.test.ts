@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { rename, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { jobsSchema } from "../src/api/jobs.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { layersImage } from "./harness/images.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { layersImage } from "./harness/images/images.ts";
 import { type ChildProcess, startProcess } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

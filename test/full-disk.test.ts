@@ -1,15 +1,20 @@
 import { expect } from "bun:test";
 import { rm, writeFile } from "node:fs/promises";
-import { command } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { metric } from "./harness/metrics.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import { metric } from "./harness/cache/metrics.ts";
 import { mustRun } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { expectWarnedOnce, rootTest, SmallDisk, smallDiskConfig } from "./harness/small-disk.ts";
-import { unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import {
+  expectWarnedOnce,
+  rootTest,
+  SmallDisk,
+  smallDiskConfig,
+} from "./harness/faults/small-disk.ts";
+import { unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

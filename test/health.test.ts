@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
-import { startEntrepot } from "./harness/entrepot.ts";
+import { makeCertificateAuthority } from "./harness/services/certificate-authority.ts";
+import { startEntrepot } from "./harness/cache/entrepot.ts";
 import { run } from "./harness/processes.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 

@@ -5,7 +5,7 @@ import {
   type Outcome,
   type Phase,
   PHASES,
-} from "./harness/fault-phases.ts";
+} from "./harness/faults/fault-phases.ts";
 import { real, realTest } from "./harness/real-components.ts";
 import {
   MAKES,
@@ -16,7 +16,7 @@ import {
   STATS,
   SYNCS,
   WRITES,
-} from "./harness/system-faults.ts";
+} from "./harness/faults/system-faults.ts";
 
 /** All phases of all faults take six minutes: only in `npm run test:long`. */
 const isLong = process.env["ENTREPOT_LONG"] === "1";

@@ -1,13 +1,22 @@
 import { expect, test } from "bun:test";
 import { OCI_MANIFEST } from "../src/oci/media-types.ts";
-import { command } from "./harness/commands.ts";
-import { bytesOf, type Content, contentOf, descriptor, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
+import { command } from "./harness/cache/commands.ts";
+import {
+  bytesOf,
+  type Content,
+  contentOf,
+  descriptor,
+  randomContent,
+} from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
 import { isLong } from "./harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { rootTest, SmallDisk } from "./harness/small-disk.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { rootTest, SmallDisk } from "./harness/faults/small-disk.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { mkdir, writeFile } from "node:fs/promises";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
-import { storedBlobs, unfinishedFills } from "./harness/store-files.ts";
+import { storedBlobs, unfinishedFills } from "./harness/cache/store-files.ts";
 
 let upstream: ScriptedUpstream;
 let cache: Entrepot;

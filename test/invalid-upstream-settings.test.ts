@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { makeCertificate } from "./harness/certificates.ts";
+import { makeCertificate } from "./harness/services/certificates.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
 

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { command } from "./harness/commands.ts";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { layersImage, layersOf } from "./harness/images.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, type Content, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { layersImage, layersOf } from "./harness/images/images.ts";
 import { KubernetesApi } from "./harness/kubernetes-api/kubernetes-api.ts";
-import { metric } from "./harness/metrics.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs } from "./harness/store-files.ts";
+import { metric } from "./harness/cache/metrics.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -5,17 +5,17 @@ import { join } from "node:path";
 import { startShaper } from "../bench/shaped-link.ts";
 import { blobsImage } from "../bench/upstream.ts";
 import { digestOf } from "../src/oci/digest.ts";
-import { makeCertificate } from "./harness/certificates.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { layersImage, layersOf } from "./harness/images.ts";
-import { push } from "./harness/push.ts";
+import { makeCertificate } from "./harness/services/certificates.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { layersImage, layersOf } from "./harness/images/images.ts";
+import { push } from "./harness/registries/push.ts";
 import { isLong, realTest, unpackedTests } from "./harness/real-components.ts";
-import { pushSociIndex, SOCI, startLazyNode } from "./harness/soci.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { pushSociIndex, SOCI, startLazyNode } from "./harness/images/soci.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import type { TarEntry } from "./harness/tar.ts";
+import type { TarEntry } from "./harness/images/tar.ts";
 
 /** What the head of a response may have, in bytes. */
 const HEAD = 640;

@@ -3,10 +3,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../src/oci/media-types.ts";
 import { downgradeMetadata } from "../src/store/storetest/earlier-schema.ts";
-import { contentOf, descriptor } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import type { Image } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { contentOf, descriptor } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import type { Image } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const config = contentOf("{}", "application/vnd.oci.image.config.v1+json");

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { command } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -5,13 +5,16 @@ import { open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promis
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { openMetadata } from "../src/store/sql/open-metadata.ts";
-import { command, commandOn } from "./harness/commands.ts";
-import { randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type Image, multiPlatformImage, textImage } from "./harness/images.ts";
-import { pull } from "./harness/pull.ts";
+import { command, commandOn } from "./harness/cache/commands.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { type Image, multiPlatformImage, textImage } from "./harness/images/images.ts";
+import { pull } from "./harness/cache/pull.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { makeCertificate } from "./harness/certificates.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
+import { makeCertificate } from "./harness/services/certificates.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 test("a mirror may have overridePath, which replaces /v2, and its own CA", async () => {
   await using dir = await tempDir();

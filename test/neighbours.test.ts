@@ -1,10 +1,19 @@
 import { expect, test } from "bun:test";
-import { bytesOf, type Content, contentOf, descriptor, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { type Image, textImage } from "./harness/images.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import {
+  bytesOf,
+  type Content,
+  contentOf,
+  descriptor,
+  randomContent,
+} from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { type Image, textImage } from "./harness/images/images.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { Gate, until } from "./harness/waiting.ts";
 

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import type { UpstreamRequest } from "./harness/upstream-request.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import type { UpstreamRequest } from "./harness/registries/upstream-request.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
 
 type Alter = (whole: Uint8Array<ArrayBuffer>, request: UpstreamRequest) => faults.Fault | undefined;
 

@@ -3,12 +3,16 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { statusSchema } from "../src/api/status.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { run } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { injectSystemFault, type SystemFault, withSystemFault } from "./harness/system-faults.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import {
+  injectSystemFault,
+  type SystemFault,
+  withSystemFault,
+} from "./harness/faults/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -3,10 +3,15 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "../src/oci/digest.ts";
 import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../src/oci/media-types.ts";
-import { command } from "./harness/commands.ts";
-import { type Content, contentOf, descriptor, type SmallContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { command } from "./harness/cache/commands.ts";
+import {
+  type Content,
+  contentOf,
+  descriptor,
+  type SmallContent,
+} from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const config = contentOf('{"os":"linux","architecture":"amd64"}', "application/json");

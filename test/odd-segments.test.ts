@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
 import {
   type Rule,
   type ScriptedUpstream,
   startScriptedUpstream,
-} from "./harness/scripted-upstream.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+} from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type Image, textImage } from "./harness/images.ts";
-import { pull } from "./harness/pull.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { type Image, textImage } from "./harness/images/images.ts";
+import { pull } from "./harness/cache/pull.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 async function offered(cache: Entrepot, platform = "linux/amd64"): Promise<unknown> {

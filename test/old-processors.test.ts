@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { build } from "../scripts/build.mjs";
-import { ensureUnpacked } from "../scripts/debian-unpack.mjs";
+import { ensureUnpacked } from "../scripts/components/debian-unpack.mjs";
 import { root } from "../scripts/fresh-bundle.mjs";
 import { run } from "./harness/processes.ts";
 import { real } from "./harness/real-components.ts";

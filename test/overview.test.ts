@@ -2,12 +2,12 @@ import { expect, test } from "bun:test";
 import { historySchema, imageClientsSchema, tagHistorySchema } from "../src/api/history.ts";
 import { type Overview, overviewSchema } from "../src/api/overview.ts";
 import { pullSchema } from "../src/api/pulls.ts";
-import { command } from "./harness/commands.ts";
-import { randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { command } from "./harness/cache/commands.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 test("an upstream that listens at an address of its own is served there only, and nothing else is", async () => {
   await using upstream = await startScriptedUpstream();

@@ -5,9 +5,9 @@ import { readinessSchema } from "../src/api/readiness.ts";
 import { scriptAsset, styleAsset } from "../src/page/assets.ts";
 import { bytes, percent } from "../src/page/parts/format.ts";
 import { version } from "../src/version.ts";
-import { jobOf, orderJob } from "./harness/admin-jobs.ts";
-import type { Content } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { jobOf, orderJob } from "./harness/cache/admin-jobs.ts";
+import type { Content } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
 import {
   type OpenPage,
@@ -16,8 +16,8 @@ import {
   startBrowser,
   violationsOf,
   walkByTab,
-} from "./harness/page-browser.ts";
-import { PageLoad } from "./harness/page-load.ts";
+} from "./harness/cache/page-browser.ts";
+import { PageLoad } from "./harness/cache/page-load.ts";
 import { isLong, real, realTest } from "./harness/real-components.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { type Rule, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import { type Rule, startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";

@@ -1,16 +1,16 @@
 import { expect } from "bun:test";
 import { startShaper } from "../bench/shaped-link.ts";
 import { digestOf } from "../src/oci/digest.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { type DockerRegistry, startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { filesImage } from "./harness/images.ts";
-import { PODMAN_5, startPodman } from "./harness/podman.ts";
-import { push } from "./harness/push.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { type DockerRegistry, startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { filesImage } from "./harness/images/images.ts";
+import { PODMAN_5, startPodman } from "./harness/runtimes/podman.ts";
+import { push } from "./harness/registries/push.ts";
 import { isLong, unpackedTests } from "./harness/real-components.ts";
-import { type Exchange, RecordedExchanges } from "./harness/recorded-exchanges.ts";
-import { verifyStore } from "./harness/store-files.ts";
-import type { TarEntry } from "./harness/tar.ts";
+import { type Exchange, RecordedExchanges } from "./harness/registries/recorded-exchanges.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
+import type { TarEntry } from "./harness/images/tar.ts";
 
 const podmanTest = await unpackedTests("trixie-podman", PODMAN_5);
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 test("nodes that ask below a path, as with http.prefix of registry:2, are served at that upstream's address", async () => {
   await using upstream = await startScriptedUpstream();

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

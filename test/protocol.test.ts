@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST } from "../src/oci/media-types.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { errorResponse } from "./harness/faults.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { errorResponse } from "./harness/faults/faults.ts";
 import {
   artifact,
   fallbackTag,
@@ -10,9 +10,9 @@ import {
   multiPlatformImage,
   referrersIndex,
   textImage,
-} from "./harness/images.ts";
+} from "./harness/images/images.ts";
 import { freePort } from "./harness/free-port.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 const blob = randomContent(300_000);
 const bytes = bytesOf(blob);

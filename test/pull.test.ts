@@ -1,21 +1,21 @@
 import { expect } from "bun:test";
-import type { ContainerdLine } from "../scripts/debian.mjs";
-import { hostsToml, startContainerd } from "./harness/containerd.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import type { ContainerdLine } from "../scripts/components/debian.mjs";
+import { hostsToml, startContainerd } from "./harness/runtimes/containerd.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import {
   allBlobs,
   busyboxImage,
   manyLayersImage,
   multiPlatformImage,
   pauseImage,
-} from "./harness/images.ts";
+} from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { mustRun } from "./harness/processes.ts";
-import { push } from "./harness/push.ts";
+import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
-import { verifyStore } from "./harness/store-files.ts";
-import { startTokenIssuer } from "./harness/token-issuer.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
+import { startTokenIssuer } from "./harness/registries/token-issuer.ts";
 
 for (const line of ["1.6", "1.7", "2.1"] satisfies ContainerdLine[]) {
   realTest(

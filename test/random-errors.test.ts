@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
-import { Rounds } from "./harness/random-rounds.ts";
+import { Rounds } from "./harness/faults/random-rounds.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 /** 100 rounds take ten minutes: only in `npm run test:long`. */

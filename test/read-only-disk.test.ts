@@ -1,16 +1,16 @@
 import { expect } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
-import { command, commandOn } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { type Entrepot, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
-import { metric } from "./harness/metrics.ts";
+import { command, commandOn } from "./harness/cache/commands.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
+import { metric } from "./harness/cache/metrics.ts";
 import { mustRun } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { rootTest, SmallDisk, smallDiskConfig } from "./harness/small-disk.ts";
-import { wrongFigures } from "./harness/store-figures.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { rootTest, SmallDisk, smallDiskConfig } from "./harness/faults/small-disk.ts";
+import { wrongFigures } from "./harness/cache/store-figures.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

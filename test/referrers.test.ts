@@ -2,11 +2,11 @@ import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { OCI_INDEX } from "../src/oci/media-types.ts";
-import { contentOf } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { artifact, fallbackTag, referrersIndex, textImage } from "./harness/images.ts";
-import { type Rule, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { contentOf } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { artifact, fallbackTag, referrersIndex, textImage } from "./harness/images/images.ts";
+import { type Rule, startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const image = textImage();

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { command } from "./harness/commands.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { command } from "./harness/cache/commands.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
 import { statusSchema } from "../src/api/status.ts";
 import { run } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { mkdir, rename, symlink, unlink, writeFile } from "node:fs/promises";
-import { randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

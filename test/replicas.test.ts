@@ -1,10 +1,19 @@
 import { describe, expect, test } from "bun:test";
-import { type Content, randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
+import { type Content, randomContent } from "./harness/images/content.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
 import { isLong } from "./harness/real-components.ts";
-import { digestFrom, orderOf, type Replicas, startReplicas, statusOf } from "./harness/replicas.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import {
+  digestFrom,
+  orderOf,
+  type Replicas,
+  startReplicas,
+  statusOf,
+} from "./harness/replicas/replicas.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { type Fault, errorResponse } from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { type Fault, errorResponse } from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { Gate, until } from "./harness/waiting.ts";
 
 const blob = randomContent(300_000);

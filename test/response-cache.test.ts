@@ -2,10 +2,10 @@ import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import { digestOf } from "../src/oci/digest.ts";
 import { OCI_INDEX } from "../src/oci/media-types.ts";
-import { command } from "./harness/commands.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { command } from "./harness/cache/commands.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 /**

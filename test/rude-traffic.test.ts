@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { MemoryCgroup, memoryLimitTest } from "./harness/memory-cgroup.ts";
-import { runRudeTraffic } from "./harness/rude-traffic.ts";
+import { MemoryCgroup, memoryLimitTest } from "./harness/faults/memory-cgroup.ts";
+import { runRudeTraffic } from "./harness/faults/rude-traffic.ts";
 
 /** A minute for each limit: only in `npm run test:long`. `npm run soak:rude` takes 25 of them. */
 const isLong = process.env["ENTREPOT_LONG"] === "1";

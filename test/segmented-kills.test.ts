@@ -2,13 +2,13 @@ import { expect, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import { digestOf } from "../src/oci/digest.ts";
 import { ExtentMap } from "../src/store/extents.ts";
-import { command } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { randomNumbers } from "./harness/random-images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { randomNumbers } from "./harness/images/random-images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 /** 100 rounds take minutes: only in `npm run test:long`. */

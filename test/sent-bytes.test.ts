@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import net from "node:net";
 import nodeTls from "node:tls";
-import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
-import { randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { makeCertificateAuthority } from "./harness/services/certificate-authority.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

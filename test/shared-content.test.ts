@@ -1,14 +1,23 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/ceph.ts";
-import { type Content, randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
-import { allBlobs, allManifests, textImage } from "./harness/images.ts";
-import { pull } from "./harness/pull.ts";
+import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/replicas/ceph.ts";
+import { type Content, randomContent } from "./harness/images/content.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
+import { allBlobs, allManifests, textImage } from "./harness/images/images.ts";
+import { pull } from "./harness/cache/pull.ts";
 import { isLong, unpackedTests } from "./harness/real-components.ts";
-import { digestFrom, type Replicas } from "./harness/replicas.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { newStore, only, statusOf, type TestStore, written } from "./harness/shared-stores.ts";
-import { startSlowRelay } from "./harness/slow-relay.ts";
+import { digestFrom, type Replicas } from "./harness/replicas/replicas.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import {
+  newStore,
+  only,
+  statusOf,
+  type TestStore,
+  written,
+} from "./harness/replicas/shared-stores.ts";
+import { startSlowRelay } from "./harness/registries/slow-relay.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,14 +1,14 @@
 import { writeFileSync } from "node:fs";
 import { afterAll, expect, test } from "bun:test";
-import { CEPH_PACKAGES, startCeph } from "./harness/ceph.ts";
-import { command } from "./harness/commands.ts";
-import { type Content, randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
-import { startPostgres } from "./harness/postgres.ts";
+import { CEPH_PACKAGES, startCeph } from "./harness/replicas/ceph.ts";
+import { command } from "./harness/cache/commands.ts";
+import { type Content, randomContent } from "./harness/images/content.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
+import { startPostgres } from "./harness/replicas/postgres.ts";
 import { isLong, unpackedTests } from "./harness/real-components.ts";
-import { digestFrom, startReplicas } from "./harness/replicas.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { newStore } from "./harness/shared-stores.ts";
+import { digestFrom, startReplicas } from "./harness/replicas/replicas.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { newStore } from "./harness/replicas/shared-stores.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

@@ -11,7 +11,7 @@ import { probeSharedStore } from "../src/cluster/probe-store.ts";
 import { S3Store } from "../src/cluster/s3/s3-store.ts";
 import type { SharedStoreProblem } from "../src/cluster/shared-store/shared-store-error.ts";
 import { SharedStoreError } from "../src/cluster/shared-store/shared-store-error.ts";
-import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/ceph.ts";
+import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/replicas/ceph.ts";
 import { unpackedTests } from "./harness/real-components.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 

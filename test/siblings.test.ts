@@ -7,12 +7,12 @@ import {
   descriptor,
   randomContent,
   type SmallContent,
-} from "./harness/content.ts";
-import { type DockerRegistry, startDockerRegistry } from "./harness/docker-registry.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import type { Image } from "./harness/images.ts";
+} from "./harness/images/content.ts";
+import { type DockerRegistry, startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import type { Image } from "./harness/images/images.ts";
 import { mustRun } from "./harness/processes.ts";
-import { push } from "./harness/push.ts";
+import { push } from "./harness/registries/push.ts";
 import { real, realTest } from "./harness/real-components.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";

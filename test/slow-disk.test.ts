@@ -1,13 +1,16 @@
 import { expect, test } from "bun:test";
-import { command } from "./harness/commands.ts";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, type Content, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { realTest } from "./harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { wrongFigures } from "./harness/store-figures.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
-import { injectSystemFault, SYNCS } from "./harness/system-faults.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { wrongFigures } from "./harness/cache/store-figures.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
+import { injectSystemFault, SYNCS } from "./harness/faults/system-faults.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

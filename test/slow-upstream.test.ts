@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,12 +1,15 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
 import type { Digest } from "../src/oci/digest.ts";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { bytesOf, type Content, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { run } from "./harness/processes.ts";
-import { makeImages } from "./harness/many-images.ts";
-import { MemoryCgroup, memoryLimitTest } from "./harness/memory-cgroup.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { makeImages } from "./harness/images/many-images.ts";
+import { MemoryCgroup, memoryLimitTest } from "./harness/faults/memory-cgroup.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 /** The full load takes minutes: only in `npm run test:long`. */

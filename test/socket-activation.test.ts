@@ -2,13 +2,13 @@ import { expect } from "bun:test";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { ChildProcess, startProcess } from "./harness/processes.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
-import { startDns } from "./harness/dns.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
+import { startDns } from "./harness/services/dns.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 const image = textImage({ text: "guarded" });
 

@@ -1,12 +1,17 @@
 import { expect } from "bun:test";
 import { rm } from "node:fs/promises";
-import { command } from "./harness/commands.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { expectWarnedOnce, rootTest, SmallDisk, smallDiskConfig } from "./harness/small-disk.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import {
+  expectWarnedOnce,
+  rootTest,
+  SmallDisk,
+  smallDiskConfig,
+} from "./harness/faults/small-disk.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

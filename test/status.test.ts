@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { statusSchema } from "../src/api/status.ts";
-import { command, commandOn } from "./harness/commands.ts";
-import { randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
+import { command, commandOn } from "./harness/cache/commands.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -3,11 +3,11 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { digestOf } from "../src/oci/digest.ts";
 import { MAX_METADATA } from "../src/store/space/fill-level.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import type { Image } from "./harness/images.ts";
-import { randomImages, randomNumbers, zipf } from "./harness/random-images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { verifyStore } from "./harness/store-files.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import type { Image } from "./harness/images/images.ts";
+import { randomImages, randomNumbers, zipf } from "./harness/images/random-images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
 
 /** The full load takes minutes: only in `npm run test:long`. */
 const isLong = process.env["ENTREPOT_LONG"] === "1";

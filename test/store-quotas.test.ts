@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { command } from "./harness/commands.ts";
-import { bytesOf, type Content, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, verifyStore } from "./harness/store-files.ts";
+import { command } from "./harness/cache/commands.ts";
+import { bytesOf, type Content, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

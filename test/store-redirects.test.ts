@@ -1,16 +1,22 @@
 import { afterAll, expect, test } from "bun:test";
-import type { ContainerdLine } from "../scripts/debian.mjs";
-import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/ceph.ts";
-import { hostsToml, startContainerd } from "./harness/containerd.ts";
-import { randomContent } from "./harness/content.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
-import { allBlobs, allManifests, bigImage } from "./harness/images.ts";
+import type { ContainerdLine } from "../scripts/components/debian.mjs";
+import { type Ceph, CEPH_PACKAGES, startCeph } from "./harness/replicas/ceph.ts";
+import { hostsToml, startContainerd } from "./harness/runtimes/containerd.ts";
+import { randomContent } from "./harness/images/content.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
+import { allBlobs, allManifests, bigImage } from "./harness/images/images.ts";
 import { mustRun } from "./harness/processes.ts";
-import { pull } from "./harness/pull.ts";
+import { pull } from "./harness/cache/pull.ts";
 import { isLong, unpackedTests } from "./harness/real-components.ts";
-import { digestFrom } from "./harness/replicas.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { newStore, only, statusOf, type TestStore, written } from "./harness/shared-stores.ts";
+import { digestFrom } from "./harness/replicas/replicas.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import {
+  newStore,
+  only,
+  statusOf,
+  type TestStore,
+  written,
+} from "./harness/replicas/shared-stores.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

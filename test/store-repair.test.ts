@@ -2,15 +2,18 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { command, commandOn } from "./harness/commands.ts";
-import { bytesOf, contentOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
-import { pull } from "./harness/pull.ts";
+import { command, commandOn } from "./harness/cache/commands.ts";
+import { bytesOf, contentOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
+import { pull } from "./harness/cache/pull.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { wrongFigures } from "./harness/store-figures.ts";
-import { storedBlobs } from "./harness/store-files.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { wrongFigures } from "./harness/cache/store-figures.ts";
+import { storedBlobs } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import type { Fault } from "./harness/faults.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import type { Fault } from "./harness/faults/faults.ts";
 import { mustRun } from "./harness/processes.ts";
 import { concurrentRealTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 /** A page of tags as a registry sends it. */

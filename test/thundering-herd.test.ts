@@ -1,11 +1,11 @@
 import { expect } from "bun:test";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { bigImage, layersOf } from "./harness/images.ts";
-import { push } from "./harness/push.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { bigImage, layersOf } from "./harness/images/images.ts";
+import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
-import { verifyStore } from "./harness/store-files.ts";
-import { startTokenIssuer } from "./harness/token-issuer.ts";
+import { verifyStore } from "./harness/cache/store-files.ts";
+import { startTokenIssuer } from "./harness/registries/token-issuer.ts";
 
 const MIB = 1024 * 1024;
 

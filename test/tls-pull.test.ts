@@ -1,18 +1,18 @@
 import { expect } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import type { ContainerdLine } from "../scripts/debian.mjs";
-import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
-import { hostsToml, startContainerd } from "./harness/containerd.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { bigImage, layersOf, multiPlatformImage, textImage } from "./harness/images.ts";
+import type { ContainerdLine } from "../scripts/components/debian.mjs";
+import { makeCertificateAuthority } from "./harness/services/certificate-authority.ts";
+import { hostsToml, startContainerd } from "./harness/runtimes/containerd.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { bigImage, layersOf, multiPlatformImage, textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { mustRun, run } from "./harness/processes.ts";
-import { push } from "./harness/push.ts";
+import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 const MIB = 1024 * 1024;
 

@@ -6,15 +6,15 @@ import {
   type CertificateAuthority,
   makeCertificateAuthority,
   type SignedCertificate,
-} from "./harness/certificate-authority.ts";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+} from "./harness/services/certificate-authority.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { freePort } from "./harness/free-port.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs } from "./harness/store-files.ts";
-import { connect, servedCertificateName, sendRequests } from "./harness/tls-clients.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs } from "./harness/cache/store-files.ts";
+import { connect, servedCertificateName, sendRequests } from "./harness/runtimes/tls-clients.ts";
 import { failureOf, until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import type { UpstreamRequest } from "./harness/upstream-request.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import type { UpstreamRequest } from "./harness/registries/upstream-request.ts";
 
 const BASIC = `Basic ${btoa("me:s3cret")}`;
 const auth = { username: "me", password: "s3cret" };

@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { command } from "./harness/commands.ts";
-import type { Entrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
+import { command } from "./harness/cache/commands.ts";
+import type { Entrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
 import { freePort } from "./harness/free-port.ts";
-import { textImage } from "./harness/images.ts";
-import { metric } from "./harness/metrics.ts";
-import { type Postgres, startPostgres } from "./harness/postgres.ts";
+import { textImage } from "./harness/images/images.ts";
+import { metric } from "./harness/cache/metrics.ts";
+import { type Postgres, startPostgres } from "./harness/replicas/postgres.ts";
 import { longRealTest, real, realTest } from "./harness/real-components.ts";
-import { jobOf, orderJob } from "./harness/admin-jobs.ts";
+import { jobOf, orderJob } from "./harness/cache/admin-jobs.ts";
 import type { Job } from "../src/api/jobs.ts";
-import { type Replicas, startReplicas } from "./harness/replicas.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { type Replicas, startReplicas } from "./harness/replicas/replicas.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

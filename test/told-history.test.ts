@@ -1,11 +1,11 @@
 import { expect } from "bun:test";
 import { writeFile } from "node:fs/promises";
-import { startPostgres } from "./harness/postgres.ts";
-import { textImage } from "./harness/images.ts";
+import { startPostgres } from "./harness/replicas/postgres.ts";
+import { textImage } from "./harness/images/images.ts";
 import { longRealTest } from "./harness/real-components.ts";
-import { startReplicas } from "./harness/replicas.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { type Served, violations } from "./harness/tag-history.ts";
+import { startReplicas } from "./harness/replicas/replicas.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { type Served, violations } from "./harness/replicas/tag-history.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 
 const TAG_TTL = 2000;

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
-import { randomContent } from "./harness/content.ts";
-import { hostsToml, startContainerd } from "./harness/containerd.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { stallAfter } from "./harness/faults.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { hostsToml, startContainerd } from "./harness/runtimes/containerd.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { stallAfter } from "./harness/faults/faults.ts";
 import { freePort } from "./harness/free-port.ts";
-import { textImage } from "./harness/images.ts";
-import { OtlpReceiver, type ReceivedSpan } from "./harness/otlp-receiver.ts";
+import { textImage } from "./harness/images/images.ts";
+import { OtlpReceiver, type ReceivedSpan } from "./harness/services/otlp-receiver.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

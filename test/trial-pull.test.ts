@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { multiPlatformImage } from "./harness/images.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { multiPlatformImage } from "./harness/images/images.ts";
 import { run } from "./harness/processes.ts";
-import { push } from "./harness/push.ts";
+import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { randomContent } from "./harness/content.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 const MIB = 1024 * 1024;
 

@@ -2,12 +2,12 @@ import { expect, test } from "bun:test";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
-import { startDns } from "./harness/dns.ts";
-import { startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { startDns } from "./harness/services/dns.ts";
+import { startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
 /** Public addresses, assigned to loopback in a network namespace: no packet leaves this machine. */
 const [ADDRESS, NEW_ADDRESS] = ["93.184.215.14", "93.184.215.15"];

@@ -1,11 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { bytesOf, randomContent } from "./harness/content.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import * as faults from "./harness/faults.ts";
-import { textImage } from "./harness/images.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { storedBlobs, unfinishedFills, verifyStore } from "./harness/store-files.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { textImage } from "./harness/images/images.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
+import { storedBlobs, unfinishedFills, verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;

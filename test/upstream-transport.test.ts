@@ -1,18 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
-import { makeCertificateAuthority } from "./harness/certificate-authority.ts";
-import { makeCertificate } from "./harness/certificates.ts";
-import { randomContent } from "./harness/content.ts";
-import { startDockerRegistry } from "./harness/docker-registry.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
-import { startNginx } from "./harness/nginx.ts";
+import { makeCertificateAuthority } from "./harness/services/certificate-authority.ts";
+import { makeCertificate } from "./harness/services/certificates.ts";
+import { randomContent } from "./harness/images/content.ts";
+import { startDockerRegistry } from "./harness/registries/docker-registry.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
+import { startNginx } from "./harness/registries/nginx.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
-import { push } from "./harness/push.ts";
+import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
-import { startTinyproxy } from "./harness/tinyproxy.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
+import { startTinyproxy } from "./harness/registries/tinyproxy.ts";
 
 const image = textImage({ text: "transport" });
 const path = "/v2/app/manifests/1?ns=reg.test";

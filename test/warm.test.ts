@@ -2,14 +2,14 @@ import { afterAll, expect, test } from "bun:test";
 import { type Job, jobSchema, jobsSchema } from "../src/api/jobs.ts";
 import { readinessSchema } from "../src/api/readiness.ts";
 import { warmResultSchema } from "../src/api/warm.ts";
-import { command } from "./harness/commands.ts";
-import { localUpstream, startEntrepot } from "./harness/entrepot.ts";
+import { command } from "./harness/cache/commands.ts";
+import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { KubernetesApi } from "./harness/kubernetes-api/kubernetes-api.ts";
-import * as faults from "./harness/faults.ts";
-import { startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import * as faults from "./harness/faults/faults.ts";
+import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
-import { arm, multi, single } from "./harness/wanted-images.ts";
+import { arm, multi, single } from "./harness/images/wanted-images.ts";
 
 async function setUp(further: object = {}) {
   const upstream = await startScriptedUpstream();

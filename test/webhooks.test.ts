@@ -2,10 +2,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Webhook } from "standardwebhooks";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/entrepot.ts";
-import { textImage } from "./harness/images.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { textImage } from "./harness/images/images.ts";
 import { run } from "./harness/processes.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "./harness/scripted-upstream.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "./harness/registries/scripted-upstream.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
 

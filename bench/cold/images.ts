@@ -1,6 +1,6 @@
-import { type Image, layersImage } from "../../test/harness/images.ts";
-import { randomContent } from "../../test/harness/content.ts";
-import type { TarEntry } from "../../test/harness/tar.ts";
+import { type Image, layersImage } from "../../test/harness/images/images.ts";
+import { randomContent } from "../../test/harness/images/content.ts";
+import type { TarEntry } from "../../test/harness/images/tar.ts";
 import { MIB } from "../upstream.ts";
 
 /** Bytes per file of a compressible layer: unpacking costs a file each, as in real layers. */

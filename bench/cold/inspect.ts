@@ -1,5 +1,5 @@
-import { localUpstream, startEntrepot } from "../../test/harness/entrepot.ts";
-import { layersOf } from "../../test/harness/images.ts";
+import { localUpstream, startEntrepot } from "../../test/harness/cache/entrepot.ts";
+import { layersOf } from "../../test/harness/images/images.ts";
 import { mustRun } from "../../test/harness/processes.ts";
 import { FAR, type Run } from "../run.ts";
 import { startShaper } from "../shaped-link.ts";

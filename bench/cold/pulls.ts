@@ -1,7 +1,16 @@
 import type { Digest } from "../../src/oci/digest.ts";
-import { type Containerd, hostsToml, startContainerd } from "../../test/harness/containerd.ts";
-import { localUpstream, startEntrepot } from "../../test/harness/entrepot.ts";
-import { allBlobs, type Image, layersImage, manyLayersImage } from "../../test/harness/images.ts";
+import {
+  type Containerd,
+  hostsToml,
+  startContainerd,
+} from "../../test/harness/runtimes/containerd.ts";
+import { localUpstream, startEntrepot } from "../../test/harness/cache/entrepot.ts";
+import {
+  allBlobs,
+  type Image,
+  layersImage,
+  manyLayersImage,
+} from "../../test/harness/images/images.ts";
 import { peakMegabytes } from "../kernel.ts";
 import type { LinkShape } from "../link.ts";
 import { FAR, limited, type Run } from "../run.ts";

@@ -1,5 +1,5 @@
-import { randomContent } from "../../test/harness/content.ts";
-import { localUpstream, startEntrepot } from "../../test/harness/entrepot.ts";
+import { randomContent } from "../../test/harness/images/content.ts";
+import { localUpstream, startEntrepot } from "../../test/harness/cache/entrepot.ts";
 import { mustRun } from "../../test/harness/processes.ts";
 import { peakMegabytes } from "../kernel.ts";
 import { download } from "../load.ts";

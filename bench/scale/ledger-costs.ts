@@ -12,8 +12,8 @@ import type { LedgerTables } from "../../src/cluster/database/tables.ts";
 import { tellTags } from "../../src/cluster/postgres/tell-facts.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseRepositoryName, parseTag, parseUpstreamName } from "../../src/oci/names.ts";
-import { startPostgres } from "../../test/harness/postgres.ts";
-import { databaseSettings } from "../../test/harness/postgres-ledger.ts";
+import { startPostgres } from "../../test/harness/replicas/postgres.ts";
+import { databaseSettings } from "../../test/harness/replicas/postgres-ledger.ts";
 import { cpuSeconds } from "../kernel.ts";
 
 const REPOSITORIES = 10_000;

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
-import { cacheDir, withLock } from "../apt.mjs";
-import { ownSuite } from "../debian-sources.mjs";
-import { downloadPackages } from "../debian-unpack.mjs";
+import { cacheDir, withLock } from "../components/apt.mjs";
+import { ownSuite } from "../components/debian-sources.mjs";
+import { downloadPackages } from "../components/debian-unpack.mjs";
 import { downloadFromMirror } from "./debian-mirror.mjs";
 
 /** Their copyright files, which are in the image, have the details. */

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseAllDocuments, stringify } from "yaml";
 import { z } from "zod";
-import { ensureKubectl } from "../kubectl.mjs";
+import { ensureKubectl } from "../components/kubectl.mjs";
 
 const CHART = fileURLToPath(new URL("../../deploy/chart/entrepot", import.meta.url));
 const NAMESPACE = "entrepot";

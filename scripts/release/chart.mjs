@@ -4,7 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { root } from "../bun.mjs";
-import { ensureKubectl } from "../kubectl.mjs";
+import { ensureKubectl } from "../components/kubectl.mjs";
 
 /**
  * Writes the chart's archive into a folder and returns its path.

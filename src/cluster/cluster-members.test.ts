@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { makeCertificateAuthority } from "../../test/harness/certificate-authority.ts";
+import { makeCertificateAuthority } from "../../test/harness/services/certificate-authority.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { until } from "../../test/harness/waiting.ts";
 import type { ClusterIdentity } from "../config/cluster-settings.ts";
 import { urlAt } from "./clustertest/local-replica.ts";
-import { knows, one, world } from "../../test/harness/local-cluster.ts";
+import { knows, one, world } from "../../test/harness/replicas/local-cluster.ts";
 
 test("lists of members that differ are told by both, until they are the same", async () => {
   await using here = world(3);

@@ -4,7 +4,7 @@ import { sampleBlob } from "../cache/cachetest/scripted-source.ts";
 import { digestOf } from "../oci/digest.ts";
 import { serve } from "../upstream/upstreamtest/test-servers.ts";
 import { urlAt } from "./clustertest/local-replica.ts";
-import { knows, one, SIZE, upstreamAt, world } from "../../test/harness/local-cluster.ts";
+import { knows, one, SIZE, upstreamAt, world } from "../../test/harness/replicas/local-cluster.ts";
 
 describe("replicas", () => {
   test("download a blob once for all, and ask the upstream nothing besides", async () => {

@@ -1,8 +1,8 @@
 import { afterAll, expect } from "bun:test";
-import { startPostgres } from "../../test/harness/postgres.ts";
+import { startPostgres } from "../../test/harness/replicas/postgres.ts";
 import { realTest } from "../../test/harness/real-components.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
-import { openUnreportedStorage } from "../../test/harness/unreported-storage.ts";
+import { openUnreportedStorage } from "../../test/harness/faults/unreported-storage.ts";
 import { failureOf, until } from "../../test/harness/waiting.ts";
 import { parseDatabaseUrl } from "../config/cluster/database-url.ts";
 import { digestOf } from "../oci/digest.ts";

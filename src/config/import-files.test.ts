@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import path from "node:path";
-import { makeCertificate } from "../../test/harness/certificates.ts";
+import { makeCertificate } from "../../test/harness/services/certificates.ts";
 import { expectGolden } from "../../test/harness/golden.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { readText, UnreadableError } from "./parsing/read-text.ts";

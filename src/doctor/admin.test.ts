@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { chmod } from "node:fs/promises";
-import { makeCertificate } from "../../test/harness/certificates.ts";
+import { makeCertificate } from "../../test/harness/services/certificates.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { adminFindings } from "./admin.ts";
 

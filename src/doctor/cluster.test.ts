@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { makeCertificate } from "../../test/harness/certificates.ts";
+import { makeCertificate } from "../../test/harness/services/certificates.ts";
 import { tempDir } from "../../test/harness/temp-dir.ts";
 import { clusterCertificateFindings, clusterFindings } from "./cluster.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { arm, glob, multi, single, wantedWorld } from "../../test/harness/wanted-images.ts";
+import { arm, glob, multi, single, wantedWorld } from "../../test/harness/images/wanted-images.ts";
 import { ManifestTrees } from "../cache/retention/manifest-trees.ts";
 import { imageName, parseImageReference, type ImageReference } from "../oci/image-reference.ts";
 import { tag } from "../store/storetest/sample-names.ts";

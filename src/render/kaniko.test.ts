@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parse } from "yaml";
 import { z } from "zod";
-import { kanikoFlags } from "../../test/harness/kaniko-flags.ts";
+import { kanikoFlags } from "../../test/harness/runtimes/kaniko-flags.ts";
 import { readPortableConfig } from "../config/portable-config.ts";
 import { kaniko } from "./kaniko.ts";
 import { RenderError } from "./target.ts";

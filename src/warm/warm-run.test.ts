@@ -1,9 +1,9 @@
 import { expect, spyOn, test } from "bun:test";
 import { setImmediate, setTimeout } from "node:timers/promises";
-import * as faults from "../../test/harness/faults.ts";
-import { allBlobs, artifact, fallbackTag, textImage } from "../../test/harness/images.ts";
+import * as faults from "../../test/harness/faults/faults.ts";
+import { allBlobs, artifact, fallbackTag, textImage } from "../../test/harness/images/images.ts";
 import { until } from "../../test/harness/waiting.ts";
-import { arm, glob, s390x, single, wantedWorld } from "../../test/harness/wanted-images.ts";
+import { arm, glob, s390x, single, wantedWorld } from "../../test/harness/images/wanted-images.ts";
 import { parseUpstreamName } from "../oci/names.ts";
 import { repository } from "../upstream/upstreamtest/test-servers.ts";
 

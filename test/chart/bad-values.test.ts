@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { renderText } from "../harness/helm.ts";
+import { renderText } from "../harness/pods/helm.ts";
 import { realTest } from "../harness/real-components.ts";
 
 const cluster =

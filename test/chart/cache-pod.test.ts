@@ -1,15 +1,19 @@
 import { expect } from "bun:test";
 import { createConnection, createServer } from "node:net";
 import { mkdir } from "node:fs/promises";
-import { builtImage } from "../harness/built-image.ts";
-import { type ContainerdPieces, hostsToml, startContainerd } from "../harness/containerd.ts";
-import { localUpstream } from "../harness/entrepot.ts";
-import { renderChart } from "../harness/helm.ts";
-import { textImage } from "../harness/images.ts";
-import { makePodNetwork } from "../harness/pod-network.ts";
+import { builtImage } from "../harness/images/built-image.ts";
+import {
+  type ContainerdPieces,
+  hostsToml,
+  startContainerd,
+} from "../harness/runtimes/containerd.ts";
+import { localUpstream } from "../harness/cache/entrepot.ts";
+import { renderChart } from "../harness/pods/helm.ts";
+import { textImage } from "../harness/images/images.ts";
+import { makePodNetwork } from "../harness/pods/pod-network.ts";
 import { realTest } from "../harness/real-components.ts";
-import { RenderedPod } from "../harness/rendered-pod.ts";
-import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { RenderedPod } from "../harness/pods/rendered-pod.ts";
+import { startScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { imageValues } from "./node-workloads.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 import { fileSchema } from "../../src/config/schema.ts";
-import { renderText } from "../harness/helm.ts";
+import { renderText } from "../harness/pods/helm.ts";
 import { realTest } from "../harness/real-components.ts";
 
 const ROOT = new URL("../../docs/how-to/", import.meta.url).pathname;

@@ -4,8 +4,8 @@ import { mountedSecret } from "../../src/config/foreign/cluster-needs.ts";
 import { GOLDEN_IMPORTS, readGolden } from "../../src/config/configtest/golden-imports.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { writeChartValues } from "../../src/render/cache-machine/chart-values.ts";
-import { makeCertificate } from "../harness/certificates.ts";
-import { type Manifest, renderChart } from "../harness/helm.ts";
+import { makeCertificate } from "../harness/services/certificates.ts";
+import { type Manifest, renderChart } from "../harness/pods/helm.ts";
 import { realTest } from "../harness/real-components.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { builtImage } from "../harness/built-image.ts";
-import { Cri } from "../harness/cri.ts";
-import { renderChart } from "../harness/helm.ts";
+import { builtImage } from "../harness/images/built-image.ts";
+import { Cri } from "../harness/runtimes/cri.ts";
+import { renderChart } from "../harness/pods/helm.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import { RenderedPod } from "../harness/rendered-pod.ts";
+import { RenderedPod } from "../harness/pods/rendered-pod.ts";
 import { TempDir } from "../harness/temp-dir.ts";
 import { until } from "../harness/waiting.ts";
 import { type BootedNode, bootNode } from "../node/booted.ts";

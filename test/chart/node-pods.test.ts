@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { builtImage } from "../harness/built-image.ts";
-import { renderChart } from "../harness/helm.ts";
+import { builtImage } from "../harness/images/built-image.ts";
+import { renderChart } from "../harness/pods/helm.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import { type EndedContainer, type PodNode, RenderedPod } from "../harness/rendered-pod.ts";
+import { type EndedContainer, type PodNode, RenderedPod } from "../harness/pods/rendered-pod.ts";
 import { until } from "../harness/waiting.ts";
 import { type BootedNode, bootNode } from "../node/booted.ts";
 import { type CachedImage, cachedImage } from "../node/cached-image.ts";

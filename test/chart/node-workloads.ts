@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
-import { BUILT_IMAGE } from "../harness/built-image.ts";
-import type { Manifest } from "../harness/helm.ts";
-import type { EndedContainer } from "../harness/rendered-pod.ts";
+import { BUILT_IMAGE } from "../harness/images/built-image.ts";
+import type { Manifest } from "../harness/pods/helm.ts";
+import type { EndedContainer } from "../harness/pods/rendered-pod.ts";
 
 /** Values for the image of this checkout. */
 export function imageValues(): { image: object } {

@@ -7,9 +7,9 @@ import { fixedParts } from "../harness/chart/fixed-parts.ts";
 import { KUBERNETES_VERSIONS, kubernetesModels } from "../harness/chart/kubernetes-models.ts";
 import { renderedSets } from "../harness/chart/rendered-sets.ts";
 import { VALUE_SETS } from "../harness/chart/value-sets.ts";
-import { makeCertificate } from "../harness/certificates.ts";
+import { makeCertificate } from "../harness/services/certificates.ts";
 import { expectGolden } from "../harness/golden.ts";
-import { type Manifest, renderChart } from "../harness/helm.ts";
+import { type Manifest, renderChart } from "../harness/pods/helm.ts";
 import { realTest } from "../harness/real-components.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { cp } from "node:fs/promises";
 import { fixedParts } from "../harness/chart/fixed-parts.ts";
-import { CHART, type Manifest, manifestsIn, renderChart, runHelm } from "../harness/helm.ts";
+import { CHART, type Manifest, manifestsIn, renderChart, runHelm } from "../harness/pods/helm.ts";
 import { realTest } from "../harness/real-components.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 

@@ -1,6 +1,6 @@
 import { test } from "bun:test";
-import { missingPackages, unavailableReason } from "../../scripts/debian.mjs";
-import { ensureUnpacked, type SuitePackages } from "../../scripts/debian-unpack.mjs";
+import { missingPackages, unavailableReason } from "../../scripts/components/debian.mjs";
+import { ensureUnpacked, type SuitePackages } from "../../scripts/components/debian-unpack.mjs";
 
 /** Whether this is `npm run test:long`. */
 export const isLong = process.env["ENTREPOT_LONG"] === "1";

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { startDockerRegistry } from "../harness/docker-registry.ts";
-import type { Entrepot } from "../harness/entrepot.ts";
+import { startDockerRegistry } from "../harness/registries/docker-registry.ts";
+import type { Entrepot } from "../harness/cache/entrepot.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { mustRun } from "../harness/processes.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
+import type { ScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { until } from "../harness/waiting.ts";
 import { cachedImage } from "./cached-image.ts";
 import { PROGRAM, entrepotNode, optionsFor } from "./program.ts";

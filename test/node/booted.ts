@@ -1,11 +1,11 @@
 import { mkdir, readFile, readdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
-import { Cri } from "../harness/cri.ts";
-import type { PodNode } from "../harness/rendered-pod.ts";
-import { pauseImage } from "../harness/images.ts";
-import { writeLayout } from "../harness/oci-layout.ts";
+import { type ContainerdLine, ensureContainerd } from "../../scripts/components/debian.mjs";
+import { Cri } from "../harness/runtimes/cri.ts";
+import type { PodNode } from "../harness/pods/rendered-pod.ts";
+import { pauseImage } from "../harness/images/images.ts";
+import { writeLayout } from "../harness/images/oci-layout.ts";
 import { TempDir, tempDir } from "../harness/temp-dir.ts";
 import { type ChildProcess, mustRun, startProcess } from "../harness/processes.ts";
 import { until } from "../harness/waiting.ts";

@@ -1,6 +1,9 @@
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { textImage } from "../harness/images/images.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "../harness/registries/scripted-upstream.ts";
 
 /** A registry with one small image, and a cache that serves it. */
 export interface CachedImage extends AsyncDisposable {

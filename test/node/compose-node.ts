@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, copyFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ensureBusybox } from "../../scripts/debian.mjs";
-import type { SuitePackages } from "../../scripts/debian-unpack.mjs";
+import { ensureBusybox } from "../../scripts/components/debian.mjs";
+import type { SuitePackages } from "../../scripts/components/debian-unpack.mjs";
 import { type CommandResult, mustRun, run } from "../harness/processes.ts";
 import type { TempDir } from "../harness/temp-dir.ts";
 import { type IsolatedNode, startIsolated } from "./isolated.ts";

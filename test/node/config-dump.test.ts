@@ -1,7 +1,7 @@
 import { describe, expect } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ensureContainerd } from "../../scripts/debian.mjs";
+import { ensureContainerd } from "../../scripts/components/debian.mjs";
 import { dumpDifferences, parseDump } from "../../src/node/containerd/config/config-dump.ts";
 import { readConfiguration } from "../../src/node/containerd/config/configuration.ts";
 import { readRegistryTables } from "../../src/node/containerd/config/registry-tables.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { fileURLToPath } from "node:url";
-import type { Entrepot } from "../harness/entrepot.ts";
+import type { Entrepot } from "../harness/cache/entrepot.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import type { ScriptedUpstream } from "../harness/scripted-upstream.ts";
+import type { ScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { cachedImage } from "./cached-image.ts";
 import { type ProgramResult, entrepotNode, optionsFor } from "./program.ts";
 import {

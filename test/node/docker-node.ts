@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { SuitePackages } from "../../scripts/debian-unpack.mjs";
+import type { SuitePackages } from "../../scripts/components/debian-unpack.mjs";
 import { Engine, type EngineInfo } from "../../src/node/docker/engine.ts";
 import { type IsolatedNode, startIsolated } from "./isolated.ts";
 

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { textImage } from "../harness/images/images.ts";
 import { real, unpackedTests } from "../harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "../harness/registries/scripted-upstream.ts";
 import { until } from "../harness/waiting.ts";
 import { startProcess } from "../harness/processes.ts";
 import { DOCKER_28, type DockerNode, startDocker } from "./docker-node.ts";

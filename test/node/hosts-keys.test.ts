@@ -1,7 +1,7 @@
 import { describe, expect } from "bun:test";
 import { readHostsFile } from "../../src/node/containerd/hosts/hosts-file.ts";
 import { parseContainerdVersion, traitsOf } from "../../src/node/containerd/traits.ts";
-import { startContainerd } from "../harness/containerd.ts";
+import { startContainerd } from "../harness/runtimes/containerd.ts";
 import { realTest } from "../harness/real-components.ts";
 import { isLong } from "./supervised.ts";
 

@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { mustRun } from "../harness/processes.ts";
 import { realTest } from "../harness/real-components.ts";
-import { withSystemFault } from "../harness/system-faults.ts";
+import { withSystemFault } from "../harness/faults/system-faults.ts";
 import type { TempDir } from "../harness/temp-dir.ts";
 import { until } from "../harness/waiting.ts";
 import { offlineNode, serveNamespaces, startWatching } from "./offline-node.ts";

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { ownSuite } from "../../scripts/debian-sources.mjs";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import { ownSuite } from "../../scripts/components/debian-sources.mjs";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { textImage } from "../harness/images/images.ts";
 import { real, unpackedTests } from "../harness/real-components.ts";
-import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { type IsolatedNode, startIsolated } from "./isolated.ts";
 
 /** Podman of this machine's own suite, with the libraries that are not there without it. */

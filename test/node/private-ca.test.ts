@@ -1,8 +1,8 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CertificateAuthority } from "../harness/certificate-authority.ts";
-import { makeCertificate } from "../harness/certificates.ts";
+import { CertificateAuthority } from "../harness/services/certificate-authority.ts";
+import { makeCertificate } from "../harness/services/certificates.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { mustRun, startProcess } from "../harness/processes.ts";
 import { real, realTest } from "../harness/real-components.ts";

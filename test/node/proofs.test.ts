@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { z } from "zod";
 import { nodeSchema } from "../../src/api/nodes.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { textImage } from "../harness/images/images.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "../harness/registries/scripted-upstream.ts";
 import { entrepotNode, optionsFor } from "./program.ts";
 import { type SupervisedNode, startNode } from "./supervised.ts";
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect } from "bun:test";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { textImage } from "../harness/images/images.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { startProcess } from "../harness/processes.ts";
 import { until } from "../harness/waiting.ts";
 import type { IsolatedNode } from "./isolated.ts";

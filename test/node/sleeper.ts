@@ -1,4 +1,4 @@
-import type { Cri } from "../harness/cri.ts";
+import type { Cri } from "../harness/runtimes/cri.ts";
 
 /** The parts of a test node that are needed to run a container. */
 interface PodNode {

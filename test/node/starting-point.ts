@@ -1,4 +1,4 @@
-import type { ContainerdLine } from "../../scripts/debian.mjs";
+import type { ContainerdLine } from "../../scripts/components/debian.mjs";
 import type { NodePaths } from "./supervised.ts";
 import { baseConfig } from "./supervised.ts";
 

@@ -1,11 +1,11 @@
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type ContainerdLine, ensureContainerd } from "../../scripts/debian.mjs";
-import { Cri } from "../harness/cri.ts";
-import { pauseImage } from "../harness/images.ts";
-import { killShims, unmountBelow } from "../harness/containerd-cleanup.ts";
-import { writeLayout } from "../harness/oci-layout.ts";
+import { type ContainerdLine, ensureContainerd } from "../../scripts/components/debian.mjs";
+import { Cri } from "../harness/runtimes/cri.ts";
+import { pauseImage } from "../harness/images/images.ts";
+import { killShims, unmountBelow } from "../harness/runtimes/containerd-cleanup.ts";
+import { writeLayout } from "../harness/images/oci-layout.ts";
 import { TempDir, tempDir } from "../harness/temp-dir.ts";
 import { type ChildProcess, mustRun, startProcess } from "../harness/processes.ts";
 import { until } from "../harness/waiting.ts";

@@ -1,9 +1,9 @@
 import { describe, expect } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
-import { localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { busyboxImage, textImage } from "../harness/images.ts";
+import { localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { busyboxImage, textImage } from "../harness/images/images.ts";
 import { realTest } from "../harness/real-components.ts";
-import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { type BootedNode, bootNode } from "./booted.ts";
 import { startSleeper } from "./sleeper.ts";
 import { LINES, PAUSE, isLong } from "./supervised.ts";

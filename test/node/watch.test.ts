@@ -1,11 +1,11 @@
 import { describe, expect } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { textImage } from "../harness/images.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { textImage } from "../harness/images/images.ts";
 import { startProcess } from "../harness/processes.ts";
 import { realTest } from "../harness/real-components.ts";
-import { startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import { startScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { failureOf, until } from "../harness/waiting.ts";
 import { PROGRAM, entrepotNode, optionsFor } from "./program.ts";
 import { LINES, type SupervisedNode, baseConfig, isLong, startNode } from "./supervised.ts";

@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import type { ContainerdLine } from "../../scripts/debian.mjs";
-import { type Certificate, makeCertificate } from "../harness/certificates.ts";
-import { type Entrepot, localUpstream, startEntrepot } from "../harness/entrepot.ts";
-import { unauthorized } from "../harness/faults.ts";
-import { busyboxImage, textImage } from "../harness/images.ts";
+import type { ContainerdLine } from "../../scripts/components/debian.mjs";
+import { type Certificate, makeCertificate } from "../harness/services/certificates.ts";
+import { type Entrepot, localUpstream, startEntrepot } from "../harness/cache/entrepot.ts";
+import { unauthorized } from "../harness/faults/faults.ts";
+import { busyboxImage, textImage } from "../harness/images/images.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 import { real, realTest } from "../harness/real-components.ts";
-import { type ScriptedUpstream, startScriptedUpstream } from "../harness/scripted-upstream.ts";
+import {
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from "../harness/registries/scripted-upstream.ts";
 import { entrepotNode, optionsFor } from "./program.ts";
 import type { Registries, StartingPoint } from "./starting-point.ts";
 import { startingPoints } from "./starting-points.ts";

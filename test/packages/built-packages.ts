@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { withLock } from "../../scripts/apt.mjs";
+import { withLock } from "../../scripts/components/apt.mjs";
 import { buildShare } from "../../scripts/build.mjs";
 import type { Built } from "../../scripts/package/tree.mjs";
-import { builtImage } from "../harness/built-image.ts";
+import { builtImage } from "../harness/images/built-image.ts";
 import { mustRun } from "../harness/processes.ts";
 
 /** The time of everything in packages of tests: 2026-01-01. */

@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { join } from "node:path";
-import { ensureDebianPackages } from "../../scripts/debian.mjs";
-import { packagingPackages } from "../../scripts/debian-rootfs.mjs";
+import { ensureDebianPackages } from "../../scripts/components/debian.mjs";
+import { packagingPackages } from "../../scripts/components/debian-rootfs.mjs";
 import { root } from "../../scripts/fresh-bundle.mjs";
 import { buildArchive } from "../../scripts/package/archive.mjs";
 import { buildDebian } from "../../scripts/package/debian.mjs";

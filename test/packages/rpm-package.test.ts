@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { ensureDebianPackages } from "../../scripts/debian.mjs";
-import { packagingPackages } from "../../scripts/debian-rootfs.mjs";
+import { ensureDebianPackages } from "../../scripts/components/debian.mjs";
+import { packagingPackages } from "../../scripts/components/debian-rootfs.mjs";
 import { buildRpm } from "../../scripts/package/rpm.mjs";
 import { longRealTest } from "../harness/real-components.ts";
 import { tempDir } from "../harness/temp-dir.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { root } from "../../scripts/fresh-bundle.mjs";
-import { ensurePackage } from "../../scripts/npm-package.mjs";
+import { ensurePackage } from "../../scripts/components/npm-package.mjs";
 import { mustRun } from "../harness/processes.ts";
 import { tempDir } from "../harness/temp-dir.ts";
 

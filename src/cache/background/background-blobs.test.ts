@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
-import { contentOf } from "../../../test/harness/content.ts";
+import { contentOf } from "../../../test/harness/images/content.ts";
 import {
   config,
   image,
   layers,
   world,
   type WorldOptions,
-} from "../../../test/harness/image-pulls.ts";
+} from "../../../test/harness/images/image-pulls.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { repository } from "../../upstream/upstreamtest/test-servers.ts";
 

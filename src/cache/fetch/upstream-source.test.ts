@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "../../../test/harness/content.ts";
-import { startScriptedUpstream } from "../../../test/harness/scripted-upstream.ts";
+import { bytesOf, randomContent } from "../../../test/harness/images/content.ts";
+import { startScriptedUpstream } from "../../../test/harness/registries/scripted-upstream.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { DownloadThread } from "../../upstream/download-thread/download-thread.ts";
 import { openRegistryTransport } from "../../upstream/registry-transport.ts";

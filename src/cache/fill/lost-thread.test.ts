@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "../../../test/harness/content.ts";
-import { stallAfter } from "../../../test/harness/faults.ts";
-import { startScriptedUpstream } from "../../../test/harness/scripted-upstream.ts";
+import { bytesOf, randomContent } from "../../../test/harness/images/content.ts";
+import { stallAfter } from "../../../test/harness/faults/faults.ts";
+import { startScriptedUpstream } from "../../../test/harness/registries/scripted-upstream.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";

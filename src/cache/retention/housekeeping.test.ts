@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
-import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
+import { openUnreportedStorage } from "../../../test/harness/faults/unreported-storage.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { type Digest, digestOf } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
-import { storedBlobs } from "../../../test/harness/store-files.ts";
+import { storedBlobs } from "../../../test/harness/cache/store-files.ts";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
-import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
+import { openUnreportedStorage } from "../../../test/harness/faults/unreported-storage.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import { storeBytes } from "../../store/storetest/writing.ts";

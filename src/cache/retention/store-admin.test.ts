@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
-import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
+import { openUnreportedStorage } from "../../../test/harness/faults/unreported-storage.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { sampleBytes } from "../../store/storetest/sample-bytes.ts";
 import type { Storage } from "./storage.ts";

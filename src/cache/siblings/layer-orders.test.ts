@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { contentOf, descriptor, type SmallContent } from "../../../test/harness/content.ts";
+import { contentOf, descriptor, type SmallContent } from "../../../test/harness/images/content.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../oci/media-types.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";

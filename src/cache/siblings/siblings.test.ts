@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { setImmediate } from "node:timers/promises";
-import { contentOf, type SmallContent } from "../../../test/harness/content.ts";
+import { contentOf, type SmallContent } from "../../../test/harness/images/content.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { GlobPattern } from "../../config/parsing/glob-pattern.ts";
 import { Accept } from "../../oci/accept.ts";
@@ -15,7 +15,7 @@ import {
   layers,
   world,
   type WorldOptions,
-} from "../../../test/harness/image-pulls.ts";
+} from "../../../test/harness/images/image-pulls.ts";
 
 const [one, two, three, four] = layers;
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
+import { replicas, smallImage } from "../../../test/harness/replicas/linked-replicas.ts";
 import { ANONYMOUS } from "../../upstream/auth/keyring.ts";
 import { RateLimits } from "../../upstream/health/rate-limits.ts";
 import { faultOf } from "../../upstream/upstreamtest/test-servers.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
+import { replicas, smallImage } from "../../../test/harness/replicas/linked-replicas.ts";
 import { newOrderId } from "../ledger/facts.ts";
 
 const image = smallImage("shared");

@@ -4,7 +4,7 @@ import {
   type Replicas,
   replicas,
   smallImage,
-} from "../../../test/harness/linked-replicas.ts";
+} from "../../../test/harness/replicas/linked-replicas.ts";
 import { newOrderId } from "../ledger/facts.ts";
 
 const TTL = 30_000;

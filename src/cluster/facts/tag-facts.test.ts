@@ -3,7 +3,11 @@ import { until } from "../../../test/harness/waiting.ts";
 import { GlobPattern } from "../../config/parsing/glob-pattern.ts";
 import { newOrderId } from "../ledger/facts.ts";
 import { faultOf, tag as tagName } from "../../upstream/upstreamtest/test-servers.ts";
-import { type Replicas, replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
+import {
+  type Replicas,
+  replicas,
+  smallImage,
+} from "../../../test/harness/replicas/linked-replicas.ts";
 
 const TTL = 30_000;
 

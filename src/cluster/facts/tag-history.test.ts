@@ -11,8 +11,12 @@ import {
   oneof,
   record,
 } from "fast-check";
-import { type Replicas, replicas, smallImage } from "../../../test/harness/linked-replicas.ts";
-import { type Served, violations } from "../../../test/harness/tag-history.ts";
+import {
+  type Replicas,
+  replicas,
+  smallImage,
+} from "../../../test/harness/replicas/linked-replicas.ts";
+import { type Served, violations } from "../../../test/harness/replicas/tag-history.ts";
 
 const TTL = 30_000;
 const RUNS = process.env["ENTREPOT_LONG"] === "1" ? 1000 : 20;

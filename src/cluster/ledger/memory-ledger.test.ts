@@ -1,5 +1,5 @@
 import { test } from "bun:test";
-import { ledgerConformance } from "../../../test/harness/ledger-conformance.ts";
+import { ledgerConformance } from "../../../test/harness/replicas/ledger-conformance.ts";
 import { MemoryLedger, SharedMemory } from "./memory-ledger.ts";
 
 ledgerConformance(

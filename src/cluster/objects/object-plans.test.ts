@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
 import { Pool } from "pg";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
 import { isLong, longRealTest, real, realTest } from "../../../test/harness/real-components.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { digestNumber } from "../clustertest/opened-object-ledger.ts";

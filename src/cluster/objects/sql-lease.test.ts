@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { sql } from "kysely";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { parseDatabaseUrl } from "../../config/cluster/database-url.ts";

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { sql } from "kysely";
-import { startPostgres } from "../../../test/harness/postgres.ts";
+import { startPostgres } from "../../../test/harness/replicas/postgres.ts";
 import { realTest } from "../../../test/harness/real-components.ts";
 import { parseDatabaseUrl } from "../../config/cluster/database-url.ts";
 import type { Digest } from "../../oci/digest.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { sql } from "kysely";
-import { makeCertificateAuthority } from "../../../test/harness/certificate-authority.ts";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
-import { databaseSettings } from "../../../test/harness/postgres-ledger.ts";
+import { makeCertificateAuthority } from "../../../test/harness/services/certificate-authority.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
+import { databaseSettings } from "../../../test/harness/replicas/postgres-ledger.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { failureOf, until } from "../../../test/harness/waiting.ts";

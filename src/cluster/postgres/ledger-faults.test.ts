@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from "bu
 import { SQL } from "bun";
 import { sql } from "kysely";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
-import { databaseSettings, TestLedger } from "../../../test/harness/postgres-ledger.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
+import { databaseSettings, TestLedger } from "../../../test/harness/replicas/postgres-ledger.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
-import { RecordedNews } from "../../../test/harness/recorded-news.ts";
+import { RecordedNews } from "../../../test/harness/replicas/recorded-news.ts";
 import { failureOf, Gate, until } from "../../../test/harness/waiting.ts";
 import { type Fact, newOrderId } from "../ledger/facts.ts";
 import { Hearing } from "../ledger/hearing.ts";

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect } from "bun:test";
 import { rm } from "node:fs/promises";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
-import { TestLedger } from "../../../test/harness/postgres-ledger.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
+import { TestLedger } from "../../../test/harness/replicas/postgres-ledger.ts";
 import { longRealTest } from "../../../test/harness/real-components.ts";
-import { RecordedNews } from "../../../test/harness/recorded-news.ts";
-import { SmallDisk } from "../../../test/harness/small-disk.ts";
+import { RecordedNews } from "../../../test/harness/replicas/recorded-news.ts";
+import { SmallDisk } from "../../../test/harness/faults/small-disk.ts";
 import { failureOf, until } from "../../../test/harness/waiting.ts";
 import { type Fact, newOrderId } from "../ledger/facts.ts";
 

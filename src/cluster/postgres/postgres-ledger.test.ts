@@ -1,8 +1,8 @@
 import { afterAll, beforeAll } from "bun:test";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
-import { ledgerConformance } from "../../../test/harness/ledger-conformance.ts";
-import { TestLedger } from "../../../test/harness/postgres-ledger.ts";
+import { ledgerConformance } from "../../../test/harness/replicas/ledger-conformance.ts";
+import { TestLedger } from "../../../test/harness/replicas/postgres-ledger.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 

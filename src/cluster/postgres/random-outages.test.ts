@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
-import { type Postgres, startPostgres } from "../../../test/harness/postgres.ts";
-import { TestLedger } from "../../../test/harness/postgres-ledger.ts";
+import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
+import { TestLedger } from "../../../test/harness/replicas/postgres-ledger.ts";
 import { longRealTest } from "../../../test/harness/real-components.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import type { News } from "../ledger/facts.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, spyOn, test } from "bun:test";
 import { CommanderError } from "commander";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
-import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
+import { openUnreportedStorage } from "../../../test/harness/faults/unreported-storage.ts";
 import { MemoryObjectLedger } from "../../cluster/objects/memory-object-ledger.ts";
 import { type SharedRetentionEvents } from "../../cluster/retention/retention-events.ts";
 import { SharedAdmin } from "../../cluster/retention/shared-admin.ts";

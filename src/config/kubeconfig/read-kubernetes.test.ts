@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { makeCertificate } from "../../../test/harness/certificates.ts";
+import { makeCertificate } from "../../../test/harness/services/certificates.ts";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { configErrorOf, type Env, filesOf } from "../configtest/load-text.ts";
 import { loadSettings } from "../load.ts";

@@ -3,7 +3,7 @@ import {
   type CertificateAuthority,
   makeCertificateAuthority,
   type SignedCertificate,
-} from "../../../test/harness/certificate-authority.ts";
+} from "../../../test/harness/services/certificate-authority.ts";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
 import { mustRun } from "../../../test/harness/processes.ts";
 import { loadSettings } from "../load.ts";

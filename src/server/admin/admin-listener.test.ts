@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { z } from "zod";
-import { openUnreportedStorage } from "../../../test/harness/unreported-storage.ts";
+import { openUnreportedStorage } from "../../../test/harness/faults/unreported-storage.ts";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { FIXED } from "../../commands/serve/live-configuration.ts";
 import { AdminAccess } from "../access/admin-access.ts";

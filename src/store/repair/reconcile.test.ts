@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdir, rm, symlink, truncate } from "node:fs/promises";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
-import { storedBlobs } from "../../../test/harness/store-files.ts";
+import { storedBlobs } from "../../../test/harness/cache/store-files.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { storeBytes } from "../storetest/writing.ts";
 import type { BlobEntry, StoredBlob } from "../blob-store.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { makeCertificate } from "../../../test/harness/certificates.ts";
-import { OtlpReceiver } from "../../../test/harness/otlp-receiver.ts";
+import { makeCertificate } from "../../../test/harness/services/certificates.ts";
+import { OtlpReceiver } from "../../../test/harness/services/otlp-receiver.ts";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { Exporter } from "./exporter.ts";

@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { join } from "node:path";
 import { run } from "../../../test/harness/processes.ts";
 import { concurrentRealTest } from "../../../test/harness/real-components.ts";
-import { type SystemFault, withSystemFault } from "../../../test/harness/system-faults.ts";
+import { type SystemFault, withSystemFault } from "../../../test/harness/faults/system-faults.ts";
 
 const RECEIVE = ["recvfrom", "recvmsg"];
 const SEND = ["sendto", "sendmsg"];

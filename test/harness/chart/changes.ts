@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import type { Manifest } from "../helm.ts";
+import type { Manifest } from "../pods/helm.ts";
 import { run } from "../processes.ts";
 import { tempDir } from "../temp-dir.ts";
 

@@ -1,7 +1,7 @@
 import path from "node:path";
 import ts from "typescript";
-import { ensurePackage } from "../../../scripts/npm-package.mjs";
-import type { Manifest } from "../helm.ts";
+import { ensurePackage } from "../../../scripts/components/npm-package.mjs";
+import type { Manifest } from "../pods/helm.ts";
 import { tempDir } from "../temp-dir.ts";
 
 /** Types made from the definitions of the resources that others bring. */

@@ -1,4 +1,4 @@
-import type { Manifest } from "../helm.ts";
+import type { Manifest } from "../pods/helm.ts";
 
 /** What may be changed in a StatefulSet that exists: of anything else, the API server refuses the update. */
 const MUTABLE: ReadonlySet<string> = new Set([

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { ensurePackage } from "../../../scripts/npm-package.mjs";
-import type { Manifest } from "../helm.ts";
+import { ensurePackage } from "../../../scripts/components/npm-package.mjs";
+import type { Manifest } from "../pods/helm.ts";
 
 /** Kubernetes's own client for JavaScript, made from the OpenAPI document of a version. */
 const CLIENTS = {

@@ -1,4 +1,4 @@
-import { type Manifest, renderChart } from "../helm.ts";
+import { type Manifest, renderChart } from "../pods/helm.ts";
 import { VALUE_SETS } from "./value-sets.ts";
 
 /** What each set of values is rendered to, and what the defaults are, at a version of Kubernetes. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { CertificateAuthority, SignedCertificate } from "../certificate-authority.ts";
-import { makeCertificateAuthority } from "../certificate-authority.ts";
+import type { CertificateAuthority, SignedCertificate } from "../services/certificate-authority.ts";
+import { makeCertificateAuthority } from "../services/certificate-authority.ts";
 import { freePort } from "../free-port.ts";
 import { tempDir, type TempDir } from "../temp-dir.ts";
 import { discovery } from "./discovery.ts";

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
-import { CertificateAuthority } from "../../../../test/harness/certificate-authority.ts";
+import { CertificateAuthority } from "../../../../test/harness/services/certificate-authority.ts";
 import { realTest } from "../../../../test/harness/real-components.ts";
 import { tempDir } from "../../../../test/harness/temp-dir.ts";
 import { FakeFiles } from "../../nodetest/fake-files.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { realTest } from "../../../../test/harness/real-components.ts";
-import { CertificateAuthority } from "../../../../test/harness/certificate-authority.ts";
+import { CertificateAuthority } from "../../../../test/harness/services/certificate-authority.ts";
 import { tempDir } from "../../../../test/harness/temp-dir.ts";
 import { FakeFiles } from "../../nodetest/fake-files.ts";
 import { certificateDoubts, certificateProblems } from "./certificates.ts";
