@@ -9,7 +9,7 @@ import { ensureInstalled } from "./install.mjs";
 import { buildPackages } from "./package.mjs";
 import { sha256, writeChecksums } from "./package/checksums.mjs";
 import { architectures } from "./package/versions.mjs";
-import { packageChart } from "./release/chart.mjs";
+import { packageChart, pinnedManifests } from "./release/chart.mjs";
 import { changelogSection, releaseProblems } from "./release/checks.mjs";
 
 const USAGE = `Usage: node scripts/release.mjs VERSION [--dry-run] [--output FOLDER]
@@ -44,7 +44,8 @@ async function make(version, folder) {
   const chart = await packageChart(version, digest, folder);
   told("manifests, release notes, checksums");
   const manifests = ["entrepot.yaml", "entrepot-nodes.yaml", "entrepot-unwire.yaml"].map((name) => {
-    fs.copyFileSync(path.join(root, "deploy/kubernetes", name), path.join(folder, name));
+    const text = fs.readFileSync(path.join(root, "deploy/kubernetes", name), "utf8");
+    fs.writeFileSync(path.join(folder, name), pinnedManifests(text, version, digest));
     return path.join(folder, name);
   });
   const notes = path.join(folder, "release-notes.md");

@@ -1,2 +1,3 @@
 export function packageChart(version: string, digest: string, folder: string): Promise<string>;
 export function withDigest(values: string, digest: string): string;
+export function pinnedManifests(text: string, version: string, digest: string): string;

@@ -1,4 +1,4 @@
-// Packages the chart for a release.
+// Packages the chart for a release, and the manifests that are made from it.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -37,5 +37,18 @@ export async function packageChart(version, digest, folder) {
 export function withDigest(values, digest) {
   const pinned = values.replace(/^( {2}digest: )""$/m, `$1${digest}`);
   if (pinned === values) throw new Error('values.yaml has no line `  digest: ""` of the image');
+  return pinned;
+}
+
+/** Manifests with the digest of the image beside its tag. */
+export function pinnedManifests(text, version, digest) {
+  const image = `image: ghcr.io/entrepot/entrepot:${version}`;
+  const pinned = text.replaceAll(
+    new RegExp(`${image.replaceAll(".", "\\.")}$`, "gm"),
+    `${image}@${digest}`,
+  );
+  if (pinned === text) {
+    throw new Error(`the manifests do not name ${image}: run npm run manifests, and commit that`);
+  }
   return pinned;
 }

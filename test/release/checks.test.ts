@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { changelogSection, releaseProblems } from "../../scripts/release/checks.mjs";
-import { withDigest } from "../../scripts/release/chart.mjs";
+import { pinnedManifests, withDigest } from "../../scripts/release/chart.mjs";
 import { packageVersion } from "../../scripts/package/versions.mjs";
 import { mustRun } from "../harness/processes.ts";
 import { type TempDir, tempDir } from "../harness/temp-dir.ts";
@@ -89,4 +89,18 @@ test("the chart of a release names the image by its digest", async () => {
     .filter((line, at) => line !== lines[at]);
   expect(changed).toEqual([`  digest: ${digest}`]);
   expect(() => withDigest("image: {}", digest)).toThrow("no line");
+});
+
+test("the manifests of a release name every image by its digest", async () => {
+  const { version } = await Bun.file("package.json").json();
+  const digest = `sha256:${"0".repeat(64)}`;
+  for (const name of ["entrepot", "entrepot-nodes", "entrepot-unwire"]) {
+    const text = await Bun.file(`deploy/kubernetes/${name}.yaml`).text();
+    const images = [...pinnedManifests(text, version, digest).matchAll(/^ +image: (.*)$/gm)];
+    expect(images.length).toBeGreaterThan(0);
+    for (const [, image] of images) {
+      expect(image).toBe(`ghcr.io/entrepot/entrepot:${version}@${digest}`);
+    }
+    expect(() => pinnedManifests(text, "9.9.9", digest)).toThrow("run npm run manifests");
+  }
 });
