@@ -4,6 +4,9 @@ import fs from "node:fs";
 import path from "node:path";
 import { root } from "./bun.mjs";
 
+/** Packages of rpm have times of 32 bits, which archives of tar exceed by little. */
+const LATEST = 2 ** 32 - 1;
+
 /**
  * The commit of a checkout (`-dirty` if its files have been changed since), and the time that everything built
  * from it bears: SOURCE_DATE_EPOCH, otherwise the commit's, otherwise the start of 1970.
@@ -13,9 +16,9 @@ import { root } from "./bun.mjs";
 export function sourceRevision(folder = root, env = process.env) {
   const { commit, seconds } = commitOf(folder);
   const wanted = env.SOURCE_DATE_EPOCH;
-  if (wanted !== undefined && !/^\d{1,11}$/.test(wanted)) {
+  if (wanted !== undefined && !(/^\d{1,10}$/.test(wanted) && Number(wanted) <= LATEST)) {
     throw new Error(
-      `SOURCE_DATE_EPOCH is ${JSON.stringify(wanted)}: it must be a whole number of seconds since 1970, such as ${seconds ?? 1700000000}`,
+      `SOURCE_DATE_EPOCH is ${JSON.stringify(wanted)}: it must be a whole number of seconds since 1970, until ${LATEST}, such as ${seconds ?? 1700000000}`,
     );
   }
   const epoch = Number(wanted ?? seconds ?? 0);

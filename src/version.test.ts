@@ -72,7 +72,7 @@ test(
     expect(sourceRevision(folder, { SOURCE_DATE_EPOCH: "1" })).toEqual({ commit, ...told });
     writeFileSync(join(folder, "bin/entrepot"), "changed");
     expect(sourceRevision(folder, {}).commit).toBe(`${commit}-dirty`);
-    for (const wrong of ["", "yesterday", "-1", "1.5"]) {
+    for (const wrong of ["", "yesterday", "-1", "1.5", "4294967296", "99999999999"]) {
       expect(() => sourceRevision(folder, { SOURCE_DATE_EPOCH: wrong })).toThrow(
         `SOURCE_DATE_EPOCH is "${wrong}": it must be a whole number of seconds since 1970`,
       );

@@ -1,3 +1,4 @@
 import type { Built } from "./tree.mjs";
 
 export function buildRpm(built: Built, folder: string, payload?: string): string;
+export function changelogDate(epoch: number): string;

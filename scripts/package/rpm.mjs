@@ -51,8 +51,10 @@ export function buildRpm(built, folder, payload = "w6T1.xzdio") {
   }
 }
 
-/** As rpm's changelogs have it: Thu Jan 01 2026. */
-function changelogDate(epoch) {
-  const [weekday, day, month, year] = new Date(epoch * 1000).toUTCString().split(/,? /);
+/** As rpm's changelogs have it: Thu Jan 01 2026. rpm refuses the first day of 1970, which sources without git have. */
+export function changelogDate(epoch) {
+  const [weekday, day, month, year] = new Date(Math.max(epoch, 86_400) * 1000)
+    .toUTCString()
+    .split(/,? /);
   return `${weekday} ${month} ${day} ${year}`;
 }

@@ -1,11 +1,11 @@
-import { expect } from "bun:test";
+import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ensureDebianPackages } from "../../scripts/components/debian.mjs";
 import { packagingPackages } from "../../scripts/components/debian-rootfs.mjs";
 import { root } from "../../scripts/fresh-bundle.mjs";
 import { buildArchive } from "../../scripts/package/archive.mjs";
 import { buildDebian } from "../../scripts/package/debian.mjs";
-import { buildRpm } from "../../scripts/package/rpm.mjs";
+import { buildRpm, changelogDate } from "../../scripts/package/rpm.mjs";
 import { mustRun, run } from "../harness/processes.ts";
 import { longRealTest } from "../harness/real-components.ts";
 import { tempDir } from "../harness/temp-dir.ts";
@@ -44,3 +44,10 @@ longRealTest(
   },
   600_000,
 );
+
+test.each([
+  [0, "Fri Jan 02 1970"],
+  [1_700_000_000, "Tue Nov 14 2023"],
+])("the changelog of an rpm package has a date that rpm takes: %p", (epoch, expected) => {
+  expect(changelogDate(epoch)).toBe(expected);
+});
