@@ -112,6 +112,12 @@ test.each([[[{}]], [['event: job\ndata: {"id":"1","ki']]])(
   },
 );
 
+test("of a cache that stops while it warms images is told that it goes on", async () => {
+  expect(await run([{ kind: "warm" }])).toBe(
+    "503: the cache stopped before it was done: it goes on once the cache runs again, as entrepot jobs then shows",
+  );
+});
+
 test("Ctrl-C cancels the job, and is no end of the process before the job has ended", async () => {
   const failures = new Failures(createLog({ format: "json", level: "silent" }));
   await using jobs = new Jobs(failures);

@@ -92,17 +92,24 @@ async function jobEnd(
   id: string,
   onProgress: (progress: Progress) => void,
 ): Promise<Job> {
+  let kind: string | undefined;
   // A cache ends streams of events now and then. Each begins with the job as it is.
   for (let isThere = true; isThere;) {
     isThere = false;
     for await (const job of jobEvents(client, id)) {
       if (job.endedAt !== undefined) return job;
       isThere = true;
+      kind = job.kind;
       onProgress(job.progress);
     }
     if (isThere) await setTimeout(RECONNECT_MS);
   }
-  throw new AdminError(503, "the cache stopped before it was done: run the command again");
+  // What is to be warmed is kept on the disk.
+  const next =
+    kind === "warm"
+      ? "it goes on once the cache runs again, as entrepot jobs then shows"
+      : "run the command again";
+  throw new AdminError(503, `the cache stopped before it was done: ${next}`);
 }
 
 /** @throws AdminError unless it is done */
