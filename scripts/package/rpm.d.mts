@@ -1,4 +1,3 @@
 import type { Built } from "./tree.mjs";
 
 export function buildRpm(built: Built, folder: string, payload?: string): string;
-export function changelogDate(epoch: number): string;

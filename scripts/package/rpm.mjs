@@ -51,9 +51,12 @@ export function buildRpm(built, folder, payload = "w6T1.xzdio") {
   }
 }
 
-/** As rpm's changelogs have it: Thu Jan 01 2026. rpm refuses the first day of 1970, which sources without git have. */
-export function changelogDate(epoch) {
-  const [weekday, day, month, year] = new Date(Math.max(epoch, 86_400) * 1000)
+/** rpm refuses dates before 1990; sources without git have that of 1970. */
+const EARLIEST = Date.UTC(1990, 0, 2) / 1000;
+
+/** As rpm's changelogs have it: Thu Jan 01 2026. */
+function changelogDate(epoch) {
+  const [weekday, day, month, year] = new Date(Math.max(epoch, EARLIEST) * 1000)
     .toUTCString()
     .split(/,? /);
   return `${weekday} ${month} ${day} ${year}`;

@@ -1,11 +1,12 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { join } from "node:path";
 import { ensureDebianPackages } from "../../scripts/components/debian.mjs";
 import { packagingPackages } from "../../scripts/components/debian-rootfs.mjs";
 import { root } from "../../scripts/fresh-bundle.mjs";
+import { buildShare } from "../../scripts/build.mjs";
 import { buildArchive } from "../../scripts/package/archive.mjs";
 import { buildDebian } from "../../scripts/package/debian.mjs";
-import { buildRpm, changelogDate } from "../../scripts/package/rpm.mjs";
+import { buildRpm } from "../../scripts/package/rpm.mjs";
 import { mustRun, run } from "../harness/processes.ts";
 import { longRealTest } from "../harness/real-components.ts";
 import { tempDir } from "../harness/temp-dir.ts";
@@ -45,9 +46,14 @@ longRealTest(
   600_000,
 );
 
-test.each([
-  [0, "Fri Jan 02 1970"],
-  [1_700_000_000, "Tue Nov 14 2023"],
-])("the changelog of an rpm package has a date that rpm takes: %p", (epoch, expected) => {
-  expect(changelogDate(epoch)).toBe(expected);
-});
+longRealTest(
+  "a package of rpm has a changelog also if it is made of sources without a time",
+  async () => {
+    expect((await ensureDebianPackages(packagingPackages)).reason).toBeUndefined();
+    await using dir = await tempDir("rpm");
+    const built = { arch: "x64", version: "1.0.0", epoch: 0, executable: "/bin/true" } as const;
+    const rpm = buildRpm({ ...built, share: buildShare(dir.path) }, dir.path, "w1.gzdio");
+    expect(await mustRun(["rpm", "-qp", "--changelog", rpm])).toContain("- 1.0.0-1");
+  },
+  120_000,
+);
