@@ -201,6 +201,7 @@ clientTest(
 );
 
 test("the image is refused with what to do where something cannot be built", async () => {
+  await using dir = await tempDir("base");
   const image = fileURLToPath(new URL("../scripts/image.mjs", import.meta.url));
   const said = (...args: string[]) => {
     const { exitCode, stderr } = Bun.spawnSync(["node", image, ...args]);
@@ -211,4 +212,8 @@ test("the image is refused with what to do where something cannot be built", asy
   expect(said("--base", "x.tar")).toContain("--base is of one architecture: name it");
   expect(said("x64", "--base", "/nowhere.tar")).toContain("--base: ENOENT");
   expect(said("x64", "--base", image)).toContain("is not a tar archive");
+  // A base of another architecture.
+  await Bun.write(dir.file("lib/ld-linux-aarch64.so.1"), "");
+  await mustRun(["tar", "-cf", dir.file("arm64.tar"), "-C", dir.path, "lib"]);
+  expect(said("x64", "--base", dir.file("arm64.tar"))).toContain("has no ld-linux-x86-64.so.2");
 });

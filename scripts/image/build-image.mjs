@@ -1,4 +1,5 @@
 // Builds the image: a layout with an index of all architectures and what refers to them, and an archive of each.
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import os from "node:os";
@@ -36,7 +37,7 @@ export async function buildImage(archs, folder, baseArchive) {
       "--base is of one architecture: name it, as in `npm run image -- x64 --base FILE`",
     );
   }
-  const base = baseArchive === undefined ? undefined : readBase(baseArchive);
+  const base = baseArchive === undefined ? undefined : readBase(baseArchive, archs[0]);
   const revision = sourceRevision();
   const manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
   const annotations = annotationsOf(manifest, revision);
@@ -79,7 +80,10 @@ function platform(architecture) {
   return { architecture, os: "linux", ...(architecture === "arm64" ? { variant: "v8" } : {}) };
 }
 
-function readBase(file) {
+/** The loader of glibc, with which the executable is started. */
+const loaders = { x64: "ld-linux-x86-64.so.2", arm64: "ld-linux-aarch64.so.1" };
+
+function readBase(file, arch) {
   let bytes;
   try {
     bytes = fs.readFileSync(file);
@@ -90,6 +94,12 @@ function readBase(file) {
   const tar = bytes[0] === 0x1f && bytes[1] === 0x8b ? zlib.gunzipSync(bytes) : bytes;
   if (tar.toString("latin1", 257, 262) !== "ustar") {
     throw new Error(`--base: ${file} is not a tar archive, also not one compressed with gzip`);
+  }
+  const listed = spawnSync("tar", ["-t"], { input: tar, encoding: "utf8", maxBuffer: 2 ** 28 });
+  if (!listed.stdout?.split("\n").some((entry) => path.basename(entry) === loaders[arch])) {
+    throw new Error(
+      `--base: ${file} has no ${loaders[arch]}, the loader of glibc: give the root file system of a Linux with glibc for ${arch}`,
+    );
   }
   const name = path.basename(file);
   return { name, sha256, layer: layerOf(tar, `a base given as ${name}`) };
