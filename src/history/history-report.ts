@@ -89,7 +89,8 @@ export class HistoryReport {
     const byRequests = ratioByRequests(total);
     return {
       ...(since <= from ? {} : { since }),
-      bytes: savedBytes(total),
+      // Each upstream on its own, as the metrics count: what is warmed of one hides nothing of others.
+      bytes: all.reduce((bytes, one) => bytes + savedBytes(one.total), 0),
       hubRequests: upstreams.get(this.#options.hub)?.total.manifests_from_cache ?? 0,
       secondsNotWaited: total.saved_ms / 1000,
       ...(byBytes === undefined ? {} : { hitRatioByBytes: byBytes }),
@@ -155,11 +156,11 @@ export function beatOf({ answered, failed, limited }: Figures): Beat {
 function seriesOf(all: readonly UpstreamPeriod[], count: number): number[] {
   const saved = Array.from({ length: count }, () => 0);
   for (const { steps } of all) {
-    for (const [index, { sent_bytes, fetched_bytes }] of steps.entries()) {
-      saved[index] = (saved[index] ?? 0) + sent_bytes - fetched_bytes;
+    for (const [index, figures] of steps.entries()) {
+      saved[index] = (saved[index] ?? 0) + savedBytes(figures);
     }
   }
-  return saved.map((bytes) => Math.max(0, bytes));
+  return saved;
 }
 
 function periodOf(read: readonly HistoryStep[], query: PeriodQuery, count: number): UpstreamPeriod {

@@ -100,11 +100,17 @@ class MemoryBlobWriter implements BlobWriter {
 
   async append(chunk: Uint8Array): Promise<void> {
     this.#requireOpen();
-    const longer = new Uint8Array(this.#bytes.byteLength + chunk.byteLength);
-    longer.set(this.#bytes);
-    longer.set(chunk, this.#bytes.byteLength);
-    this.#bytes = longer;
-    this.#ahead.removeBefore(longer.byteLength);
+    const [before, end] = [this.length, this.length + chunk.byteLength];
+    let { buffer } = this.#bytes;
+    if (end > buffer.byteLength) {
+      // Twice as much: a chunk at a time, all before it would be copied for each.
+      const longer = new Uint8Array(Math.max(end, 2 * before));
+      longer.set(this.#bytes);
+      ({ buffer } = longer);
+    }
+    this.#bytes = new Uint8Array(buffer, 0, end);
+    this.#bytes.set(chunk, before);
+    this.#ahead.removeBefore(end);
   }
 
   get ahead(): readonly Extent[] {
