@@ -4,9 +4,13 @@
  */
 const text = { type: "string" };
 const number = { type: "integer" };
+const port = { type: "integer", minimum: 1, maximum: 65_535 };
 const quantities = {
   type: "object",
-  additionalProperties: { type: ["string", "number"] },
+  additionalProperties: {
+    type: ["string", "number"],
+    pattern: "^[0-9]*\\.?[0-9]+([eE][0-9]+|n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+  },
 };
 
 const object = (properties: object, required: readonly string[] = []): object => ({
@@ -23,10 +27,10 @@ export const KUBERNETES = {
   servicePorts: list(
     object(
       {
-        name: text,
-        port: number,
+        name: { type: "string", pattern: "^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$" },
+        port,
         targetPort: { type: ["integer", "string"] },
-        nodePort: number,
+        nodePort: port,
         protocol: { enum: ["TCP"] },
         appProtocol: text,
       },

@@ -47,9 +47,12 @@ function strict(
   more: Readonly<Record<string, JsonSchema>> = {},
 ): JsonSchema {
   const properties = values.map((value) => [value.path.at(-1), of(value)]);
+  // null takes a default away, and what is looked up in it would fail without a word of where.
+  const required = values.filter((value) => typeof value.default === "object");
   return {
     type: "object",
     additionalProperties: false,
+    ...(required.length > 0 ? { required: required.map((value) => value.path.at(-1)) } : {}),
     properties: { ...Object.fromEntries(properties), ...more },
   };
 }
@@ -90,9 +93,24 @@ const duration = { type: "string", pattern: "^([0-9]+(ms|s|m|h|d))+$" };
 const url = { type: "string", pattern: "^(https?://[^/?#\\s]+/?)?$" };
 const quantity = {
   type: ["string", "integer"],
-  pattern: "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+  pattern:
+    "^([0-9]*[1-9][0-9]*(\\.[0-9]+)?|0?\\.[0-9]*[1-9][0-9]*)([eE][0-9]+|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+  exclusiveMinimum: 0,
 };
 const name = { type: "string", pattern: "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$" };
+/** Of resources that others are named after: Services take labels of DNS alone (RFC 1035). */
+const label = { type: "string", pattern: "^([a-z]([-a-z0-9]*[a-z0-9])?)?$" };
+const address = {
+  type: "string",
+  pattern: "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)?$",
+};
+const labels = {
+  type: "object",
+  additionalProperties: {
+    type: "string",
+    pattern: "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$",
+  },
+};
 const strings = { type: "array", items: { type: "string" } };
 const stringMap = { type: "object", additionalProperties: { type: "string" } };
 const count = { type: ["integer", "string"], pattern: "^([0-9]+%?)?$", minimum: 0 };
@@ -100,17 +118,22 @@ const count = { type: ["integer", "string"], pattern: "^([0-9]+%?)?$", minimum: 
 /** Values of which the default says too little. */
 const SPECIAL: Readonly<Record<string, JsonSchema>> = {
   global: { type: "object" },
+  nameOverride: label,
+  fullnameOverride: label,
+  namespaceOverride: { ...label, pattern: "^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$" },
+  "image.repository": { type: "string", pattern: "^[a-z0-9]+([._/-]+[a-z0-9]+)*$" },
+  "image.tag": { type: "string", pattern: "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$" },
   "image.digest": { type: "string", pattern: "^(sha256:[a-f0-9]{64})?$" },
   "image.pullPolicy": words("Always", "IfNotPresent", "Never"),
   imagePullSecrets: KUBERNETES.localReferences,
-  commonLabels: stringMap,
+  commonLabels: labels,
   commonAnnotations: stringMap,
   replicaCount: { type: "integer", minimum: 0, maximum: 100 },
   logLevel: words("trace", "debug", "info", "warn", "error", "fatal", "silent"),
   secretMounts: {
     type: "object",
     propertyNames: { pattern: "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", maxLength: 50 },
-    additionalProperties: name,
+    additionalProperties: { ...name, minLength: 1 },
   },
   "admin.existingSecret": name,
   "admin.tls.existingSecret": name,
@@ -142,11 +165,13 @@ const SPECIAL: Readonly<Record<string, JsonSchema>> = {
   "nodes.tolerations": KUBERNETES.tolerations,
   "nodes.updateStrategy": { type: "object" },
   "nodes.podAnnotations": stringMap,
-  "nodes.podLabels": stringMap,
+  "nodes.podLabels": labels,
   "service.type": words("NodePort", "ClusterIP", "LoadBalancer"),
   "service.port": port,
   "service.nodePort": { ...port, minimum: 0 },
   "service.nodePortRange": { type: "string", pattern: "^[0-9]+-[0-9]+$" },
+  "service.clusterIP": { ...address, pattern: address.pattern.replace("^(", "^(None|") },
+  "service.loadBalancerIP": address,
   "service.loadBalancerSourceRanges": strings,
   "service.externalTrafficPolicy": words("Cluster", "Local"),
   "service.internalTrafficPolicy": words("Cluster", "Local"),
@@ -154,7 +179,7 @@ const SPECIAL: Readonly<Record<string, JsonSchema>> = {
   "service.ipFamilyPolicy": words("SingleStack", "PreferDualStack", "RequireDualStack", ""),
   "service.ipFamilies": { type: "array", maxItems: 2, items: words("IPv4", "IPv6") },
   "service.annotations": stringMap,
-  "service.labels": stringMap,
+  "service.labels": labels,
   "service.extraPorts": KUBERNETES.servicePorts,
   "hostPort.port": port,
   "ingress.annotations": stringMap,
@@ -182,7 +207,7 @@ const SPECIAL: Readonly<Record<string, JsonSchema>> = {
   },
   "serviceAccount.annotations": stringMap,
   podAnnotations: stringMap,
-  podLabels: stringMap,
+  podLabels: labels,
   podSecurityContext: { type: "object" },
   securityContext: { type: "object" },
   resources: KUBERNETES.resources,

@@ -8,11 +8,15 @@ const cluster =
 /** Values that contradict the schema: helm tells all of them at once. */
 const AGAINST_THE_SCHEMA = `
 persistance: { size: 1Gi }
-image: { tga: 1, tag: 1.2 }
-resources: { limit: { memory: 1Gi } }
+image: { tga: 1, tag: 1.2, repository: "" }
+resources: { limit: { memory: 1Gi }, limits: { memory: 512MB } }
 replicaCount: many
-service: { type: Nodeport, nodePort: 70000 }
 persistence: { size: big }
+fullnameOverride: My_Cache
+commonLabels: { team: "b c" }
+service: { type: Nodeport, nodePort: 70000, clusterIP: nonsense, extraPorts: [{ name: much-too-long-name, port: 1 }] }
+secretMounts: { a: "" }
+nodes: null
 cluster: { store: { settings: { regoin: eu } } }
 config: { upstream: {}, upstreams: { docker.io: { tagTTL: 5m } } }
 `;
@@ -25,6 +29,14 @@ const SCHEMA_SAYS = [
   "at '/service/type': value must be one of 'NodePort', 'ClusterIP', 'LoadBalancer'",
   "at '/service/nodePort': maximum: got 70,000, want 65,535",
   "at '/persistence/size': 'big' does not match pattern",
+  "at '': missing property 'nodes'",
+  "at '/image/repository': '' does not match pattern",
+  "at '/resources/limits/memory': '512MB' does not match pattern",
+  "at '/fullnameOverride': 'My_Cache' does not match pattern",
+  "at '/commonLabels/team': 'b c' does not match pattern",
+  "at '/service/clusterIP': 'nonsense' does not match pattern",
+  "at '/service/extraPorts/0/name': 'much-too-long-name' does not match pattern",
+  "at '/secretMounts/a': minLength: got 0, want 1",
   "at '/cluster/store/settings': additional properties 'regoin' not allowed",
   "at '/config': additional properties 'upstream' not allowed",
   "at '/config/upstreams/docker.io': additional properties 'tagTTL' not allowed",
@@ -32,6 +44,27 @@ const SCHEMA_SAYS = [
 
 /** Values of which only the templates know that they are wrong. */
 const REFUSED: readonly (readonly [values: string, message: string])[] = [
+  [
+    "podLabels: { app.kubernetes.io/name: other }",
+    "podLabels: the label app.kubernetes.io/name is the chart's own",
+  ],
+  ["podAnnotations: { checksum/config: a }", "podAnnotations: checksum/config is the chart's own"],
+  [
+    "service: { extraPorts: [{ name: registry, port: 5010 }] }",
+    "service.extraPorts: the name registry or the port 5010 is there twice",
+  ],
+  [
+    "service: { extraPorts: [{ name: quay, port: 5010, nodePort: 30020 }] }",
+    "service.extraPorts: nodePort 30020 is service.nodePort",
+  ],
+  [
+    "nodes: { cacheUrl: http://entrepot.entrepot.svc:5000 }",
+    "nodes.cacheUrl: entrepot.entrepot.svc is a name of a Service",
+  ],
+  [
+    "service: { type: ClusterIP, clusterIP: 10.0.0.1, ipFamilies: [IPv6] }",
+    "service.clusterIP 10.0.0.1 is an IPv4 address",
+  ],
   ["config: { listen: 6000 }", "config.listen is the chart's own: the port is 5000"],
   [
     "config: { adminTokenFile: /token }",
