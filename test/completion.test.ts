@@ -67,7 +67,7 @@ const RUNTIMES = ["auto", "containerd", "cri-o", "docker", "k3s", "podman", "rke
 /** What every shell must offer for a line. */
 const cases: [line: string, expected: string[]][] = [
   ["entrepot no", ["node"]],
-  ["entrepot node ", ["apply", "check", "help", "plan", "rollback", "verify", "watch"]],
+  ["entrepot node ", ["apply", "await", "check", "help", "plan", "rollback", "verify", "watch"]],
   ["entrepot node ap", ["apply"]],
   ["entrepot serve --log-l", ["--log-level"]],
   ["entrepot serve --log-level ", ["debug", "error", "info", "warn"]],
