@@ -4,8 +4,8 @@ export interface MirrorRequest {
   readonly architecture: string;
   /** Into which the packages are written. */
   readonly folder: string;
-  /** Default: Debian's own. */
-  readonly mirror?: string;
+  /** Of `ENTREPOT_DEBIAN_MIRROR`; undefined is refused with what to set. */
+  readonly mirror?: string | undefined;
 }
 
 export function downloadFromMirror(

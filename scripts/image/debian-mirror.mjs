@@ -6,7 +6,6 @@ import path from "node:path";
 import { gunzipSync } from "node:zlib";
 
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const DEFAULT = "https://deb.debian.org/debian";
 const ADVICE =
   "set ENTREPOT_DEBIAN_MIRROR to a mirror of Debian that this machine reaches, or pass --base ROOTFS.tar";
 
@@ -17,7 +16,10 @@ const ADVICE =
  * @throws Error if the mirror cannot be reached, cannot be trusted, or has other content than it says
  */
 export async function downloadFromMirror(packages, { suite, architecture, folder, mirror }) {
-  const base = parseMirror(mirror ?? DEFAULT);
+  if (mirror === undefined) {
+    throw new Error(`Debian's packages are needed, and there is no apt-get of Debian: ${ADVICE}`);
+  }
+  const base = parseMirror(mirror);
   const release = `${base}/dists/${suite}/InRelease`;
   const text = verified(await get(release), base, folder);
   const index = `main/binary-${architecture}/Packages.gz`;
@@ -41,7 +43,7 @@ function parseMirror(text) {
   const url = URL.parse(text);
   if (url === null || !["http:", "https:"].includes(url.protocol)) {
     throw new Error(
-      `ENTREPOT_DEBIAN_MIRROR is ${JSON.stringify(text)}: it must be a URL such as ${DEFAULT}`,
+      `ENTREPOT_DEBIAN_MIRROR is ${JSON.stringify(text)}: it must be a URL such as https://mirror.example/debian`,
     );
   }
   return text.replace(/\/+$/, "");

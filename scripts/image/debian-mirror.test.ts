@@ -8,7 +8,7 @@ const folder = mkdtempSync(join(tmpdir(), "entrepot-mirror-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What is said where packages cannot be downloaded; empty if they can. */
-async function failureAt(mirror: string): Promise<string> {
+async function failureAt(mirror?: string): Promise<string> {
   try {
     const request = { suite: "trixie", architecture: "amd64", folder, mirror };
     await downloadFromMirror(["libc6"], request);
@@ -18,7 +18,8 @@ async function failureAt(mirror: string): Promise<string> {
   }
 }
 
-test("a mirror that is no URL, or does not respond, is refused with what to set", async () => {
+test("a mirror that is not given, is no URL, or does not respond, is refused with what to set", async () => {
+  expect(await failureAt()).toContain("there is no apt-get of Debian: set ENTREPOT_DEBIAN_MIRROR");
   expect(await failureAt("ftp://mirror.test")).toContain(
     'ENTREPOT_DEBIAN_MIRROR is "ftp://mirror.test": it must be a URL such as https://',
   );
