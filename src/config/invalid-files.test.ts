@@ -6,12 +6,12 @@ const invalidFiles: [what: string, yaml: string, message: string][] = [
   [
     "an unknown key",
     "listn: 5000\n",
-    '@:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, readTokenFile, adminTls, tls, workers, storage, maxRate, tracing, cluster, warm, readiness, kubernetes, events, audit, upstreams',
+    '@:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, readTokenFile, adminTls, tls, plainCredentials, workers, storage, maxRate, tracing, cluster, warm, readiness, kubernetes, events, audit, upstreams',
   ],
   [
     "an unknown key without a similar one",
-    "upstreams: { ghcr.io: { access: [] } }\n",
-    `@:1:25: upstreams.ghcr.io: unknown key "access". Allowed keys: url, port, listen, pathPrefix, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, maxRate, mirrors, proxy, ca, clientCertificate, clientKey, revokedAfter, staleFor, allow, deny, bypass, immutableTags, prefetch, maxSize, maxAge, adopt`,
+    "upstreams: { ghcr.io: { vault: [] } }\n",
+    `@:1:25: upstreams.ghcr.io: unknown key "vault". Allowed keys: url, port, listen, pathPrefix, tagTtl, auth, allowPrivate, trustedRealms, maxConnections, maxRate, mirrors, proxy, ca, clientCertificate, clientKey, revokedAfter, staleFor, access, accessTtl, accessStaleFor, allow, deny, bypass, immutableTags, prefetch, maxSize, maxAge, adopt`,
   ],
   [
     "invalid sizes and sizes out of range",
@@ -216,7 +216,7 @@ upstreams:
 @:5:31: upstreams.d.test.auth.username: must not contain a colon
 @:6:19: upstreams.e.test.auth: must have exactly one of password, passwordFile or passwordEnv
 @:7:19: upstreams.f.test.auth: must have exactly one of password, passwordFile or passwordEnv
-@:7:34: upstreams.f.test.auth: unknown key "passwd": did you mean "password"? Allowed keys: username, usernameEnv, password, passwordFile, passwordEnv, secretDir, dockerConfig, helper`,
+@:7:34: upstreams.f.test.auth: unknown key "passwd": did you mean "password"? Allowed keys: username, usernameEnv, password, passwordFile, passwordEnv, secretDir, dockerConfig, helper, useFor`,
   ],
   [
     "missing and empty password files",

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { plainCredentialsProblem } from "./upstreams/read-access.ts";
 import { readAudit } from "./operator/read-audit.ts";
 import { readEvents } from "./events/read-events.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
@@ -152,6 +153,13 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const hasProgram = options.hasProgram ?? ((name) => Bun.which(name) !== null);
   const sources = { readFile, env, hasProgram, proxy };
   const upstreams = file ? upstreamsOf(file, sources, problems) : defaultUpstreams(proxy);
+  for (const { upstream, at } of upstreams) {
+    const address = upstream.listen ?? listenAddress;
+    const sent = { hasTls: tls !== undefined, isWanted: settings?.plainCredentials ?? false };
+    const problem = address && plainCredentialsProblem(upstream.access, address, sent);
+    if (problem !== undefined && file)
+      problems.push(file.problem([...at, "access"], problem, "key"));
+  }
   if (!isFileInvalid && listenAddress && adminAddress) {
     problems.push(
       ...addressConflicts([

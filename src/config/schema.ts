@@ -70,6 +70,12 @@ export const fileSchema = z
       .describe(
         "The server certificate. With it, listen and the ports of the upstreams accept only HTTPS. Files are reread when they change. Default: none, plain HTTP.",
       ),
+    plainCredentials: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether clients may send their credentials in plain text: with access: upstream or clients, a node-facing address that is not on loopback needs tls otherwise. Default: false.",
+      ),
     workers: workers
       .optional()
       .describe(

@@ -1,3 +1,4 @@
+import type { AccessSettings } from "./access/access-settings.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
@@ -105,6 +106,8 @@ export interface UpstreamSettings {
    * Absent: without limit.
    */
   readonly staleFor?: number;
+  /** Who may pull. Absent: whoever reaches the cache. */
+  readonly access?: AccessSettings;
   /** Repositories that are served. Absent: all. */
   readonly allow?: readonly GlobPattern[];
   /** Repositories that are not served, even if `allow` matches. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { accessSchema } from "./access-schema.ts";
 import { maxRate } from "./max-rate.ts";
 import { isSubpath, isVolumeName, type RegistryData } from "./registry-data.ts";
 import {
@@ -52,6 +53,12 @@ const auth = z
       .optional()
       .describe(
         "A Docker credential helper: a program that reads the server from its standard input and prints JSON with Username and Secret. Excludes the other keys of auth.",
+      ),
+    useFor: z
+      .literal("public", { message: "must be public, or be omitted" })
+      .optional()
+      .describe(
+        "With access: upstream, what these credentials are sent for: public has content that the registry shows to anybody pulled with them, so that its rate limits are those of this account. Private content is pulled with the credentials of clients alone. Default: none, they are sent for nothing.",
       ),
   })
   .superRefine((value, context) => {
@@ -226,6 +233,21 @@ export const upstreamSchema = z.strictObject({
     .optional()
     .describe(
       "How long after its last check a tag is still served while the registry is failing. Range: 0 to 365d. Default: without limit.",
+    ),
+  access: accessSchema
+    .optional()
+    .describe(
+      "Who may pull. open: whoever reaches the cache. upstream: what the registry shows to anybody, everybody; all else, those whose credentials the registry accepts for the repository. clients: those whom clients and its rules let. denied: nobody. Or a list of entries with repositories and access, of which the first that matches decides; what none matches is open. At most 256. Default: open.",
+    ),
+  accessTtl: duration
+    .optional()
+    .describe(
+      "With access: upstream, how long the registry's consent to a client's credentials holds for a repository before it is asked again. Range: 0 to 365d. Default: 5m.",
+    ),
+  accessStaleFor: duration
+    .optional()
+    .describe(
+      "With access: upstream, how long that consent holds while the registry cannot be asked. Range: 0 to 365d. Default: 1h.",
     ),
   allow: patterns.describe(
     "Patterns of the repositories that are served, by tag and by digest, such as library/*, org/** or team-[0-9]/{app,web}. At most 256. Default: all.",

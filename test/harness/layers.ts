@@ -71,9 +71,11 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       operator: ["parsing"],
       // What is configured of traces.
       tracing: ["parsing"],
-      ".": ["parsing", "warm", "kubernetes-api", "operator", "tracing"],
+      // Who may pull.
+      access: ["parsing"],
+      ".": ["parsing", "warm", "kubernetes-api", "operator", "tracing", "access"],
       foreign: [".", "parsing"],
-      upstreams: [".", "parsing"],
+      upstreams: [".", "parsing", "access"],
       // Which settings claim the same one.
       addresses: [".", "parsing"],
       cluster: [".", "parsing", "upstreams"],

@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { readAccess } from "./read-access.ts";
 import { parseUpstreamName, type UpstreamName } from "../../oci/names.ts";
 import { readCaBundle, readClientIdentity } from "./certificates.ts";
 import { readCredentials } from "./credentials.ts";
@@ -103,6 +104,7 @@ function readUpstream(
   const proxy = readProxy(at, entry.proxy, context);
   const ca = readCaBundle(at, entry.ca, context);
   const client = readClientIdentity(at, entry, context);
+  const access = readAccess(at, entry, context);
   const { staleFor, allow, deny, bypass, immutableTags } = entry;
   return {
     name,
@@ -126,6 +128,7 @@ function readUpstream(
     ...(client ? { client } : {}),
     ...(staleFor === undefined ? {} : { staleFor }),
     prefetch: entry.prefetch ?? "on",
+    ...(access ? { access } : {}),
     ...(allow ? { allow } : {}),
     ...(deny ? { deny } : {}),
     ...(bypass ? { bypass } : {}),
