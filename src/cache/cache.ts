@@ -83,6 +83,7 @@ export interface CacheObserver {
 /** The pull-through cache: assembles the lookups, the fills and what they share. */
 export class Cache {
   readonly metadata: PullMetadata;
+  readonly #access: RepositoryAccess;
   readonly fills: Fills;
   readonly siblings: Siblings;
   readonly blobs: BlobLookup;
@@ -145,6 +146,7 @@ export class Cache {
       : new Fills(store, fillObserver, fills);
     const negativeCache = this.#negativeCache;
     const access = new RepositoryAccess(metadata, negativeCache, now);
+    this.#access = access;
     const bypass = new Bypass();
     const onGiven: SiblingsOptions["onGiven"] = async ({ upstream, repo }, link, answeredAgo) => {
       const isShown = await access.answeredBefore(upstream, repo, answeredAgo);
@@ -254,6 +256,11 @@ export class Cache {
     found: { readonly digest: Digest | undefined; readonly ageMs: number },
   ): Promise<void> {
     await this.#checks.moved(upstream, repo, tag, found);
+  }
+
+  /** A registry has just shown something of a repository to whoever asked. */
+  async shown(repo: RepositoryRef): Promise<void> {
+    await this.#access.answered(repo);
   }
 
   /** A stored blob was served by something other than the lookups, such as a cached response. */

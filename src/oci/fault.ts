@@ -42,6 +42,17 @@ export type FaultDetail =
     }
   /** Denied by the configured `allow` and `deny` patterns. */
   | { readonly kind: "not-allowed"; readonly upstream: string; readonly name: string }
+  /** The client has to show who it is, or what it showed is not accepted. */
+  | {
+      readonly kind: "unauthorized";
+      readonly reason: string;
+      /** The value of WWW-Authenticate (RFC 9110 section 11.6.1). */
+      readonly challenge: string;
+    }
+  /** The client is known, and the rules do not let it pull this. */
+  | { readonly kind: "not-permitted"; readonly reason: string }
+  /** Too many attempts of the client to show who it is have failed. */
+  | { readonly kind: "slowed"; /** In seconds. */ readonly retryAfter: number }
   | {
       readonly kind: "upstream-rate-limited";
       readonly upstream: string;
@@ -98,7 +109,8 @@ export type FaultDetail =
 /** What this machine lacks, or does not permit. */
 export type LocalLimit = "file-descriptors" | "memory" | "processes" | "ports" | "permission";
 
-export type CredentialUse = "none" | "used" | "refused" | "failed";
+/** `client`: those of a client of the cache, which say nothing of what other clients may see. */
+export type CredentialUse = "none" | "used" | "refused" | "failed" | "client";
 
 export type FaultKind = FaultDetail["kind"];
 
@@ -175,6 +187,7 @@ export function isLocalFault({ detail }: Fault): boolean {
 }
 
 const PRIVATE = {
+  client: "it does not let these credentials see it",
   none: "it is private and no credentials are configured for it",
   used: "it is private and the configured credentials do not grant access",
   refused: "it is private and the configured credentials were rejected: correct them",
@@ -213,7 +226,12 @@ function describe(detail: FaultDetail): string {
     case "upstream-denied":
       return `${detail.upstream} returned ${detail.status} for ${detail.name}: it does not exist, or ${PRIVATE[detail.credentials ?? "none"]}`;
     case "not-allowed":
-      return `this cache's configuration does not allow ${detail.name} of ${detail.upstream}: see allow and deny`;
+      return `this cache's configuration does not allow ${detail.name} of ${detail.upstream}: see allow, deny and access`;
+    case "unauthorized":
+    case "not-permitted":
+      return detail.reason;
+    case "slowed":
+      return `too many credentials from this address were not accepted: try again in ${secondsText(detail.retryAfter)}`;
     case "upstream-rate-limited":
       return `${detail.upstream} rate-limits this cache (429): try again in ${secondsText(detail.retryAfter)}, or configure credentials for it`;
     case "upstream-failed":

@@ -2,6 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
 import type { History } from "./history-store.ts";
 import type { RepositoryRef } from "./repository-ref.ts";
+import type { Visibility } from "./visibility.ts";
 
 export type { RepositoryRef };
 
@@ -258,6 +259,7 @@ export interface MetadataStore {
   readonly blobs: BlobRecords;
   readonly listings: Listings;
   readonly access: Access;
+  readonly visibility: Visibility;
   readonly pins: Pins;
   readonly history: History;
   /**

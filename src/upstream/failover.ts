@@ -1,5 +1,5 @@
 import type { UpstreamSettings } from "../config/settings.ts";
-import { type CredentialUse, Fault, isForAllHosts } from "../oci/fault.ts";
+import { Fault, isForAllHosts } from "../oci/fault.ts";
 import { parseManifest } from "../oci/parse-manifest.ts";
 import { ManifestError, type Manifest } from "../oci/manifest.ts";
 import { bareMediaType } from "../oci/media-types.ts";
@@ -18,6 +18,7 @@ import {
   blockedBy,
 } from "./hosts.ts";
 import { HopTrace } from "./hop-trace.ts";
+import { urlAt } from "./host-url.ts";
 import { QUIRKS } from "./quirks.ts";
 import { type RequestSubject, faultFromStatus } from "./transport/status-fault.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
@@ -64,12 +65,20 @@ export type ResponseHandler<Value> = (response: HostResponse) => Promise<Value>;
 export class Failover {
   readonly #hosts: Hosts;
   readonly #transport: RegistryTransport;
+  readonly #skipsMirrors: boolean;
   #settings: UpstreamSettings;
 
-  constructor(settings: UpstreamSettings, transport: RegistryTransport, hosts: Hosts) {
+  /** @param skipsMirrors whether the registry itself is to answer */
+  constructor(
+    settings: UpstreamSettings,
+    transport: RegistryTransport,
+    hosts: Hosts,
+    skipsMirrors = false,
+  ) {
     this.#settings = settings;
     this.#transport = transport;
     this.#hosts = hosts;
+    this.#skipsMirrors = skipsMirrors;
   }
 
   configure(settings: UpstreamSettings): void {
@@ -95,6 +104,7 @@ export class Failover {
     /** Mirrors that sent a malformed manifest. */
     const suspects = new Map<Host, Fault>();
     for (const host of this.#hosts.all) {
+      if (host.isMirror && this.#skipsMirrors) continue;
       const left = deadline - performance.now();
       // An unhealthy mirror is skipped, because there are hosts after it. The registry itself is not.
       if (host.isMirror && circuitFor(host, request.kind).isUnhealthy()) continue;
@@ -205,16 +215,10 @@ export class Failover {
     });
   }
 
-  #credentialUse(host: Host): CredentialUse {
-    if (!host.settings.credentials) return "none";
-    const { state } = this.#transport.keyring.status(host.settings);
-    return state === "refused" || state === "failed" ? state : "used";
-  }
-
   /** The fault of a request, with what became of the credentials: a token endpoint's has none yet. */
   #completed(host: Host, error: unknown): unknown {
     if (!(error instanceof Fault) || error.detail.kind !== "upstream-denied") return error;
-    const credentials = error.detail.credentials ?? this.#credentialUse(host);
+    const credentials = error.detail.credentials ?? this.#transport.keyring.use(host.settings);
     return new Fault({ ...error.detail, credentials }, { cause: error.cause });
   }
 
@@ -280,15 +284,6 @@ function recordBodyEnd({ blobCircuit, isMirror }: Host, { outcome, fault }: Body
  */
 function isMalformedManifest({ cause }: Fault): boolean {
   return cause instanceof ManifestError;
-}
-
-/** The URL of a request at a host. Repository, tag and digest were validated: nothing needs escaping. */
-function urlAt(host: Host, { repository, path, query = {} }: HostRequest): URL {
-  const url = new URL(host.settings.url);
-  const base = url.pathname.replace(/\/+$/, "");
-  url.pathname = `${base}${host.overridePath ? "" : "/v2"}/${repository}/${path}`;
-  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-  return url;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Tracer } from "../telemetry/tracing/tracer.ts";
 import { Dialer, type DialerOptions } from "./transport/dialer.ts";
-import { Keyring, type KeyringOptions } from "./auth/keyring.ts";
+import { type CredentialChoice, Keyring, type KeyringOptions } from "./auth/keyring.ts";
 import type { PooledLimits } from "./health/pooled-limits.ts";
 import type { UpstreamObserver } from "./observer.ts";
 import { DownloadRates } from "./rates/download-rates.ts";
@@ -17,7 +17,9 @@ export interface RegistryTransport {
   readonly dialer: Dialer;
   readonly limiter: ConcurrencyLimiter;
   readonly tokens: TokenCache;
-  readonly keyring: Keyring;
+  /** Of what clients' credentials were exchanged for. */
+  readonly clientTokens: TokenCache;
+  readonly keyring: CredentialChoice;
   readonly rates: DownloadRates;
   /**
    * From a request to the headers of its final response, with all redirects, token requests and waiting,
@@ -52,7 +54,9 @@ export function openRegistryTransport(options: RegistryTransportOptions = {}): R
   const dialerOptions = { ...others, rates };
   const dialer = tracer ? new TracedDialer(dialerOptions, tracer) : new Dialer(dialerOptions);
   const limiter = new ConcurrencyLimiter(concurrency);
-  const tokens = new TokenCache({ dialer, limiter, ...(now ? { now } : {}) });
+  const tokenOptions = { dialer, limiter, ...(now ? { now } : {}) };
+  const tokens = new TokenCache(tokenOptions);
+  const clientTokens = new TokenCache(tokenOptions);
   const observer = dialerOptions.observe ? { observe: dialerOptions.observe } : {};
   const keyring = new Keyring({
     ...observer,
@@ -64,6 +68,7 @@ export function openRegistryTransport(options: RegistryTransportOptions = {}): R
     dialer,
     limiter,
     tokens,
+    clientTokens,
     keyring,
     rates,
     timeout,

@@ -1,11 +1,13 @@
 import type { UpstreamSettings } from "../config/settings.ts";
 import type { Digest } from "../oci/digest.ts";
-import { Fault } from "../oci/fault.ts";
 import type { RepositoryName, Tag } from "../oci/names.ts";
+import type { Fault } from "../oci/fault.ts";
+import { openBlob, probeBlob } from "./blob-requests.ts";
 import type { BlobOptions, BlobTransfer, RequestOptions } from "./blob-transfer.ts";
 import type { CircuitBreaker } from "./health/circuit-breaker.ts";
-import { reportCorrupt, Hosts, type Host, type HostStatus } from "./hosts.ts";
+import { Hosts, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
+import { type ClientCredentials, ClientKeyring } from "./auth/client-keyring.ts";
 import type { CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/budget.ts";
 import type { Rest } from "./health/rest.ts";
@@ -17,19 +19,17 @@ import {
   type ManifestHead,
 } from "./manifest-requests.ts";
 import { probeHost } from "./probe-host.ts";
-import { QUIRKS } from "./quirks.ts";
-import {
-  checkPartialContent,
-  checkFullContent,
-  isComplete,
-  rangeHeader,
-} from "./transport/content-range.ts";
 import { openInTurn } from "./rates/open-in-turn.ts";
 import type { RateStatus } from "./rates/download-rates.ts";
 import type { RegistryTransport } from "./registry-transport.ts";
-import type { DialResponse } from "./transport/dialer.ts";
-import type { Turns } from "./rates/turns.ts";
-import type { PermitKind } from "./transport/concurrency-limiter.ts";
+
+export interface RegistryOptions {
+  readonly circuit?: CircuitBreaker | undefined;
+  /** Those of another client of this registry, whose health they share. */
+  readonly hosts?: Hosts;
+  /** Whether mirrors are not asked. */
+  readonly skipsMirrors?: boolean;
+}
 
 /**
  * The client for one upstream registry and its mirrors. Every method rejects with a `Fault`, or with the
@@ -41,15 +41,36 @@ export class Registry {
   readonly #failover: Failover;
   #settings: UpstreamSettings;
 
-  constructor(settings: UpstreamSettings, transport: RegistryTransport, circuit?: CircuitBreaker) {
+  constructor(
+    settings: UpstreamSettings,
+    transport: RegistryTransport,
+    { circuit, hosts, skipsMirrors }: RegistryOptions = {},
+  ) {
     this.#settings = settings;
     this.#transport = transport;
-    this.#hosts = new Hosts(settings, {
-      probe: (view, url) => probeHost(transport, view, url),
-      circuit,
-      pooled: transport.pooledLimits,
-    });
-    this.#failover = new Failover(settings, transport, this.#hosts);
+    this.#hosts =
+      hosts ??
+      new Hosts(settings, {
+        probe: (view, url) => probeHost(transport, view, url),
+        circuit,
+        pooled: transport.pooledLimits,
+      });
+    this.#failover = new Failover(settings, transport, this.#hosts, skipsMirrors);
+  }
+
+  /**
+   * The same registry, asked with the credentials of a client in place of its own, or with none. Its health
+   * is the same; its rate limits are those of the account.
+   *
+   * @param options.skipsMirrors whether the registry itself is to answer, and no mirror for it
+   */
+  asClient(
+    credentials: ClientCredentials | undefined,
+    { skipsMirrors = false }: { readonly skipsMirrors?: boolean } = {},
+  ): Registry {
+    const keyring = new ClientKeyring(this.#settings, credentials);
+    const transport = { ...this.#transport, keyring, tokens: this.#transport.clientTokens };
+    return new Registry(this.#settings, transport, { hosts: this.#hosts, skipsMirrors });
   }
 
   /** The upstream's name, as in image references: `docker.io`. */
@@ -184,7 +205,14 @@ export class Registry {
     const { signal } = options;
     const download = { upstream: this.name, blob: digest, isBackground, signal };
     return openInTurn(this.#transport.rates, download, (turns) =>
-      this.#openBlob("blob", repository, digest, offset, { ...options, turns }),
+      openBlob(this.#failover, this.#transport, {
+        permit: "blob",
+        repository,
+        digest,
+        offset,
+        ...options,
+        turns,
+      }),
     );
   }
 
@@ -199,17 +227,7 @@ export class Registry {
     digest: Digest,
     { signal }: RequestOptions = {},
   ): Promise<{ readonly size?: number }> {
-    try {
-      const { offset, end } = QUIRKS.blobProbeRange;
-      const options = { end, signal };
-      const { size, body } = await this.#openBlob("metadata", repository, digest, offset, options);
-      await body.cancel();
-      return size === undefined ? {} : { size };
-    } catch (error) {
-      if (!(error instanceof Fault) || error.detail.kind !== "invalid-range") throw error;
-      // An empty blob exists, and has no first byte.
-      return error.detail.size === undefined ? {} : { size: error.detail.size };
-    }
+    return probeBlob(this.#failover, this.#transport, repository, digest, signal);
   }
 
   /**
@@ -240,60 +258,4 @@ export class Registry {
   ): Promise<readonly Record<string, unknown>[] | undefined> {
     return listReferrers(this.#failover, repository, digest, signal);
   }
-
-  async #openBlob(
-    permit: PermitKind,
-    repository: RepositoryName,
-    digest: Digest,
-    offset: number,
-    { end, avoided = new Set(), ...options }: BlobOptions & { readonly turns?: Turns },
-  ): Promise<BlobTransfer & Pick<DialResponse, "ended">> {
-    const range = rangeHeader(offset, end);
-    return this.#failover.send(
-      { resource: "blob", name: `${repository}@${digest}` },
-      {
-        kind: "blob",
-        permit,
-        method: "GET",
-        path: `blobs/${digest}`,
-        repository,
-        headers: range === undefined ? {} : { range },
-        avoided,
-        ...options,
-      },
-      async ({ status, headers, body, ended, host }) => {
-        const extent =
-          range !== undefined && !isComplete(status, headers)
-            ? checkPartialContent(headers, offset, end)
-            : checkFullContent(status, headers);
-        if (typeof extent === "string") {
-          await body?.cancel();
-          throw this.#failover.invalidResponse(extent);
-        }
-        const { observe } = this.#transport;
-        const report = (fault: Fault): boolean => reportCorrupt(host, fault, observe);
-        const transfer = {
-          ...extent,
-          ...versionOf(host, headers),
-          body: body ?? emptyBody(),
-          ended,
-          reportCorrupt: report,
-        };
-        if (!host.isMirror) return transfer;
-        return { ...transfer, nextHost: () => void avoided.add(host.settings.url.href) };
-      },
-    );
-  }
-}
-
-/** A weak ETag says nothing of bytes (RFC 9110 section 8.8.1). */
-function versionOf({ settings }: Host, headers: Headers): Pick<BlobTransfer, "version"> {
-  const etag = headers.get("etag");
-  const tag = etag?.startsWith('"') ? etag : headers.get("last-modified");
-  return tag === null ? {} : { version: { host: settings.url.host, tag } };
-}
-
-/** For the response with an empty blob, which may have no body at all. */
-function emptyBody(): ReadableStream<Uint8Array> {
-  return new ReadableStream({ start: (stream) => stream.close() });
 }

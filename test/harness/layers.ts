@@ -13,6 +13,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   warm: 5,
   readiness: 5,
   cache: 4,
+  access: 4,
   history: 4,
   drill: 4,
   upstream: 3,
@@ -156,7 +157,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     },
     above: [
       "registry.ts",
+      "blob-requests.ts",
       "blob-transfer.ts",
+      "host-url.ts",
       "failover.ts",
       "hop-trace.ts",
       "hosts.ts",
@@ -168,6 +171,14 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "registry-transport.ts",
       "traced-dialer.ts",
     ],
+  },
+  access: {
+    folders: {
+      // What clients present, and who they are.
+      ".": [],
+      // What registries let them see.
+      verdicts: ["."],
+    },
   },
   cache: {
     folders: {
@@ -261,6 +272,13 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       admin: ["api", "access", "listen"],
       // Workers that accept connections, and what they and the main thread tell each other.
       threads: ["pull", "listen"],
+    },
+  },
+  "server/pull": {
+    folders: {
+      ".": ["admission"],
+      // Who is let in, before anything is looked up.
+      admission: ["."],
     },
   },
   "server/api": {

@@ -46,6 +46,7 @@ export class DurableMetadata implements PullMetadata {
   readonly blobs: PullMetadata["blobs"];
   readonly listings: PullMetadata["listings"];
   readonly access: PullMetadata["access"];
+  readonly visibility: PullMetadata["visibility"];
   readonly #sidecars: SidecarFiles | undefined;
   readonly #times: DiskTimes;
   readonly #onNotWritten: (fault: Fault) => void;
@@ -53,7 +54,7 @@ export class DurableMetadata implements PullMetadata {
   readonly #turns = new TurnLimiter(WRITES_PER_TURN);
 
   constructor(
-    { tags, links, blobs, listings, access }: StoredPullMetadata,
+    { tags, links, blobs, listings, access, visibility }: StoredPullMetadata,
     {
       sidecars,
       quotaEvents,
@@ -120,6 +121,13 @@ export class DurableMetadata implements PullMetadata {
       get: (repo) => this.#known(access.get(repo)),
       put: async (repo, record) =>
         (await behind.run(() => this.#attempt(() => access.put(repo, record)))) ?? true,
+    };
+    this.visibility = {
+      get: (repo) => this.#known(visibility.get(repo)),
+      publicAmong: async (upstream, repositories, since) =>
+        (await this.#known(visibility.publicAmong(upstream, repositories, since))) ?? [],
+      // Not behind: after a crash, what has become private must not be public again.
+      put: (repo, record) => this.#attempt(() => visibility.put(repo, record)),
     };
   }
 

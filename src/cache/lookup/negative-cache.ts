@@ -82,7 +82,10 @@ export class NegativeCache {
  * overload or another limit of this machine is not, since it says nothing about the upstream; an unreachable upstream is not, since its circuit breaker ends with its return.
  */
 function isCacheable(fault: Fault): boolean {
-  const { kind } = fault.detail;
+  const { detail } = fault;
+  const { kind } = detail;
+  // What one client may not see says nothing of the others.
+  if (kind === "upstream-denied" && detail.credentials === "client") return false;
   if (kind === "upstream-rate-limited" || kind === "upstream-unreachable") return false;
   if (isUnsent(fault)) return false;
   return kind === "not-found" || isUpstreamFault(fault);

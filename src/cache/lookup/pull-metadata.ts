@@ -1,4 +1,5 @@
 import type { Access, BlobRecords, Links, Listings, Tags } from "../../store/metadata-store.ts";
+import type { Visibility } from "../../store/visibility.ts";
 
 /** The part of the metadata store that the pull path reads and writes. */
 export interface StoredPullMetadata {
@@ -7,6 +8,7 @@ export interface StoredPullMetadata {
   readonly blobs: Pick<BlobRecords, "get" | "put">;
   readonly listings: Pick<Listings, "get" | "put">;
   readonly access: Pick<Access, "get" | "put">;
+  readonly visibility: Pick<Visibility, "get" | "put" | "publicAmong">;
 }
 
 /** A write that does not fail the pull. Says whether it succeeded, or goes on behind. */
@@ -21,4 +23,7 @@ export interface PullMetadata {
   readonly blobs: Pick<BlobRecords, "get"> & { readonly put: Attempted<BlobRecords["put"]> };
   readonly listings: Pick<Listings, "get"> & { readonly put: Attempted<Listings["put"]> };
   readonly access: Pick<Access, "get"> & { readonly put: Attempted<Access["put"]> };
+  readonly visibility: Pick<Visibility, "get" | "publicAmong"> & {
+    readonly put: Attempted<Visibility["put"]>;
+  };
 }

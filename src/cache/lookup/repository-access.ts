@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { accessMode } from "../../config/access/access-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isRefusal } from "../../oci/fault.ts";
 import type { AccessRecord, Link, RepositoryRef } from "../../store/metadata-store.ts";
@@ -106,6 +107,8 @@ export class RepositoryAccess {
    * for so long that it cannot be about that one thing, or a mistake.
    */
   async refused(upstream: Upstream, repo: RepositoryRef): Promise<void> {
+    // There, each client is told what it may see: a refusal is about one of them.
+    if (accessMode(upstream.settings.access, repo.repository) === "upstream") return;
     const key = repositoryKey(repo);
     const known = this.#known.get(key) ?? (await this.#load(repo));
     if (known.isRefused || this.mayOutlive(upstream, known.answeredAt)) return;

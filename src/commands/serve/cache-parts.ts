@@ -5,6 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { hasRoomForThread, type MemoryPlan } from "../../process/memory-plan.ts";
+import { spareThreads, threadLimit } from "../../process/thread-limit.ts";
 import type { SmallBlobCache } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { DownloadThread } from "../../upstream/download-thread/download-thread.ts";
@@ -78,6 +79,20 @@ export function openDownloadThread({
           : "the thread that receives blobs failed: downloads resume",
       ),
   });
+}
+
+/** What registries send goes through: to the thread that receives blobs, where there is one. */
+export function openReceiving(
+  conditions: Omit<DownloadThreadConditions, "threads" | "descriptors"> & {
+    readonly descriptors: DescriptorBudget;
+  },
+  closing: AsyncDisposableStack,
+) {
+  const threads = spareThreads(threadLimit());
+  const thread = closing.use(openDownloadThread({ ...conditions, threads }));
+  const downloads = thread?.downloads.bind(thread);
+  const { budget, descriptors } = conditions;
+  return { thread, transport: { budget, descriptors, ...(downloads && { downloads }) } };
 }
 
 export function createCache(

@@ -61,7 +61,7 @@ export class RequestReporter implements CacheObserver {
 
   request(record: RequestRecord): void {
     const { route, method, status, bytes, result, span } = record;
-    const kind = !route || route.kind === "base" ? "other" : route.kind;
+    const kind = !route || route.kind === "base" || route.kind === "token" ? "other" : route.kind;
     const upstream = upstreamOf(route);
     const at = record.at ?? Date.now();
     // The catalog is of the cache: no upstream is asked for it.
@@ -234,7 +234,7 @@ function statusOf(fault: FaultKind | "aborted"): "aborted" | "unsent" | "failed"
 }
 
 function upstreamOf(route: RecordedRoute | undefined): string | undefined {
-  if (!route || route.kind === "base") return undefined;
+  if (!route || route.kind === "base" || route.kind === "token") return undefined;
   return "repo" in route ? route.repo.upstream : route.upstream.settings.name;
 }
 

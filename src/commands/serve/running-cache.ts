@@ -1,3 +1,4 @@
+import { ProcessKey } from "../../access/process-key.ts";
 import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { SecondLooks } from "../../cache/repair/second-looks.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
@@ -10,7 +11,6 @@ import { ByteBudget } from "../../process/byte-budget.ts";
 import { DescriptorBudget } from "../../process/file-descriptors.ts";
 import { memoryLimit } from "../../process/memory-limit.ts";
 import { type MemoryPlan, memoryPlan } from "../../process/memory-plan.ts";
-import { spareThreads, threadLimit } from "../../process/thread-limit.ts";
 import type { Operation } from "../../server/api/operation.ts";
 import { ConnectionGate } from "../../server/listen/connection-gate.ts";
 import { FileSends } from "../../server/pull/file-sends.ts";
@@ -27,7 +27,7 @@ import type { Log } from "../../telemetry/log.ts";
 import { type MetricDescription, Metrics } from "../../telemetry/metrics.ts";
 import { DownloadRates } from "../../upstream/rates/download-rates.ts";
 import { BlobRepair } from "./blob-repair.ts";
-import { connectUpstreams, createCache, openDownloadThread } from "./cache-parts.ts";
+import { connectUpstreams, createCache, openReceiving } from "./cache-parts.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { openCluster } from "./cluster-parts.ts";
 import { Emitter } from "./emitter.ts";
@@ -39,6 +39,7 @@ import { Listeners, type Listening } from "../ports/listeners.ts";
 import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
 import { Ports } from "../ports/open-port.ts";
+import { openAdmission } from "./open-admission.ts";
 import { OperatorApi } from "./operator/operator-api.ts";
 import { OperatorNews } from "./operator/operator-news.ts";
 import { RequestReporter } from "./request-reporter.ts";
@@ -46,12 +47,10 @@ import { StoreReporter } from "./store-reporter.ts";
 import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
 import { openTracing } from "./operator/tracing.ts";
-import { ServingThreads } from "./serving-threads.ts";
+import { measureWorkers, ServingThreads } from "./serving-threads.ts";
 
 /** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
 const GRACE_MS = 15_000;
-const WORKERS_HELP =
-  "Threads that accept connections of nodes, besides the main thread; 0 if that one does.";
 /** How long what clients did not wait for may take after that. */
 const WRITE_GRACE_MS = 1000;
 
@@ -154,12 +153,10 @@ async function start(
   });
   const rates = new DownloadRates();
   rates.configure(settings);
-  const spare = spareThreads(threadLimit());
-  const thread = closing.use(
-    openDownloadThread({ memory, descriptors, threads: spare, budget: received, log }),
+  const { thread, transport } = openReceiving(
+    { memory, descriptors, budget: received, log },
+    closing,
   );
-  const downloads = thread?.downloads.bind(thread);
-  const transport = { budget: received, descriptors, ...(downloads && { downloads }) };
   const cluster = closing.use(await openCluster({ settings, log, metrics, storage, transport }));
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
@@ -172,7 +169,7 @@ async function start(
   const { tagChanges } = news.events;
   const watched = { memory, times, quarantine, tagChanges, tracer, ...content };
   const cache = createCache(storage, store, reporter, watched);
-  const isInUse = (digest: Digest): boolean => cache.isInUse(digest);
+  const isInUse = cache.isInUse.bind(cache);
   storage.setInUseCheck(isInUse);
   blobRemoved.on((digest) => store.drop(digest));
   blobRemoved.on((digest) => cache.forget(digest));
@@ -190,7 +187,7 @@ async function start(
   recordsLeft.on(() => housekeeping.metadataWriteFailed());
 
   // What operators can see and do.
-  metrics.gauge("entrepot_workers", WORKERS_HELP, () => workers?.ready ?? 0);
+  measureWorkers(metrics, () => workers);
   measureUpstreams(metrics, upstreams, cache, rates);
   measureLocalProblems(metrics, localProblems);
   if (descriptors.areFew) await metrics.load();
@@ -236,14 +233,17 @@ async function start(
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
   const broken = new BrokenResponses(secondLooks);
-  const answers = { cache, namespaces, responses, fileSends, times, broken, record, tracer };
-  const api = new PullApi({ ...answers, redirects: cluster?.redirects });
+  const key = new ProcessKey();
+  const admission = openAdmission(cache, key);
+  const answers = { cache, admission, namespaces, responses, fileSends, broken };
+  const told = { times, record, tracer, redirects: cluster?.redirects };
+  const api = new PullApi({ ...answers, ...told });
   const unreadable = (error: Error): void => {
     if (!noticeExhaustedLimit(localProblems, error)) repair.unreadable(error);
   };
   const isScarce = (): boolean => gate.isScarce;
   const offered = new OfferedImages(storage.smallImages, namespaces);
-  const workers = threads?.workers({ storage, responses, cache, record, unreadable, tracer });
+  const workers = threads?.workers({ storage, responses, key, cache, record, unreadable, tracer });
   if (workers) insight.collectFrom(() => workers.collect());
   const collected = workers && { collected: () => workers.collect() };
   const common = { api, namespaces, recentPulls, offered, unreadable, isScarce, ...collected };
@@ -258,13 +258,9 @@ async function start(
   );
   await cluster?.join(ports, cache, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
-  const rendered = async (): Promise<string> => {
-    await collect();
-    return metrics.render();
-  };
   const adminAnswers = {
     api: operators.api,
-    metrics: rendered,
+    metrics: () => collect().then(() => metrics.render()),
     problem: () => metadataHealth.problem,
   };
   const adminPort = closing.use(new AdminPort({ settings, answers: adminAnswers, log, metrics }));
@@ -282,6 +278,7 @@ async function start(
       operators.configure(changed);
       cluster?.configure(changed);
       cache.reconfigured();
+      admission.reconfigured();
       responses.clear();
       threads?.publish();
       if (changed.tls) nodePorts.renew(changed.tls);

@@ -1,3 +1,4 @@
+import type { ProcessKey } from "../../access/process-key.ts";
 import type { Cache } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -16,6 +17,7 @@ import { programFile } from "../../process/program-file.ts";
 import { SharedRemovalLog, RevisionMemory } from "../../server/threads/revision-memory.ts";
 import type { SmallBlobCacheOptions } from "../../store/memory/small-blob-cache.ts";
 import type { Log } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Tracer } from "../../telemetry/tracing/tracer.ts";
 
 export interface ServingThreadsOptions {
@@ -28,6 +30,7 @@ export interface ServingThreadsOptions {
 export interface WorkersOptions {
   readonly storage: Storage;
   readonly responses: ResponseCache;
+  readonly key: ProcessKey;
   readonly cache: Cache;
   readonly record: (record: RequestRecord) => void;
   readonly unreadable: (error: Error) => void;
@@ -86,6 +89,7 @@ export class ServingThreads {
       count: this.#count,
       program: programFile("hit-worker"),
       shared: this.#shared,
+      key: options.key,
       onHits: (hits) => recordHits(hits, options),
       unreadable,
       onDeath: ({ reason, isLast }) =>
@@ -105,17 +109,25 @@ export class ServingThreads {
   }
 }
 
+const WORKERS_HELP =
+  "Threads that accept connections of nodes, besides the main thread; 0 if that one does.";
+
+export function measureWorkers(metrics: Metrics, workers: () => HitWorkers | undefined): void {
+  metrics.gauge("entrepot_workers", WORKERS_HELP, () => workers()?.ready ?? 0);
+}
+
 function recordHits(
   all: readonly Hits[],
   { cache, record, tracer }: Pick<WorkersOptions, "cache" | "record" | "tracer">,
 ): void {
-  for (const { path, route, digest, size, requests } of all) {
+  for (const { path, route, digest, size, principal, requests } of all) {
     cache.recordAccess(digest);
     for (const hit of requests) {
       const { milliseconds: millisecondsToFirstByte } = hit;
       const sent = { status: 200, bytes: size, millisecondsToFirstByte, result: "hit" } as const;
       const span = tracer?.pull("GET", hit.traceparent, hit.at);
-      record({ method: "GET", path, route, digest, span, ...sent, ...hit });
+      const by = principal === undefined ? {} : { principal };
+      record({ method: "GET", path, route, digest, span, ...sent, ...by, ...hit });
     }
   }
 }

@@ -3,7 +3,8 @@ import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
 import type { Namespaces } from "../pull/namespaces.ts";
 import type { OfferedImages } from "../pull/offered-images.ts";
-import type { IncomingRequest, PullApi } from "../pull/pull-api.ts";
+import type { PullApi } from "../pull/pull-api.ts";
+import type { IncomingRequest } from "../pull/incoming-request.ts";
 import type { RecentPulls } from "../pull/recent-pulls.ts";
 
 const HEALTHY = "ok\n";

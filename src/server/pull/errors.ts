@@ -15,7 +15,8 @@ interface HttpError {
  * The response to a request that failed. What an upstream answers about the image stays what it is:
  * 404 if it is missing, 403 if it is denied. Failures of an upstream become 5xx, on which container
  * runtimes continue with the upstream itself, and never 429, 401 or 404: runtimes would retry here
- * on a 429, send pull secrets to the cache on a 401, and report on a 404 that the image is missing.
+ * on a 429, send pull secrets to the cache on a 401, and report on a 404 that the image is missing. A 401
+ * is for content of which the owner wants that clients show who they are.
  */
 export function faultResponse(fault: Fault, method: string): Response {
   const { status, headers } = httpError(fault.detail);
@@ -108,9 +109,17 @@ function httpError(detail: FaultDetail): HttpError {
       return { status: 404, code: UNKNOWN_CODES[detail.what] };
     case "not-acceptable":
       return { status: 404, code: "MANIFEST_UNKNOWN" };
+    case "unauthorized":
+      return {
+        status: 401,
+        code: "UNAUTHORIZED",
+        headers: { "www-authenticate": detail.challenge },
+      };
     case "upstream-denied":
     case "not-allowed":
+    case "not-permitted":
       return { status: 403, code: "DENIED" };
+    case "slowed":
     case "upstream-rate-limited":
       return {
         status: 503,

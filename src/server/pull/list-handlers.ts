@@ -2,6 +2,7 @@ import type { Cache } from "../../cache/cache.ts";
 import { MAX_TAGS_PER_PAGE } from "../../cache/lookup/tag-lists.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import { Fault } from "../../oci/fault.ts";
+import type { RepositoryName } from "../../oci/names.ts";
 import { OCI_INDEX } from "../../oci/media-types.ts";
 import { cacheStatusHeaders, type ResponseHeaders } from "./headers.ts";
 import { isAllowed } from "../../cache/policy.ts";
@@ -48,31 +49,36 @@ export async function handleCatalog(
   cache: Cache,
   upstream: Upstream,
   context: RequestContext,
+  visible: Visible,
 ): Promise<Response> {
   const { n = MAX_ENTRIES, last } = pageOf(context.query);
   const { name } = upstream.settings;
-  const visible = n === 0 ? [] : await visibleRepositories(cache, upstream, n + 1, last);
-  const repositories = visible.slice(0, n);
+  const found = n === 0 ? [] : await visibleRepositories(cache, upstream, visible, n + 1, last);
+  const repositories = found.slice(0, n);
   const headers = cacheStatusHeaders(name, { result: "hit" });
-  if (visible.length > n) linkNext(headers, context, n, repositories.at(-1));
+  if (found.length > n) linkNext(headers, context, n, repositories.at(-1));
   return json({ repositories }, headers, context);
 }
 
-/** At most `limit` repositories after `last`, without those that `allow` and `deny` hide. */
+/** Those of some repositories whose names the client may know. */
+type Visible = (repositories: readonly RepositoryName[]) => Promise<readonly RepositoryName[]>;
+
+/** At most `limit` repositories after `last`, without those that the configuration or their registry hides. */
 async function visibleRepositories(
   cache: Cache,
   { settings }: Upstream,
+  visible: Visible,
   limit: number,
   last: string | undefined,
 ): Promise<string[]> {
-  const visible: string[] = [];
+  const found: string[] = [];
   let after = last;
   // If some are hidden, many more may be: the second batch is as large as possible.
   for (let size = limit; ; size = MAX_ENTRIES) {
     const batch = await cache.metadata.links.repositories(settings.name, size, after);
-    visible.push(...batch.filter((repository) => isAllowed(settings, repository)));
+    found.push(...(await visible(batch.filter((one) => isAllowed(settings, one)))));
     after = batch.at(-1);
-    if (visible.length >= limit || batch.length < size) return visible;
+    if (found.length >= limit || batch.length < size) return found;
   }
 }
 

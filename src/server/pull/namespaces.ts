@@ -22,7 +22,12 @@ export class Namespaces {
    * @param port the upstream of the port, if it belongs to one
    */
   namesAt(port: Upstream | undefined): UpstreamName[] {
-    return this.settings.filter((each) => isServedAt(each, port)).map(({ name }) => name);
+    return this.servedAt(port).map(({ settings }) => settings.name);
+  }
+
+  /** @param port the upstream of the port, if it belongs to one */
+  servedAt(port: Upstream | undefined): Upstream[] {
+    return [...this.#upstreams.values()].filter(({ settings }) => isServedAt(settings, port));
   }
 
   /**

@@ -3,6 +3,7 @@ import type { Upstream } from "../../cache/upstream.ts";
 import { SingleFlight } from "../../cache/single-flight.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { isAllowed } from "../../cache/policy.ts";
+import { accessMode } from "../../config/access/access-settings.ts";
 
 /** An image that a node can pull from this cache, to prove its wiring. */
 export interface OfferedImage {
@@ -54,7 +55,9 @@ export class OfferedImages {
       const image = await this.#images.find({
         upstream: settings.name,
         platform,
-        isAllowed: (repository) => isAllowed(settings, repository),
+        // Whoever asks shows no credentials.
+        isAllowed: (repository) =>
+          isAllowed(settings, repository) && accessMode(settings.access, repository) === "open",
       });
       if (image) found.push(image);
     }

@@ -1,23 +1,21 @@
 import type { Cache } from "../../cache/cache.ts";
 import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { Deadline } from "../../cache/deadline.ts";
-import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { DiskTimes } from "../../store/disk-times.ts";
 import type { Tracer } from "../../telemetry/tracing/tracer.ts";
-import { handleBlob } from "./blob-handler.ts";
+import type { Admission } from "./admission/admission.ts";
 import type { BlobRedirects } from "./blob-redirects.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import { faultResponse } from "./errors.ts";
-import type { FileSend, FileSends } from "./file-sends.ts";
-import { API_VERSION } from "./headers.ts";
-import { handleCatalog, handleReferrers, handleTags } from "./list-handlers.ts";
-import { handleManifest } from "./manifest-handler.ts";
+import type { FileSends } from "./file-sends.ts";
+import type { IncomingRequest } from "./incoming-request.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { Queries } from "./queries.ts";
 import { RequestContext } from "./request-context.ts";
 import { recordOf, type RequestRecord } from "./request-record.ts";
-import type { CachedResponse, ResponseCache, ResponseKey, Snapshot } from "./response-cache.ts";
-import { parseRoute, type RequestTarget, type Route } from "./route.ts";
+import type { ResponseCache, ResponseKey } from "./response-cache.ts";
+import { parseRoute, type Route } from "./route.ts";
 
 /** A client gets response headers within this time, in seconds: containerd waits 30, or for ever. */
 const HEADERS_DEADLINE = 20;
@@ -25,36 +23,9 @@ const HEADERS_DEADLINE = 20;
 /** If the disk kept others waiting for less than this meanwhile, it is not to blame, in milliseconds. */
 const MIN_DISK_MS = 5000;
 
-/** Responses with several ranges that begin in one turn of the event loop. Many parts take half a millisecond. */
-const SEVERAL_RANGES_PER_TURN = 8;
-
-/** What is read of a request, which another thread may have received. */
-export type ReceivedRequest = Pick<Request, "method" | "url" | "headers" | "signal">;
-
-/** A request as a port received it. */
-export interface IncomingRequest extends Pick<RequestTarget, "segments" | "port"> {
-  readonly request: ReceivedRequest;
-  /** The client's address, without its port. */
-  readonly address: string;
-  /** Whether the client is still connected and its response not yet sent. */
-  readonly isOpen: () => boolean;
-  setIdleTimeout(seconds: number): void;
-  /** Set if another thread received the request, and sends the response. */
-  readonly sender?: ResponseSender;
-}
-
-/** A thread that sends a response which was made in this one. Told before the response is returned. */
-export interface ResponseSender {
-  /** The body is a stream. It is not to be taken for a file, which can be sent without reading it here. */
-  streams(): void;
-  /** Takes the place of `FileSends.follow`. */
-  follow(send: Omit<FileSend, "signal" | "isOpen">): void;
-  /** The same request may get the same response again, without a look-up, until something changes. */
-  keep(response: CachedResponse, snapshot: Snapshot): void;
-}
-
 export interface PullApiOptions {
   readonly cache: Cache;
+  readonly admission: Admission;
   readonly namespaces: Namespaces;
   readonly responses: ResponseCache;
   readonly fileSends: FileSends;
@@ -71,27 +42,28 @@ export interface PullApiOptions {
 /** The pull side of the distribution API. Method, path and namespace of a request are checked here. */
 export class PullApi {
   readonly #cache: Cache;
+  readonly #admission: Admission;
   readonly #namespaces: Namespaces;
+  readonly #dispatcher: Dispatcher;
   readonly #responses: ResponseCache;
   readonly #fileSends: FileSends;
   readonly #times: DiskTimes;
   readonly #broken: BrokenResponses;
-  readonly #redirects: BlobRedirects | undefined;
   readonly #tracer: Tracer | undefined;
   readonly #record: (record: RequestRecord) => void;
   readonly #deadline = new Deadline(HEADERS_DEADLINE * 1000);
   readonly #queries = new Queries();
-  readonly #severalRanges = new TurnLimiter(SEVERAL_RANGES_PER_TURN);
 
   constructor(options: PullApiOptions) {
     const { cache, namespaces, responses, fileSends, times, broken, record } = options;
     this.#cache = cache;
+    this.#admission = options.admission;
     this.#namespaces = namespaces;
     this.#responses = responses;
     this.#fileSends = fileSends;
     this.#times = times;
     this.#broken = broken;
-    this.#redirects = options.redirects;
+    this.#dispatcher = new Dispatcher(options);
     this.#tracer = options.tracer;
     this.#record = record;
   }
@@ -107,7 +79,11 @@ export class PullApi {
     if (request.method !== "GET") return undefined;
     const startedAt = performance.now();
     const { headers } = request;
-    const cached = this.#responses.get(keyOf(incoming), headers.get("accept"), Date.now());
+    const cached = this.#responses.getFor(
+      keyOf(incoming),
+      { accept: headers.get("accept"), viewer: () => this.#admission.viewerOf(headers) },
+      Date.now(),
+    );
     if (!cached || headers.has("range") || headers.has("if-none-match")) return undefined;
     incoming.sender?.keep(cached, this.#responses.snapshot);
     this.#cache.recordAccess(cached.digest);
@@ -126,6 +102,7 @@ export class PullApi {
       digest: cached.digest,
       result: "hit",
       span,
+      ...(cached.principal === undefined ? {} : { principal: cached.principal }),
     });
     return new Response(cached.body, { headers: cached.headers });
   }
@@ -191,13 +168,25 @@ export class PullApi {
     }
     const route = parseRoute({ segments, query, port }, this.#namespaces);
     context.route = route;
-    const response = await this.#withinDeadline(route, this.#dispatch(route, context));
-    if (context.reusable) {
+    const response = await this.#withinDeadline(
+      route,
+      this.#dispatcher.respond(route, incoming, context),
+    );
+    const { admitted, reusable } = context;
+    if (reusable) {
       // A copy: headers such as Connection, which the port may add, are for one client.
       const headers = new Headers(response.headers);
-      const cached = { ...context.reusable, route, path, headers };
-      this.#responses.set(keyOf(incoming), cached, snapshot);
-      incoming.sender?.keep(cached, snapshot);
+      const { viewer, principal, until = Infinity } = admitted ?? {};
+      const by = {
+        ...(principal === undefined ? {} : { principal }),
+        ...(viewer ? { viewer } : {}),
+      };
+      const bounded = { ...reusable, ...by, until: Math.min(reusable.until, until) };
+      const cached = { ...bounded, route, path, headers };
+      const key = { ...keyOf(incoming), viewer };
+      // Nobody else has an empty name, and nobody is found by it.
+      if (viewer !== "") this.#responses.set(key, cached, snapshot);
+      if (viewer !== "") incoming.sender?.keep(cached, snapshot);
     }
     return response;
   }
@@ -215,42 +204,13 @@ export class PullApi {
   #tooLate(route: Route): Fault {
     const seconds = HEADERS_DEADLINE;
     const ofDisk = this.#times.slowWithin(seconds * 1000);
-    const upstream = route.kind === "base" ? undefined : route.upstream.registry;
+    const upstream = "upstream" in route ? route.upstream.registry : undefined;
     const ofUpstream = upstream?.waitedWithin(seconds * 1000) ?? 0;
     if (ofDisk >= MIN_DISK_MS && ofDisk > ofUpstream)
       return new Fault({ kind: "slow-disk", seconds });
     const waitedFor = "send a complete response";
     const name = upstream?.name ?? "the cache";
     return new Fault({ kind: "upstream-timeout", upstream: name, waitedFor, seconds });
-  }
-
-  async #dispatch(route: Route, context: RequestContext): Promise<Response> {
-    switch (route.kind) {
-      case "base":
-        context.setBodySize(3);
-        return new Response(context.isHead ? null : "{}\n", {
-          headers: { ...API_VERSION, "content-type": "application/json", "content-length": "3" },
-        });
-      case "manifest":
-        return handleManifest(this.#cache.manifests, route, context);
-      case "blob":
-        return handleBlob(
-          {
-            blobs: this.#cache.blobs,
-            broken: this.#broken,
-            severalRanges: this.#severalRanges,
-            redirects: this.#redirects,
-          },
-          route,
-          context,
-        );
-      case "tags":
-        return handleTags(this.#cache, route, context);
-      case "referrers":
-        return handleReferrers(this.#cache, route, context);
-      case "catalog":
-        return handleCatalog(this.#cache, route.upstream, context);
-    }
   }
 }
 

@@ -3,6 +3,7 @@ import type { BodyEvents } from "../../cache/results.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { Span } from "../../telemetry/tracing/span.ts";
+import type { Admitted } from "./admission/admission.ts";
 import type { CachedResponse } from "./response-cache.ts";
 import type { Route } from "./route.ts";
 
@@ -39,6 +40,8 @@ export class RequestContext {
   span: Span | undefined;
   /** Absent until the request is parsed. */
   route: Route | undefined;
+  /** What was decided about who asks; absent until then. */
+  admitted: Admitted | undefined;
   /** Of the manifest to which the request leads. */
   manifestDigest: Digest | undefined;
   cacheStatus: CacheStatus | undefined;

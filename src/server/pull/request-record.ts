@@ -30,6 +30,8 @@ export interface RequestRecord {
   readonly result?: CacheStatus["result"] | "collapsed";
   /** Why it was no hit, for operators. */
   readonly reason?: string;
+  /** Who pulled, where that is known. */
+  readonly principal?: string;
   /** Set if the request is traced; ended by whoever takes the record. */
   readonly span?: Span | undefined;
   /** Why the request failed, for operators. */
@@ -59,6 +61,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(result ? { result } : {}),
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
     ...(span ? { span } : {}),
+    ...(context.admitted?.principal === undefined ? {} : { principal: context.admitted.principal }),
     ...(fault ? { error: fault.message } : {}),
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),

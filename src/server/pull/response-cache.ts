@@ -23,6 +23,8 @@ export interface ResponseKey {
   readonly segments: readonly string[];
   /** The port at which the request arrived, if what it serves depends on that. */
   readonly port: object | undefined;
+  /** Who asked, where not everybody may have the response. */
+  readonly viewer?: string | undefined;
 }
 
 /** A complete response with status 200 that was made without asking an upstream. */
@@ -34,6 +36,9 @@ export interface CachedResponse {
   /** Of the body, in bytes. */
   readonly size: number;
   readonly headers: Headers;
+  /** Who pulled it, for the audit, and by whom alone it may be had: see `ResponseKey`. */
+  readonly principal?: string;
+  readonly viewer?: string;
   /** The Accept header to which it is the response; absent if it is the same for all of them. */
   readonly accept?: string | null;
   /**
@@ -101,7 +106,7 @@ export class ResponseCache<Cached extends CachedResponse = CachedResponse> {
 
   /** @param now milliseconds since the epoch */
   get(key: ResponseKey, accept: string | null, now: number): Cached | undefined {
-    const entry = this.#entries.get(key.url);
+    const entry = this.#entries.get(nameOf(key));
     if (!entry || !isSameKey(entry.key, key)) return undefined;
     const { response } = entry;
     if (response.accept !== undefined && response.accept !== accept) return undefined;
@@ -110,11 +115,30 @@ export class ResponseCache<Cached extends CachedResponse = CachedResponse> {
     return isFresh && this.#isValid(entry) ? response : undefined;
   }
 
+  /**
+   * For everybody, or else for whoever asks.
+   *
+   * @param asker.viewer is called only where there is none for everybody
+   */
+  getFor(
+    key: ResponseKey,
+    {
+      accept,
+      viewer,
+    }: { readonly accept: string | null; readonly viewer: () => string | undefined },
+    now: number,
+  ): Cached | undefined {
+    const cached = this.get(key, accept, now);
+    if (cached) return cached;
+    const name = viewer();
+    return name === undefined ? undefined : this.get({ ...key, viewer: name }, accept, now);
+  }
+
   /** @param snapshot from before the response was made */
   set(key: ResponseKey, response: Cached, snapshot: Snapshot): void {
     if (response.size > MAX_BODY || key.url.length > MAX_URL_LENGTH) return;
     const entry = { response, key, snapshot };
-    if (this.#isValid(entry)) this.#entries.set(key.url, entry);
+    if (this.#isValid(entry)) this.#entries.set(nameOf(key), entry);
   }
 
   /** For changes that none of the revisions count, such as one of the configuration. */
@@ -127,6 +151,11 @@ export class ResponseCache<Cached extends CachedResponse = CachedResponse> {
     if (snapshot.revision !== this.#revision) return false;
     return !this.#removals.since(snapshot.removals, response.digest);
   }
+}
+
+/** No URL has a space in it. */
+function nameOf({ url, viewer }: ResponseKey): string {
+  return viewer === undefined ? url : `${url} ${viewer}`;
 }
 
 function isSameKey(one: ResponseKey, other: ResponseKey): boolean {

@@ -10,6 +10,7 @@ import type { Namespaces } from "./namespaces.ts";
 /** A request to the pull API, parsed: all names, tags and digests in it are valid. */
 export type Route =
   | { readonly kind: "base" }
+  | { readonly kind: "token" }
   | { readonly kind: "catalog"; readonly upstream: Upstream }
   | RepositoryRoute;
 
@@ -41,6 +42,7 @@ export function parseRoute(
 ): Route {
   for (const segment of segments) checkSegment(segment);
   if (segments.length === 0) return { kind: "base" };
+  if (segments.length === 1 && segments[0] === "token") return { kind: "token" };
   if (segments.length <= 2 && segments.at(-1) === "_catalog") {
     const { upstream, path } = namespaces.choose(query.getAll("ns"), port, segments.slice(0, -1));
     if (path.length > 0) throw new Fault({ kind: "no-such-route" });

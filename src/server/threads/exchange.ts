@@ -1,6 +1,6 @@
 import type { NodeAnswers } from "../listen/node-answers.ts";
 import type { FileSend } from "../pull/file-sends.ts";
-import type { ReceivedRequest, ResponseSender } from "../pull/pull-api.ts";
+import type { ReceivedRequest, ResponseSender } from "../pull/incoming-request.ts";
 import type { CachedResponse, Snapshot } from "../pull/response-cache.ts";
 import type { Answer, Kept, Question, SendEvent, ToWorker } from "./messages.ts";
 import type { Transit } from "./transit.ts";
@@ -61,14 +61,18 @@ export class Exchange implements ResponseSender {
   }
 
   keep(
-    { path, digest, size, accept, from, until, route }: CachedResponse,
+    { path, digest, size, accept, from, until, route, viewer, principal }: CachedResponse,
     snapshot: Snapshot,
   ): void {
     if (!("repo" in route)) return;
     // An upstream is an object of this thread.
     const plain = { ...route, upstream: undefined };
     const forAccept = accept === undefined ? {} : { accept };
-    this.#kept = { path, digest, size, from, until, route: plain, snapshot, ...forAccept };
+    const by = {
+      ...(viewer === undefined ? {} : { viewer }),
+      ...(principal === undefined ? {} : { principal }),
+    };
+    this.#kept = { path, digest, size, from, until, route: plain, snapshot, ...forAccept, ...by };
   }
 
   /** One more chunk of the stream is asked for. */

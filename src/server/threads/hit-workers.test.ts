@@ -1,3 +1,4 @@
+import { ProcessKey } from "../../access/process-key.ts";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { type TempDir, tempDir } from "../../../test/harness/temp-dir.ts";
@@ -7,7 +8,7 @@ import { parseRepositoryName, type UpstreamName } from "../../oci/names.ts";
 import type { NodeAnswers } from "../listen/node-answers.ts";
 import { listenForNodes } from "../listen/node-listener.ts";
 import { RenewablePort } from "../listen/renewable-port.ts";
-import type { IncomingRequest } from "../pull/pull-api.ts";
+import type { IncomingRequest } from "../pull/incoming-request.ts";
 import { HitWorkers, type HitWorkersOptions } from "./hit-workers.ts";
 import type { Hits } from "./messages.ts";
 import { programFile } from "../../process/program-file.ts";
@@ -56,6 +57,7 @@ async function setUp(responses: Responses, options: Partial<HitWorkersOptions> =
     count: 1,
     program: programFile("hit-worker"),
     shared,
+    key: new ProcessKey(),
     onHits: (more) => hits.push(...more),
     unreadable: (error) => unreadable.push(error),
     onDeath: (death) => deaths.push(death),

@@ -1,3 +1,4 @@
+import type { ProcessKey } from "../../access/process-key.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Identity } from "../../config/settings.ts";
 import type { Pausable } from "../listen/connection-gate.ts";
@@ -29,6 +30,8 @@ export interface HitWorkersOptions {
   /** The URL or the path of what a worker runs. */
   readonly program: string;
   readonly shared: RevisionMemory;
+  /** By which clients are named whose responses are not for everybody. */
+  readonly key: ProcessKey;
   /** Requests that a worker answered by itself. */
   readonly onHits: (hits: readonly Hits[]) => void;
   /** The file of a response could not be opened. */
@@ -109,13 +112,13 @@ export class HitWorkers implements Pausable {
 
   async #startThread(): Promise<void> {
     if (this.#isStopping) return;
-    const { shared, onHits, unreadable, program } = this.#options;
+    const { shared, key, onHits, unreadable, program } = this.#options;
     let thread: WorkerThread | undefined;
     try {
       const { memory } = shared;
       const answers = this.#ports.map((port) => port.answers);
       const onDeath = (reason: string): void => this.#died(thread, reason);
-      thread = new WorkerThread({ program, memory, answers, onHits, unreadable, onDeath });
+      thread = new WorkerThread({ program, memory, answers, key, onHits, unreadable, onDeath });
       this.#threads.add(thread);
       await this.#open(thread);
     } catch (error) {

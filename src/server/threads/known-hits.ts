@@ -1,4 +1,6 @@
-import type { IncomingRequest } from "../pull/pull-api.ts";
+import type { ProcessKey } from "../../access/process-key.ts";
+import { viewerOf } from "../../access/viewer.ts";
+import type { IncomingRequest } from "../pull/incoming-request.ts";
 import { type CachedResponse, ResponseCache, type ResponseKey } from "../pull/response-cache.ts";
 import type { Hit, Hits, Kept } from "./messages.ts";
 import type { RevisionMemory } from "./revision-memory.ts";
@@ -20,12 +22,14 @@ type Known = CachedResponse & Pick<Kept, "route">;
  */
 export class KnownHits {
   readonly #responses: ResponseCache<Known>;
+  readonly #key: ProcessKey;
   readonly #tell: (hits: readonly Hits[]) => void;
   #hits = new Map<Known, Hit[]>();
   #count = 0;
   #timer: Timer | undefined;
 
-  constructor(shared: RevisionMemory, tell: (hits: readonly Hits[]) => void) {
+  constructor(shared: RevisionMemory, key: ProcessKey, tell: (hits: readonly Hits[]) => void) {
+    this.#key = key;
     this.#tell = tell;
     this.#responses = new ResponseCache<Known>(shared, {
       revisions: [() => shared.revision],
@@ -39,7 +43,11 @@ export class KnownHits {
     const startedAt = performance.now();
     const { headers, url } = request;
     const now = Date.now();
-    const known = this.#responses.get({ url, segments, port }, headers.get("accept"), now);
+    const known = this.#responses.getFor(
+      { url, segments, port },
+      { accept: headers.get("accept"), viewer: () => viewerOf(this.#key, headers) },
+      now,
+    );
     if (!known || headers.has("range") || headers.has("if-none-match")) return undefined;
     const userAgent = headers.get("user-agent") ?? "";
     this.#count += 1;
@@ -60,7 +68,8 @@ export class KnownHits {
   }
 
   add(key: ResponseKey, { snapshot, ...kept }: Kept, body: Blob, headers: Headers): void {
-    this.#responses.set(key, { ...kept, body, headers }, snapshot);
+    const { viewer } = kept;
+    this.#responses.set({ ...key, viewer }, { ...kept, body, headers }, snapshot);
   }
 
   /** Tells the hits so far. */
@@ -68,8 +77,9 @@ export class KnownHits {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#count === 0) return;
-    const hits = [...this.#hits].map(([{ path, route, digest, size }, requests]) => ({
+    const hits = [...this.#hits].map(([{ path, route, digest, size, principal }, requests]) => ({
       path,
+      principal,
       route,
       digest,
       size,

@@ -43,6 +43,7 @@ export interface Hits {
   readonly route: RepositoryTarget;
   readonly digest: Digest;
   readonly size: number;
+  readonly principal: string | undefined;
   readonly requests: readonly Hit[];
 }
 
@@ -63,6 +64,8 @@ export type ToWorker =
       readonly kind: "start";
       readonly shared: SharedArrayBuffer;
       readonly transit: SharedArrayBuffer;
+      /** See `ProcessKey.bytes`. */
+      readonly key: Uint8Array<ArrayBuffer>;
     }
   /** Opens a port at a listening socket, of which it takes the descriptor. */
   | {

@@ -1,6 +1,6 @@
 import type { NodeAnswers } from "../listen/node-answers.ts";
 import type { FileSends } from "../pull/file-sends.ts";
-import type { IncomingRequest } from "../pull/pull-api.ts";
+import type { IncomingRequest } from "../pull/incoming-request.ts";
 import type { ResponseKey } from "../pull/response-cache.ts";
 import { AskedStream } from "./asked-stream.ts";
 import type { KnownHits } from "./known-hits.ts";

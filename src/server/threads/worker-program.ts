@@ -1,10 +1,11 @@
+import { ProcessKey } from "../../access/process-key.ts";
 import { adoptSocket } from "../listen/inherited-sockets.ts";
 import { libc } from "../listen/listening-sockets.ts";
 import { listenForNodes, type NodeListenerOptions } from "../listen/node-listener.ts";
 import { RenewablePort } from "../listen/renewable-port.ts";
 import { FileSends } from "../pull/file-sends.ts";
 import { KnownHits } from "./known-hits.ts";
-import type { FromWorker, ToWorker } from "./messages.ts";
+import type { FromWorker, Hits, ToWorker } from "./messages.ts";
 import { Questions } from "./questions.ts";
 import { RevisionMemory } from "./revision-memory.ts";
 import { Transit } from "./transit.ts";
@@ -20,10 +21,11 @@ export class WorkerProgram {
   readonly #fileSends = new FileSends();
   readonly #ports: RenewablePort[] = [];
 
-  constructor({ shared, transit }: Extract<ToWorker, { kind: "start" }>, post: Post) {
+  constructor({ shared, transit, key }: Extract<ToWorker, { kind: "start" }>, post: Post) {
     this.#post = post;
     this.#shared = new RevisionMemory(shared);
-    this.#known = new KnownHits(this.#shared, (hits) => post({ kind: "hits", hits }));
+    const tell = (hits: readonly Hits[]): void => post({ kind: "hits", hits });
+    this.#known = new KnownHits(this.#shared, new ProcessKey(key), tell);
     this.#questions = new Questions({
       post,
       known: this.#known,

@@ -1,3 +1,4 @@
+import type { ProcessKey } from "../../access/process-key.ts";
 import type { NodeAnswers } from "../listen/node-answers.ts";
 import { Exchange } from "./exchange.ts";
 import type { FromWorker, Hits, ToWorker } from "./messages.ts";
@@ -18,6 +19,7 @@ export interface WorkerThreadOptions {
   readonly memory: SharedArrayBuffer;
   /** The answers of each port, by its number. */
   readonly answers: readonly NodeAnswers[];
+  readonly key: ProcessKey;
   readonly onHits: (hits: readonly Hits[]) => void;
   readonly unreadable: (error: Error) => void;
   /** Called once, when the thread has ended by itself. */
@@ -47,7 +49,8 @@ export class WorkerThread {
       this.#reason = event.message;
     });
     this.#worker.addEventListener("close", () => this.#onClose());
-    this.post({ kind: "start", shared: options.memory, transit: this.#transit.memory });
+    const { memory: shared, key } = options;
+    this.post({ kind: "start", shared, transit: this.#transit.memory, key: key.bytes });
   }
 
   /** Resolves once it is done, and rejects if that failed, or the thread ends. */

@@ -10,7 +10,10 @@ const LINK_RETENTION_MS = 3_600_000;
 const SOON_MS = 60_000;
 
 export interface PruneOptions {
-  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "listings" | "access">;
+  readonly metadata: Pick<
+    MetadataStore,
+    "tags" | "links" | "blobs" | "listings" | "access" | "visibility"
+  >;
   /** Whether a blob is being stored, read or removed at the moment. */
   readonly inUse: (digest: Digest) => boolean;
   /** Tags, listings and answers about access that were checked since then are kept, in milliseconds of the epoch. */
@@ -34,12 +37,13 @@ export interface PruneOptions {
  */
 export async function pruneMetadata(given: PruneOptions): Promise<number> {
   const options = { yielder: new EventLoopYielder(), ...given };
-  const { listings, access } = options.metadata;
+  const { listings, access, visibility } = options.metadata;
   return (
     (await pruneLinks(options)) +
     (await pruneTags(options)) +
     (await pruneOld(listings, options)) +
-    (await pruneOld(access, options))
+    (await pruneOld(access, options)) +
+    (await pruneOld(visibility, options))
   );
 }
 

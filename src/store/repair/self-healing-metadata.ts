@@ -6,7 +6,7 @@ import { isDamage, isRefusedWrite } from "../sql/sqlite-file.ts";
 const REOPEN_INTERVAL = 1000;
 
 /** The parts of a metadata store whose members are all methods that return a promise. */
-type Part = "tags" | "links" | "blobs" | "listings" | "access" | "pins" | "history";
+type Part = "tags" | "links" | "blobs" | "listings" | "access" | "visibility" | "pins" | "history";
 
 /**
  * A `MetadataStore` that opens its database anew when that turns out to be damaged while it is in use.
@@ -20,6 +20,7 @@ export class SelfHealingMetadata implements MetadataStore {
   readonly blobs = this.#forward("blobs");
   readonly listings = this.#forward("listings");
   readonly access = this.#forward("access");
+  readonly visibility = this.#forward("visibility");
   readonly pins = this.#forward("pins");
   readonly history = this.#forward("history");
   #current: MetadataStore;

@@ -20,6 +20,7 @@ const MIGRATIONS: readonly Migration[] = [
   addTotals,
   addAgeOfLinks,
   addHistory,
+  addVisibility,
 ];
 
 /** The version of the schema that this program reads and writes. */
@@ -254,5 +255,17 @@ async function addAgeOfLinks(db: Kysely<Tables>): Promise<void> {
   await db.schema
     .alterTable("links")
     .addColumn("added_at", "bigint", (column) => column.notNull().defaultTo(0))
+    .execute();
+}
+
+/** Which repositories upstreams show to anybody. */
+async function addVisibility(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable("visibility")
+    .addColumn("upstream", "text", (column) => column.notNull())
+    .addColumn("repository", "text", (column) => column.notNull())
+    .addColumn("is_public", "integer", (column) => column.notNull())
+    .addColumn("asked_at", "bigint", (column) => column.notNull())
+    .addPrimaryKeyConstraint("visibility_key", ["upstream", "repository"])
     .execute();
 }

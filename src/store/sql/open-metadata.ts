@@ -1,5 +1,6 @@
 import { Fault } from "../../oci/fault.ts";
 import { SqlAccess } from "./sql-access.ts";
+import { SqlVisibility } from "./sql-visibility.ts";
 import { SqlBlobRecords } from "./sql-blob-records.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 import { SqlLinks } from "./sql-links.ts";
@@ -77,6 +78,7 @@ function metadataOver(file: SqliteFile): MetadataStore {
     blobs: new SqlBlobRecords(db),
     listings: new SqlListings(db),
     access: new SqlAccess(db),
+    visibility: new SqlVisibility(db),
     pins: new SqlPins(db),
     history: new SqlHistory(db),
     get revision() {

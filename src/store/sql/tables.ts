@@ -13,6 +13,7 @@ export interface Tables {
   blobs: BlobsTable;
   listings: ListingsTable;
   access: AccessTable;
+  visibility: VisibilityTable;
   pins: PinsTable;
   totals: TotalsTable;
   history: HistoryTable;
@@ -65,6 +66,14 @@ interface AccessTable {
   answered_at: number;
   /** 0 or 1. */
   is_refused: number;
+}
+
+interface VisibilityTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  /** 0 or 1. */
+  is_public: number;
+  asked_at: number;
 }
 
 interface PinsTable {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Digest } from "../../oci/digest.ts";
 import type { MetadataStore } from "../metadata-store.ts";
+import { accessConformance } from "./access-conformance.ts";
 import { linkConformance } from "./link-conformance.ts";
 import { digestNumber, repositoryRef, tag } from "./sample-names.ts";
 
@@ -59,6 +60,7 @@ export function metadataConformance(
     });
 
     linkConformance(() => metadata.links);
+    accessConformance(() => metadata);
 
     test("the repositories of an upstream are listed in pages", async () => {
       for (const name of ["b/x", "a", "b-c", "b", "a/z"]) {
@@ -238,24 +240,6 @@ export function metadataConformance(
       });
       expect(await metadata.listings.get(nginx, "referrers")).toEqual({ body: "", checkedAt: 3 });
       expect(await metadata.listings.get(repositoryRef("quay.io", "a"), "tags")).toBeUndefined();
-    });
-
-    test("access is recorded by repository, and what is old is removed unless it is a refusal", async () => {
-      const { access } = metadata;
-      const [redis, mirror] = [
-        repositoryRef("docker.io", "library/redis"),
-        repositoryRef("ghcr.io", "library/nginx"),
-      ];
-      expect(await access.get(nginx)).toBeUndefined();
-      await access.put(nginx, { answeredAt: 1, isRefused: false });
-      await access.put(nginx, { answeredAt: 2, isRefused: true });
-      await access.put(redis, { answeredAt: 2, isRefused: false });
-      await access.put(mirror, { answeredAt: 3, isRefused: false });
-      expect(await access.removeBefore(3, 9)).toBe(1);
-      expect(await access.get(nginx)).toEqual({ answeredAt: 2, isRefused: true });
-      expect(await access.get(redis)).toBeUndefined();
-      expect(await access.get(mirror)).toEqual({ answeredAt: 3, isRefused: false });
-      expect(await access.removeBefore(9, 0)).toBe(0);
     });
 
     test("the revision grows before and after each change of tags and links", async () => {

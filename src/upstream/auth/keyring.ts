@@ -5,6 +5,7 @@ import type {
   UpstreamSettings,
 } from "../../config/settings.ts";
 import { runCredentialHelper, HelperError, type HelperOptions } from "./credential-helper.ts";
+import type { CredentialUse } from "../../oci/fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
 import { localLimitFault } from "../transport/local-limits.ts";
 
@@ -53,6 +54,36 @@ export interface CredentialStatus {
   readonly problem?: string;
 }
 
+/** Which credentials requests to upstreams carry, and what is known of them. */
+export interface CredentialChoice {
+  /**
+   * The credentials to send now; `undefined` for anonymous.
+   *
+   * @throws Fault `local-limit`
+   */
+  current(upstream: UpstreamSettings): Promise<Credentials | undefined>;
+  /** A response confirmed these credentials. */
+  accepted(name: string, used: Credentials): void;
+  /**
+   * These credentials were refused.
+   *
+   * @returns what to try instead: newer credentials, or `undefined` for anonymous
+   * @throws Fault `upstream-denied` if nothing is to be tried
+   */
+  refused(
+    upstream: UpstreamSettings,
+    used: Credentials,
+    refusal: CredentialsRefused,
+  ): Promise<Credentials | undefined>;
+  /** Whether an account's credentials were refused recently; without an account, whether any were. */
+  isRefused(name: string, account?: string): boolean;
+  status(upstream: UpstreamSettings): CredentialStatus;
+  /** What became of the credentials in a request that was denied. */
+  use(upstream: UpstreamSettings): CredentialUse;
+  /** The account that requests to an upstream were last sent as. Registries limit rates per account. */
+  account(name: string): string;
+}
+
 interface HelperEntry {
   readonly credentials: Credentials | undefined;
   readonly renewAt: number;
@@ -70,7 +101,7 @@ interface Refusal {
  * Chooses the credentials to send to an upstream: those from its settings or a credential helper, unless
  * they were refused recently. Caches what helpers return.
  */
-export class Keyring {
+export class Keyring implements CredentialChoice {
   readonly #options: KeyringOptions;
   readonly #now: () => number;
   /** By helper and server. */
@@ -94,8 +125,6 @@ export class Keyring {
   }
 
   /**
-   * The credentials to send now; `undefined` for anonymous.
-   *
    * @throws Fault `local-limit` if this machine cannot start the credential helper: requests without
    * credentials would be refused, and that would look like an answer
    */
@@ -108,18 +137,13 @@ export class Keyring {
     return isRefused ? undefined : found;
   }
 
-  /** Records that a response confirmed these credentials. */
   accepted(name: string, used: Credentials): void {
     const account = accountOf(used);
     this.#accepted.set(name, account);
     if (this.#refused.get(name)?.account === account) this.#refused.delete(name);
   }
 
-  /**
-   * Records that these credentials were refused, and reports it once per change.
-   *
-   * @returns what to try instead: newer credentials, or `undefined` for anonymous
-   */
+  /** Reports a refusal once per change. */
   async refused(
     upstream: UpstreamSettings,
     used: Credentials,
@@ -152,7 +176,6 @@ export class Keyring {
     return this.isRefused(name, account) ? before.wait : Math.min(before.wait * 2, MAX_RETRY);
   }
 
-  /** Whether an account's credentials were refused recently; without an account, whether any were. */
   isRefused(name: string, account?: string): boolean {
     const refused = this.#refused.get(name);
     if (!refused || this.#now() >= refused.until) return false;
@@ -171,7 +194,12 @@ export class Keyring {
     return { state: this.#accepted.get(name) === account ? "ok" : "unused" };
   }
 
-  /** The account that requests to an upstream were last sent as. Registries limit rates per account. */
+  use(upstream: UpstreamSettings): CredentialUse {
+    if (!upstream.credentials) return "none";
+    const { state } = this.status(upstream);
+    return state === "refused" || state === "failed" ? state : "used";
+  }
+
   account(name: string): string {
     return this.#accounts.get(name) ?? ANONYMOUS;
   }

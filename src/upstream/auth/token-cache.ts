@@ -20,7 +20,11 @@ export interface Authorization {
   readonly isFresh: boolean;
 }
 
-interface Entry extends Omit<Authorization, "isFresh"> {
+/** What is remembered of an authorization: for Basic, only that it is what the registry asks for. */
+interface Entry {
+  readonly scheme: Challenge["scheme"];
+  /** The value of the header of a bearer token: a secret. */
+  readonly header?: string;
   /** On the clock of `now`, in milliseconds. */
   readonly renewAt: number;
 }
@@ -33,7 +37,7 @@ export interface TokenCacheOptions {
 }
 
 /**
- * Caches bearer tokens and Basic credentials by upstream, registry, account and scope, up to a TTL.
+ * Caches bearer tokens, and where Basic credentials are asked for, by upstream, registry, account and scope, up to a TTL.
  * Concurrent requests for the same token are collapsed into one (single-flight).
  */
 export class TokenCache {
@@ -43,9 +47,9 @@ export class TokenCache {
   readonly #entries = new LRUCache<string, Entry>({
     max: 4096,
     maxSize: MAX_CACHE_BYTES,
-    sizeCalculation: (entry, key) => entry.header.length + key.length,
+    sizeCalculation: (entry, key) => (entry.header?.length ?? 0) + key.length,
   });
-  readonly #running = new Map<string, Promise<Entry>>();
+  readonly #running = new Map<string, Promise<Required<Entry>>>();
 
   constructor({ dialer, limiter, now }: TokenCacheOptions) {
     this.#dialer = dialer;
@@ -57,7 +61,8 @@ export class TokenCache {
   cached(subject: TokenSubject): Authorization | undefined {
     const entry = this.#entries.get(keyOf(subject));
     if (!entry || this.#now() >= entry.renewAt) return undefined;
-    return { scheme: entry.scheme, header: entry.header, isFresh: false };
+    const header = headerOf(entry, subject);
+    return header === undefined ? undefined : { scheme: entry.scheme, header, isFresh: false };
   }
 
   /**
@@ -89,7 +94,8 @@ export class TokenCache {
   /** Removes an authorization that was refused, unless another one has replaced it. */
   forget(subject: TokenSubject, refused: Authorization): void {
     const key = keyOf(subject);
-    if (this.#entries.peek(key)?.header === refused.header) this.#entries.delete(key);
+    const entry = this.#entries.peek(key);
+    if (entry && headerOf(entry, subject) === refused.header) this.#entries.delete(key);
   }
 
   async #meet(
@@ -100,9 +106,9 @@ export class TokenCache {
     const key = keyOf(subject);
     if (challenge.scheme === "basic") {
       if (!subject.credentials) return undefined;
-      const entry = { scheme: "basic", header: basic(subject.credentials) } as const;
-      this.#entries.set(key, { ...entry, renewAt: this.#now() + BASIC_LIFETIME * 1000 });
-      return { ...entry, isFresh: true };
+      const { scheme } = challenge;
+      this.#entries.set(key, { scheme, renewAt: this.#now() + BASIC_LIFETIME * 1000 });
+      return { scheme, header: basic(subject.credentials), isFresh: true };
     }
     const cached = this.cached(subject);
     if (cached) return cached;
@@ -120,7 +126,11 @@ export class TokenCache {
   }
 
   /** Requests a token and caches it. */
-  async #request(subject: TokenSubject, challenge: BearerChallenge, key: string): Promise<Entry> {
+  async #request(
+    subject: TokenSubject,
+    challenge: BearerChallenge,
+    key: string,
+  ): Promise<Required<Entry>> {
     const release = await this.#limiter.acquire("token", subject.upstream.name);
     try {
       const requestedAt = this.#now();
@@ -135,6 +145,11 @@ export class TokenCache {
       release();
     }
   }
+}
+
+/** Passwords are not kept here: whoever sends them has them. */
+function headerOf({ header }: Entry, { credentials }: TokenSubject): string | undefined {
+  return header ?? (credentials && basic(credentials));
 }
 
 function keyOf({ upstream, registry, repository, credentials }: TokenSubject): string {

@@ -53,7 +53,7 @@ export async function world(options: WorldOptions = {}) {
   });
   const metadata = await openMetadata(":memory:");
   const store = new MemoryBlobStore();
-  const { tags, links, listings, access, blobs } = metadata;
+  const { tags, links, listings, access, visibility, blobs } = metadata;
   const cache = new Cache({
     store,
     metadata: {
@@ -61,6 +61,7 @@ export async function world(options: WorldOptions = {}) {
       links,
       listings,
       access,
+      visibility,
       blobs: {
         get: (digest) => blobs.get(digest),
         put: async (...record) => {

@@ -5,6 +5,7 @@ import type { Span } from "../../../telemetry/tracing/span.ts";
 /** What is asked for, without what differs between images: names of spans have few values. */
 const ROUTES: Readonly<Record<NonNullable<RequestRecord["route"]>["kind"], string>> = {
   base: "/v2/",
+  token: "/v2/token",
   manifest: "/v2/<name>/manifests/<reference>",
   blob: "/v2/<name>/blobs/<digest>",
   tags: "/v2/<name>/tags/list",

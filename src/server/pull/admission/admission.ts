@@ -1,0 +1,299 @@
+import type { ClientAccess, ClientConnection } from "../../../access/client-access.ts";
+import { type Authorization, parseAuthorization } from "../../../access/authorization.ts";
+import type { ProcessKey } from "../../../access/process-key.ts";
+import { type SealedTokens, TOKEN_LIFETIME } from "../../../access/sealed-tokens.ts";
+import { viewerOf } from "../../../access/viewer.ts";
+import type { PublicRepositories } from "../../../access/verdicts/public-repositories.ts";
+import type { Verdicts } from "../../../access/verdicts/verdicts.ts";
+import type { Upstream } from "../../../cache/upstream.ts";
+import {
+  type AccessSettings,
+  accessMode,
+  hasMode,
+} from "../../../config/access/access-settings.ts";
+import { looksLikeDigest } from "../../../oci/digest.ts";
+import { Fault } from "../../../oci/fault.ts";
+import type { RepositoryName } from "../../../oci/names.ts";
+import type { Registry } from "../../../upstream/registry.ts";
+import type { ReceivedRequest } from "../incoming-request.ts";
+import type { RepositoryRoute } from "../route.ts";
+import { presentsToken, tokenChallenge, unauthorized } from "./challenge.ts";
+import { Presented, shownName } from "./presented.ts";
+
+/** A request that is let in: what is looked up for it, and who may have the response. */
+export interface Admitted {
+  /** Its registry is asked with the credentials that the client may use. */
+  readonly upstream: Upstream;
+  /** Absent: anybody may have the response. Otherwise, who else is named like this. */
+  readonly viewer?: string;
+  /** While the response may be sent again, in milliseconds of the epoch. */
+  readonly until?: number;
+  /** Who pulls, for the audit. */
+  readonly principal?: string;
+}
+
+/** A request before anything of it is looked up. */
+export interface Asking {
+  readonly request: ReceivedRequest;
+  readonly connection: ClientConnection;
+}
+
+export interface AdmissionOptions {
+  readonly key: ProcessKey;
+  readonly tokens: SealedTokens;
+  readonly publicRepositories: PublicRepositories;
+  readonly verdicts: Verdicts;
+  /** The clients that this cache knows itself; absent if none are configured. */
+  readonly clients?: () => ClientAccess | undefined;
+}
+
+/**
+ * Who may pull what: decided before anything is looked up, and by nothing that depends on what is stored
+ * here. So a client that may not see a repository learns nothing of it: what exists and what does not is
+ * refused alike, by the same steps.
+ */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #presented: Presented;
+  /** The registry without credentials, with what it was made from. */
+  readonly #anonymous = new WeakMap<Registry, { readonly from: object; readonly view: Registry }>();
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#presented = new Presented(options);
+  }
+
+  /** See `viewerOf`. */
+  viewerOf(headers: Headers): string | undefined {
+    return viewerOf(this.#options.key, headers);
+  }
+
+  /**
+   * Lets a request in, or does not. Resolves at once for what is open.
+   *
+   * @throws Fault `unauthorized`, `not-permitted`; `not-found` where the registry says so to this client
+   */
+  admit(route: RepositoryRoute, asking: Asking): Admitted | Promise<Admitted> {
+    const { upstream, repo } = route;
+    const { access } = upstream.settings;
+    if (access === undefined) return { upstream };
+    switch (accessMode(access, repo.repository)) {
+      case "open":
+        return { upstream };
+      case "upstream":
+        return this.#byUpstream(route, access, asking);
+      case "clients":
+        return this.#byRules(route, asking);
+      case "denied":
+        throw new Fault({ kind: "not-allowed", upstream: repo.upstream, name: repo.repository });
+    }
+  }
+
+  /**
+   * `/v2/`, at which clients ask whether they have to show who they are.
+   *
+   * @param upstreams that are served at the port
+   * @throws Fault `unauthorized`
+   */
+  async admitToBase(upstreams: readonly Upstream[], asking: Asking): Promise<void> {
+    const modes = upstreams.map(({ settings }) => settings.access);
+    const isAsked = modes.some((access) => hasMode(access, "upstream", "clients"));
+    if (!isAsked) return;
+    const { request, connection } = asking;
+    const authorization = this.#presented.of(request);
+    if (authorization.kind === "invalid") throw unauthorized(authorization.reason, request);
+    const wasAnonymousToken = presentsToken(request);
+    if (authorization.kind === "none" && !wasAnonymousToken && !connection.certificate) {
+      const reason = "some repositories here are private: send credentials, or ask for a token";
+      throw new Fault({ kind: "unauthorized", reason, challenge: tokenChallenge(request) });
+    }
+    // Where a registry decides, it is asked once it is known about which repository.
+    if (modes.some((access) => !hasMode(access, "clients") || hasMode(access, "upstream"))) return;
+    if (authorization.kind === "none") return;
+    await this.#identify(authorization, asking);
+  }
+
+  /** Whether the names of these repositories may be told to whoever asks. */
+  async visible(
+    { settings }: Upstream,
+    repositories: readonly RepositoryName[],
+    asking: Asking,
+  ): Promise<RepositoryName[]> {
+    const { access, name } = settings;
+    if (access === undefined) return [...repositories];
+    const { verdicts, publicRepositories } = this.#options;
+    const modeOf = (repository: RepositoryName) => accessMode(access, repository);
+    const asked = repositories.filter((repository) => modeOf(repository) === "upstream");
+    const isPublic = new Set(await publicRepositories.among(name, asked));
+    const authorization = this.#presented.of(asking.request);
+    const credentials = this.#presented.credentials(authorization);
+    const isByRules = repositories.some((repository) => modeOf(repository) === "clients");
+    const principal = isByRules ? await this.#principal(authorization, asking) : undefined;
+    return repositories.filter((repository) => {
+      const repo = { upstream: name, repository };
+      switch (modeOf(repository)) {
+        case "open":
+          return true;
+        case "upstream":
+          if (isPublic.has(repository)) return true;
+          return credentials !== undefined && verdicts.isGranted({ repo, access }, credentials);
+        case "clients":
+          return principal !== undefined && this.#clients?.mayPull(principal, repo) === true;
+        case "denied":
+          return false;
+      }
+    });
+  }
+
+  /**
+   * The token endpoint (distribution's token specification). It gives a token to whoever asks, also without
+   * credentials: what it is good for is decided where it is used.
+   *
+   * @throws Fault `unauthorized` if the credentials are malformed
+   */
+  issueToken(request: ReceivedRequest): Response {
+    const authorization = parseAuthorization(request.headers.get("authorization"));
+    if (authorization.kind === "invalid") throw unauthorized(authorization.reason, request);
+    const presented = authorization.kind === "presented" ? authorization.credentials : undefined;
+    if (presented?.scheme === "bearer") {
+      throw unauthorized("a token is given for Basic credentials, not for another one", request);
+    }
+    const token = this.#options.tokens.issue(presented);
+    return Response.json(
+      { token, access_token: token, expires_in: TOKEN_LIFETIME },
+      { headers: { "cache-control": "no-store" } },
+    );
+  }
+
+  /** A registry has just refused what it had granted to this client. */
+  denied(route: RepositoryRoute, { request }: Asking): void {
+    const credentials = this.#presented.credentials(this.#presented.of(request));
+    if (credentials) this.#options.verdicts.revoke(route.repo, credentials);
+  }
+
+  /** The configuration has changed: what was found out by the one before is found out anew. */
+  reconfigured(): void {
+    this.#options.verdicts.clear();
+  }
+
+  get #clients(): ClientAccess | undefined {
+    return this.#options.clients?.();
+  }
+
+  async #byUpstream(
+    route: RepositoryRoute,
+    access: AccessSettings,
+    asking: Asking,
+  ): Promise<Admitted> {
+    const { upstream, repo } = route;
+    const { publicRepositories, verdicts } = this.#options;
+    const place = { upstream, repo, access };
+    const shown = publicRepositories.known(repo) ?? (await publicRepositories.find(place, route));
+    if (shown.kind === "public") {
+      return { upstream: this.#forPublic(upstream, access), until: shown.until };
+    }
+    const { request } = asking;
+    const authorization = this.#presented.of(request);
+    if (authorization.kind === "invalid") throw unauthorized(authorization.reason, request);
+    const credentials = this.#presented.credentials(authorization);
+    if (!credentials) {
+      if (shown.kind === "absent") throw absent(route);
+      const reason = `${repo.repository} of ${repo.upstream} is private, or does not exist: send credentials that ${repo.upstream} accepts for it`;
+      throw unauthorized(reason, request);
+    }
+    const verdict = await verdicts.find(place, route, credentials);
+    switch (verdict.kind) {
+      case "granted": {
+        const registry = upstream.registry.asClient(credentials);
+        const viewer = this.viewerOf(request.headers);
+        const until = Math.min(verdict.until, authorization.until ?? Infinity);
+        const principal = `${repo.upstream}:${shownName(credentials)}`;
+        return {
+          upstream: { settings: upstream.settings, registry },
+          until,
+          principal,
+          ...(viewer ? { viewer } : {}),
+        };
+      }
+      case "absent":
+        throw absent(route);
+      case "refused": {
+        const reason = `${repo.upstream} does not let these credentials pull ${repo.repository}, or it does not exist`;
+        throw unauthorized(reason, request);
+      }
+    }
+  }
+
+  async #byRules({ upstream, repo }: RepositoryRoute, asking: Asking): Promise<Admitted> {
+    const { request } = asking;
+    const authorization = this.#presented.of(request);
+    if (authorization.kind === "invalid") throw unauthorized(authorization.reason, request);
+    const identity = await this.#identify(authorization, asking);
+    if (identity.kind === "anonymous") {
+      const reason = `${repo.repository} of ${repo.upstream} is for the clients of this cache: send credentials`;
+      throw unauthorized(reason, request);
+    }
+    const { principal } = identity;
+    const until = Math.min(identity.until ?? Infinity, authorization.until ?? Infinity);
+    if (this.#clients?.mayPull(principal, repo) !== true) {
+      const reason = `the rules of this cache do not let ${principal.name} pull ${repo.repository} of ${repo.upstream}`;
+      throw new Fault({ kind: "not-permitted", reason });
+    }
+    // By a certificate, which the response cache does not see: nothing is sent again.
+    const viewer = asking.connection.certificate ? "" : (this.viewerOf(request.headers) ?? "");
+    return { upstream, viewer, principal: principal.name, until };
+  }
+
+  /** @throws Fault `unauthorized` for what proves nothing */
+  async #identify(authorization: Authorization, { request, connection }: Asking) {
+    const presented = authorization.kind === "presented" ? authorization.credentials : undefined;
+    const identity = (await this.#clients?.identify(presented, connection)) ?? {
+      kind: "anonymous",
+    };
+    if (identity.kind === "refused") {
+      throw unauthorized("these credentials are not accepted", request, identity.reason);
+    }
+    if (identity.kind === "slowed") {
+      throw new Fault({ kind: "slowed", retryAfter: identity.retryAfter });
+    }
+    return identity;
+  }
+
+  async #principal(authorization: Authorization, asking: Asking) {
+    if (authorization.kind === "invalid") return undefined;
+    const identity = await this.#identify(authorization, asking).catch(() => undefined);
+    return identity?.kind === "principal" ? identity.principal : undefined;
+  }
+
+  #forPublic(upstream: Upstream, { usesAuthForPublic }: AccessSettings): Upstream {
+    const { registry, settings } = upstream;
+    if (usesAuthForPublic || !settings.credentials) return upstream;
+    const known = this.#anonymous.get(registry);
+    if (known?.from === settings) return { settings, registry: known.view };
+    const view = registry.asClient(undefined);
+    this.#anonymous.set(registry, { from: settings, view });
+    return { settings, registry: view };
+  }
+}
+
+function absent(route: RepositoryRoute): Fault {
+  const { repo } = route;
+  const { upstream, repository } = repo;
+  switch (route.kind) {
+    case "blob":
+      return new Fault({
+        kind: "not-found",
+        what: "blob",
+        upstream,
+        name: `${repository}@${route.digest}`,
+      });
+    case "manifest": {
+      const separator = looksLikeDigest(route.reference) ? "@" : ":";
+      const name = `${repository}${separator}${route.reference}`;
+      return new Fault({ kind: "not-found", what: "manifest", upstream, name });
+    }
+    case "referrers":
+    case "tags":
+      return new Fault({ kind: "not-found", what: "repository", upstream, name: repository });
+  }
+}

@@ -1,0 +1,113 @@
+import type { ClientConnection } from "../../access/client-access.ts";
+import type { Cache } from "../../cache/cache.ts";
+import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
+import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { Admission, Asking } from "./admission/admission.ts";
+import { handleBlob } from "./blob-handler.ts";
+import type { BlobRedirects } from "./blob-redirects.ts";
+import { API_VERSION } from "./headers.ts";
+import { handleCatalog, handleReferrers, handleTags } from "./list-handlers.ts";
+import { handleManifest } from "./manifest-handler.ts";
+import type { Namespaces } from "./namespaces.ts";
+import type { IncomingRequest } from "./incoming-request.ts";
+import type { RequestContext } from "./request-context.ts";
+import type { RepositoryRoute, Route } from "./route.ts";
+
+/** Responses with several ranges that begin in one turn of the event loop. Many parts take half a millisecond. */
+const SEVERAL_RANGES_PER_TURN = 8;
+
+export interface DispatcherOptions {
+  readonly cache: Cache;
+  readonly admission: Admission;
+  readonly namespaces: Namespaces;
+  readonly broken: BrokenResponses;
+  /** Absent if all blobs are sent from here. */
+  readonly redirects?: BlobRedirects | undefined;
+}
+
+/** Has a request that was parsed answered by its handler, once it is let in. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #severalRanges = new TurnLimiter(SEVERAL_RANGES_PER_TURN);
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  /** @throws Fault */
+  async respond(
+    route: Route,
+    incoming: IncomingRequest,
+    context: RequestContext,
+  ): Promise<Response> {
+    const asking = { request: incoming.request, connection: connectionOf(incoming) };
+    switch (route.kind) {
+      case "base":
+        await this.#options.admission.admitToBase(
+          this.#options.namespaces.servedAt(incoming.port),
+          asking,
+        );
+        context.setBodySize(3);
+        return new Response(context.isHead ? null : "{}\n", {
+          headers: { ...API_VERSION, "content-type": "application/json", "content-length": "3" },
+        });
+      case "token":
+        return this.#options.admission.issueToken(incoming.request);
+      case "catalog":
+        return handleCatalog(this.#options.cache, route.upstream, context, (repositories) =>
+          this.#options.admission.visible(route.upstream, repositories, asking),
+        );
+      default:
+        return this.#dispatchToRepository(route, asking, context);
+    }
+  }
+
+  async #dispatchToRepository(
+    route: RepositoryRoute,
+    asking: Asking,
+    context: RequestContext,
+  ): Promise<Response> {
+    const admitting = this.#options.admission.admit(route, asking);
+    const admitted = admitting instanceof Promise ? await admitting : admitting;
+    context.admitted = admitted;
+    try {
+      return await this.#respondTo({ ...route, upstream: admitted.upstream }, context);
+    } catch (error) {
+      if (isOfClient(error)) this.#options.admission.denied(route, asking);
+      throw error;
+    }
+  }
+
+  async #respondTo(route: RepositoryRoute, context: RequestContext): Promise<Response> {
+    switch (route.kind) {
+      case "manifest":
+        return handleManifest(this.#options.cache.manifests, route, context);
+      case "blob":
+        return handleBlob(
+          {
+            blobs: this.#options.cache.blobs,
+            broken: this.#options.broken,
+            severalRanges: this.#severalRanges,
+            redirects: this.#options.redirects,
+          },
+          route,
+          context,
+        );
+      case "tags":
+        return handleTags(this.#options.cache, route, context);
+      case "referrers":
+        return handleReferrers(this.#options.cache, route, context);
+    }
+  }
+}
+
+/** Whether a registry refused the credentials of a client. */
+function isOfClient(error: unknown): boolean {
+  if (!(error instanceof Fault) || error.detail.kind !== "upstream-denied") return false;
+  return error.detail.credentials === "client";
+}
+
+function connectionOf({ address, certificate }: IncomingRequest): ClientConnection {
+  return { address, ...(certificate ? { certificate } : {}) };
+}
