@@ -2,6 +2,7 @@ import path from "node:path";
 import { plainCredentialsProblem } from "./upstreams/read-access.ts";
 import { readAudit } from "./operator/read-audit.ts";
 import { readEvents } from "./events/read-events.ts";
+import { readClients } from "./clients/read-clients.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
 import { readTracing } from "./tracing/read-tracing.ts";
 import { certificateInfo, readCaBundle, readServerIdentity } from "./upstreams/certificates.ts";
@@ -123,6 +124,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const context = file && {
     folder: file.folder,
     readFile,
+    location: (at: Path) => file.location(at),
     report: (at: Path, message: string, subject: "key" | "value"): void => {
       problems.push(file.problem(at, message, subject));
     },
@@ -160,6 +162,9 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     if (problem !== undefined && file)
       problems.push(file.problem([...at, "access"], problem, "key"));
   }
+  const clients =
+    context &&
+    readClients(settings?.clients, { ...context, proxy, upstreams, hasTls: tls !== undefined });
   if (!isFileInvalid && listenAddress && adminAddress) {
     problems.push(
       ...addressConflicts([
@@ -182,6 +187,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(tokens ? { adminTokens: tokens } : {}),
     ...(adminTls ? { adminTls } : {}),
     ...(tls ? { tls } : {}),
+    ...(clients ? { clients } : {}),
     workers,
     dataDirectory: path.resolve(data.folder, data.value),
     storage: storageSettings(settings?.storage ?? {}),

@@ -58,6 +58,10 @@ const REFERENCES = {
   secretKeyFile: "file",
   sessionTokenFile: "file",
   webIdentityTokenFile: "file",
+  htpasswdFile: "file",
+  tokensFile: "file",
+  jwksFile: "file",
+  tokenFile: "file",
   key: "file",
   certificate: "file",
   clientKey: "file",
@@ -185,6 +189,12 @@ function settingsOf(file: string, written: unknown): ReturnType<typeof loadSetti
 /** A token that is in a file counts as one: without it, `admin` must be on loopback. */
 const ANY_TOKEN = "0123456789abcdef";
 
+/** Clients of any kind: whether the others are valid is seen where their files are. */
+const ANY_CLIENTS = {
+  jwt: [{ name: "any", issuer: "https://issuer.invalid", audience: "any" }],
+  rules: [{ principals: ["**"], repositories: ["**"], effect: "allow" }],
+};
+
 /** The keys below which there are only references. At the depth of registries' names, there are none. */
 const READ_LATER = new Set([
   "auth",
@@ -207,7 +217,9 @@ function withoutReferences(value: unknown, depth = 0): unknown {
     entries.map(([key, inner]) =>
       depth === 0 && key === "adminTokenFile"
         ? ["adminToken", ANY_TOKEN]
-        : [key, withoutReferences(inner, depth + 1)],
+        : depth === 0 && key === "clients"
+          ? ["clients", ANY_CLIENTS]
+          : [key, withoutReferences(inner, depth + 1)],
     ),
   );
 }

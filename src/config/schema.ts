@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clientsSchema } from "./clients-schema.ts";
 import { clusterSchema } from "./cluster-schema.ts";
 import { kubernetesSchema } from "./kubernetes-api/kubernetes-schema.ts";
 import { maxRate } from "./max-rate.ts";
@@ -75,6 +76,11 @@ export const fileSchema = z
       .optional()
       .describe(
         "Whether clients may send their credentials in plain text: with access: upstream or clients, a node-facing address that is not on loopback needs tls otherwise. Default: false.",
+      ),
+    clients: clientsSchema
+      .optional()
+      .describe(
+        "The clients that this cache knows itself, and what they may pull: for access: clients. See docs/how-to/say-who-may-pull.md. Default: none.",
       ),
     workers: workers
       .optional()

@@ -16,9 +16,24 @@ export interface SettingsDiff {
 }
 
 /** Keys whose values are or contain secrets. Only the fact of the change is reported. */
-const SECRET_KEYS = new Set(["credentials", "proxy", "ca", "client", "kubernetes", "events"]);
+const SECRET_KEYS = new Set([
+  "credentials",
+  "proxy",
+  "ca",
+  "client",
+  "kubernetes",
+  "events",
+  "clients",
+]);
 /** Keys whose changes apply immediately. */
-const IMMEDIATE_KEYS = new Set(["maxRate", "pulledWithin", "kubernetes", "events", "audit"]);
+const IMMEDIATE_KEYS = new Set([
+  "maxRate",
+  "pulledWithin",
+  "kubernetes",
+  "events",
+  "audit",
+  "clients",
+]);
 /** Keys that are compared separately, or do not affect the running cache. */
 const EXCLUDED_KEYS = new Set([
   "upstreams",

@@ -1,4 +1,5 @@
 import type { AccessSettings } from "./access/access-settings.ts";
+import type { ClientsSettings } from "./access/clients-settings.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
@@ -162,6 +163,8 @@ export interface Settings extends WantedSettings {
   readonly adminTls?: ServerIdentity;
   /** The server certificate for `listen` and the ports of upstreams, which then accept only HTTPS. */
   readonly tls?: ServerIdentity;
+  /** The clients that this cache knows itself. Absent: none. */
+  readonly clients?: ClientsSettings;
   /** How many threads accept connections of nodes; `auto`: as the machine has processors for. */
   readonly workers: number | "auto";
   readonly dataDirectory: string;

@@ -82,6 +82,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       cluster: [".", "parsing", "upstreams"],
       // How the API of a cluster is reached.
       kubeconfig: [".", "parsing", "upstreams", "kubernetes-api"],
+      // Whom the cache knows, and what they may pull.
+      clients: [".", "parsing", "access", "upstreams"],
       // Of webhooks.
       events: [".", "parsing", "operator", "upstreams"],
       gardener: [".", "parsing", "foreign"],
@@ -178,6 +180,10 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       ".": [],
       // What registries let them see.
       verdicts: ["."],
+      // What principals may pull.
+      rules: ["."],
+      // Whom the cache knows itself.
+      clients: [".", "rules"],
     },
   },
   cache: {

@@ -17,13 +17,18 @@ export class GlobPattern {
     this.#matcher = new GlobMatcher(parts);
   }
 
-  /** Compiles a pattern. Returns the reason if the text is invalid. */
-  static compile(text: string): GlobPattern | string {
+  /**
+   * Compiles a pattern. Returns the reason if the text is invalid.
+   *
+   * @param alphabet what it may contain apart from wildcards: `text` for names of other kinds, which have
+   * colons and more
+   */
+  static compile(text: string, alphabet: "name" | "text" = "name"): GlobPattern | string {
     if (text === "") return "is empty: write a name, or ** to match everything";
     if (text.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;
     const wildcards = text.match(/\*+/g)?.length ?? 0;
     if (wildcards > MAX_WILDCARDS) return `has more than ${MAX_WILDCARDS} wildcards`;
-    const parts = parse(text);
+    const parts = parse(text, alphabet === "name" ? TOKEN : TEXT_TOKEN);
     return typeof parts === "string" ? parts : new GlobPattern(text, parts);
   }
 
@@ -44,9 +49,12 @@ export function matchesAny(patterns: readonly GlobPattern[] | undefined, name: s
 /** `**`, `*`, `?`, `[abc]`, `{a,b}` and literal characters. Group 1: an invalid character. */
 const TOKEN = /\*\*|[*?]|\[!?[\w.-]+\]|\{[\w.,/*-]+\}|[\w./-]|(.)/gs;
 
-function parse(text: string): GlobPart[] | string {
+/** As `TOKEN`, with what URIs, mail addresses and names of accounts have besides. */
+const TEXT_TOKEN = /\*\*|[*?]|\[!?[\w.:@+-]+\]|\{[\w.,:@+/*-]+\}|[\w./:@+=~%-]|(.)/gs;
+
+function parse(text: string, pattern: RegExp): GlobPart[] | string {
   const parts: GlobPart[] = [];
-  for (const [token, other] of text.matchAll(TOKEN)) {
+  for (const [token, other] of text.matchAll(pattern)) {
     if (other !== undefined) return explainCharacter(other);
     const part = token.length > 1 && token !== "**" ? parseGroup(token) : parseToken(token);
     if (!part) return "has a range in [ ] whose end is before its start";

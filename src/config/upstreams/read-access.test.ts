@@ -3,6 +3,8 @@ import { loadSettings } from "../load.ts";
 import { accessMode } from "../access/access-settings.ts";
 import { configErrorOf } from "../configtest/load-text.ts";
 
+const CLIENTS = 'clients: { jwt: [{ name: ci, issuer: "https://ci.test", audience: cache }] }\n';
+
 function load(yaml: string) {
   const readFile = (): string => yaml;
   return () => loadSettings({ flags: { config: "/etc/entrepot.yaml" }, env: {}, readFile });
@@ -10,7 +12,7 @@ function load(yaml: string) {
 
 test("access is a word for all repositories, or entries of which the first that matches decides", () => {
   const { upstreams } = load(`listen: 127.0.0.1:5000
-upstreams:
+${CLIENTS}upstreams:
   a.test: { access: upstream, accessTtl: 1m, accessStaleFor: 2h }
   b.test:
     access:
@@ -79,14 +81,16 @@ test("clients send no credentials in plain text over a network, unless the owner
     `"/etc/entrepot.yaml:2:13: upstreams.a.test.access: has clients send their credentials, and at 0.0.0.0 they would cross the network in plain text: set tls, listen on a loopback address, or write plainCredentials: true if something else encrypts them"`,
   );
   expect(
-    configErrorOf(load("upstreams:\n  a.test: { access: clients, listen: 10.0.0.1:5010 }\n")),
+    configErrorOf(
+      load(`${CLIENTS}upstreams:\n  a.test: { access: clients, listen: 10.0.0.1:5010 }\n`),
+    ),
   ).toMatchInlineSnapshot(
-    `"/etc/entrepot.yaml:2:13: upstreams.a.test.access: has clients send their credentials, and at 10.0.0.1 they would cross the network in plain text: set tls, listen on a loopback address, or write plainCredentials: true if something else encrypts them"`,
+    `"/etc/entrepot.yaml:3:13: upstreams.a.test.access: has clients send their credentials, and at 10.0.0.1 they would cross the network in plain text: set tls, listen on a loopback address, or write plainCredentials: true if something else encrypts them"`,
   );
   for (const yaml of [
     `plainCredentials: true\n${upstream}`,
     `listen: localhost:5000\n${upstream}`,
-    "upstreams:\n  a.test: { access: clients, listen: 127.0.0.1:5010 }\n",
+    `${CLIENTS}upstreams:\n  a.test: { access: clients, listen: 127.0.0.1:5010 }\n`,
     "upstreams:\n  a.test: { access: denied }\n",
   ]) {
     expect(load(yaml)().upstreams.size).toBe(1);
