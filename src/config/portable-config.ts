@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { UpstreamName } from "../oci/names.ts";
+import { hasMode } from "./access/access-settings.ts";
 import { ConfigFile } from "./config-file.ts";
 import { loadSettings } from "./load.ts";
 import type { Address } from "./parsing/address.ts";
@@ -41,6 +42,8 @@ export interface PortableUpstream {
   readonly address?: Address;
   /** Whether it is served nowhere else. */
   readonly isAlone?: true;
+  /** Whether credentials are asked for, for any of its repositories. */
+  readonly asks?: true;
 }
 
 /** What a key's value refers to. Keys that are not here hold their value themselves. */
@@ -125,6 +128,7 @@ function portableUpstream(upstream: UpstreamSettings, settings: Settings): Porta
     ...(address && !isLoopback(address.host) ? { port: address.port } : {}),
     ...(address ? { address } : {}),
     ...(listen ? { isAlone: true } : {}),
+    ...(hasMode(upstream.access, "upstream", "clients") ? { asks: true } : {}),
   };
 }
 

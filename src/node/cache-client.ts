@@ -48,13 +48,24 @@ export interface RefusedRecord {
   readonly at: number;
 }
 
+/** What the cache serves, by the names that images have. */
+export interface ServedRegistries {
+  readonly names: string[];
+  /** Those for which it asks for credentials. */
+  readonly asking: readonly string[];
+}
+
 /** What this node got of the cache in the last minutes, oldest first. */
 export interface RecentRequests {
   readonly served: readonly ServedRecord[];
   readonly refused: readonly RefusedRecord[];
 }
 
-const namespacesResponse = z.object({ namespaces: z.array(z.string()) });
+const namespacesResponse = z.object({
+  namespaces: z.array(z.string()),
+  /** Absent from caches of earlier versions, which ask for nothing. */
+  asks: z.record(z.string(), z.string()).default({}),
+});
 const servedResponse = z.object({
   /** Absent from caches of earlier versions. */
   address: z.string().optional(),
@@ -108,6 +119,10 @@ export class CacheClient {
   }
 
   async namespaces(timeoutMs = FIRST_MS): Promise<string[]> {
+    return (await this.registries(timeoutMs)).names;
+  }
+
+  async registries(timeoutMs = FIRST_MS): Promise<ServedRegistries> {
     const parsed = namespacesResponse.safeParse(
       await this.#json("/entrepot/v1/namespaces", timeoutMs),
     );
@@ -115,7 +130,9 @@ export class CacheClient {
     const names = [...new Set(parsed.data.namespaces)];
     // Root creates directories with these names. A `..` from a cache would be a path traversal.
     const invalid = names.find((name) => parseUpstreamName(name) !== name);
-    if (invalid === undefined) return names;
+    const { asks } = parsed.data;
+    const asking = names.filter((name) => Object.hasOwn(asks, name));
+    if (invalid === undefined) return { names, asking };
     const what = `${this.url} lists ${JSON.stringify(invalid)}, which is not a valid registry name`;
     throw new CacheFault("not-entrepot", what);
   }

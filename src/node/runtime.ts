@@ -1,3 +1,4 @@
+import type { CredentialUse } from "../config/access/asked-credentials.ts";
 import type { Finding } from "./findings.ts";
 import type { FileState, FileView } from "./files/node-files.ts";
 import type { Obstacle, Plan, Target, DesiredState } from "./plan.ts";
@@ -115,6 +116,8 @@ export interface Runtime {
   readonly title: string;
   /** How changed files of the kind `hosts` come into force without a restart, for the steps of a plan. */
   readonly withoutRestart: string;
+  /** What it does where the cache asks for credentials. */
+  readonly credentialUse: CredentialUse;
   /** Path of the main configuration file on the node. */
   readonly main: string;
   /** The same path if an option or the running process names it. Undefined if it is only assumed. */

@@ -3,6 +3,7 @@ import { header, type Target } from "./target.ts";
 export const bottlerocket: Target = {
   name: "bottlerocket",
   title: "Bottlerocket",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "the instance's user data",
     apply:

@@ -4,6 +4,7 @@ import { caFiles, header, hostOf, isPlain, type Target } from "./target.ts";
 export const buildkit: Target = {
   name: "buildkit",
   title: "BuildKit (buildkitd, docker buildx with the docker-container driver)",
+  credentials: { use: "login", by: "BuildKit" },
   notes: {
     where:
       "/etc/buildkit/buildkitd.toml; for buildx, any file passed to `docker buildx create --buildkitd-config FILE`",

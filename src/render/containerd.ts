@@ -14,6 +14,7 @@ const FILE_FORMAT =
 export const containerd: Target = {
   name: "containerd",
   title: "containerd, also with kubeadm",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: `the hosts.toml files below ${ETC_CERTS}, one directory per registry; config_path in the existing /etc/containerd/config.toml`,
     apply:
@@ -44,6 +45,7 @@ export const containerd: Target = {
 export const nerdctl: Target = {
   name: "nerdctl",
   title: "nerdctl",
+  credentials: { use: "login", by: "nerdctl" },
   notes: {
     where: `below ${ETC_CERTS}; in rootless mode, below ~/.config/containerd/certs.d`,
     apply: "nothing to do: nerdctl reads the files at every pull",
@@ -58,6 +60,7 @@ export const nerdctl: Target = {
 export const microk8s: Target = {
   name: "microk8s",
   title: "MicroK8s",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "below /var/snap/microk8s/current/args/certs.d, on every node",
     apply:
@@ -73,6 +76,7 @@ export const microk8s: Target = {
 export const k0s: Target = {
   name: "k0s",
   title: "k0s 1.27 and newer",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "below /etc/k0s/containerd.d on every worker",
     apply: "`systemctl restart k0sworker` (k0scontroller on a controller that runs pods)",
@@ -102,6 +106,7 @@ function k0sDropIn(notes: Notes): RenderedFile {
 export const kind: Target = {
   name: "kind",
   title: "kind 0.27 and newer",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where:
       "certs.d beside kind.yaml, in the directory in which you run `kind create cluster --config kind.yaml`",
@@ -140,6 +145,7 @@ nodes:
 export const eks: Target = {
   name: "eks-al2023",
   title: "EKS nodes with Amazon Linux 2023",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "the user data of the node group's launch template, unchanged",
     apply: "replace the node group's instances: nodes read user data only when they are created",

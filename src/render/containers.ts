@@ -21,6 +21,7 @@ const CAVEATS = [
 export const podman: Target = {
   name: "podman",
   title: "Podman, Buildah and Skopeo",
+  credentials: { use: "login-or-registry", by: "Podman" },
   notes: {
     where: `${PATH}; for a single user, ~/.config/containers/registries.conf.d/`,
     apply: "nothing to do: every command reads the files",
@@ -32,6 +33,7 @@ export const podman: Target = {
 export const crio: Target = {
   name: "cri-o",
   title: "CRI-O",
+  credentials: { use: "none", by: "CRI-O" },
   notes: {
     where: `${PATH}, on every node`,
     apply: "`systemctl reload crio`, which reloads the registries",

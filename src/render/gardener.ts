@@ -9,6 +9,7 @@ const RESOURCES = `  resources:
 export const gardener: Target = {
   name: "gardener",
   title: "Gardener Shoots (MirrorConfig of the registry-mirror extension)",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "spec.extensions of each Shoot that should use this cache",
     apply:

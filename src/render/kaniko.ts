@@ -19,6 +19,7 @@ const CA_IN_POD = "/kaniko/entrepot-ca.crt";
 export const kaniko: Target = {
   name: "kaniko",
   title: "kaniko 1.23 and newer, in a pod or a CI job",
+  credentials: { use: "login", by: "kaniko" },
   notes: {
     where:
       "`args` of the container that runs /kaniko/executor; in a CI job, the same words after /kaniko/executor",

@@ -19,6 +19,7 @@ function registries(product: string, apply: string): Target {
   return {
     name: product,
     title: product === "k3s" ? "k3s" : "RKE2",
+    credentials: { use: "pull-secret", by: "containerd" },
     notes: {
       where: `${path}, on every server and every agent`,
       apply,

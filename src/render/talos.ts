@@ -8,6 +8,7 @@ const FALLBACK =
 export const talos: Target = {
   name: "talos",
   title: "Talos up to 1.11 (machine.registries)",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "a patch of the machine configuration of every node",
     apply: APPLY,
@@ -29,6 +30,7 @@ export const talos: Target = {
 export const talosDocuments: Target = {
   name: "talos-documents",
   title: "Talos 1.12 and newer (RegistryMirrorConfig)",
+  credentials: { use: "pull-secret", by: "containerd" },
   notes: {
     where: "documents of the machine configuration of every node",
     apply: APPLY,

@@ -1,3 +1,4 @@
+import type { CredentialUse } from "../config/access/asked-credentials.ts";
 import type { PortableConfig } from "../config/portable-config.ts";
 import type { UpstreamName } from "../oci/names.ts";
 
@@ -10,6 +11,8 @@ export interface RenderedUpstream {
   readonly port?: number;
   /** Whether the cache serves it nowhere else. */
   readonly isAlone?: true;
+  /** Whether the cache asks for credentials for any of its repositories. */
+  readonly asks?: true;
 }
 
 /** What a target's configuration is rendered from. */
@@ -50,6 +53,8 @@ export interface Target {
   /** Set if the target runs the cache itself, which needs no `--cache` and no upstreams. */
   readonly isCacheItself?: true;
   readonly notes: Notes;
+  /** What clients do where the cache asks for credentials. Absent if there are none. */
+  readonly credentials?: { readonly use: CredentialUse; readonly by: string };
   /** @throws RenderError if the target cannot express this input */
   readonly render: (input: RenderInput, notes: Notes) => readonly RenderedFile[];
 }

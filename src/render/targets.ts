@@ -1,3 +1,4 @@
+import { askedCredentialsNotes } from "../config/access/asked-credentials.ts";
 import { bottlerocket } from "./bottlerocket.ts";
 import { buildkit } from "./buildkit.ts";
 import { cloudInit, proxmox } from "./cache-machine/cloud-init.ts";
@@ -10,7 +11,13 @@ import { k3s, rke2 } from "./rancher.ts";
 import { compose } from "./cache-machine/compose.ts";
 import { systemd, systemdSocket } from "./cache-machine/service.ts";
 import { talos, talosDocuments } from "./talos.ts";
-import { RenderError, type RenderedFile, type RenderInput, type Target } from "./target.ts";
+import {
+  type Notes,
+  RenderError,
+  type RenderedFile,
+  type RenderInput,
+  type Target,
+} from "./target.ts";
 
 /** In the order in which they are listed. */
 export const TARGETS: readonly Target[] = [
@@ -51,5 +58,16 @@ export function render(target: Target, input: RenderInput): readonly RenderedFil
   // The other targets name only one address of the cache, where these are not served.
   const upstreams =
     target === kaniko ? input.upstreams : input.upstreams.filter(({ isAlone }) => !isAlone);
-  return target.render({ ...input, upstreams }, target.notes);
+  return target.render({ ...input, upstreams }, notesOf(target, input));
+}
+
+/** The notes of a target, with what this cache asks of its clients. */
+export function notesOf(
+  { notes, credentials }: Target,
+  { cache, upstreams }: Pick<RenderInput, "cache" | "upstreams">,
+): Notes {
+  if (!credentials) return notes;
+  const registries = upstreams.filter(({ asks }) => asks).map(({ name }) => name);
+  const asked = { registries, cache, title: credentials.by, use: credentials.use };
+  return { ...notes, caveats: [...notes.caveats, ...askedCredentialsNotes(asked)] };
 }

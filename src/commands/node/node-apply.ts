@@ -7,6 +7,7 @@ import type { ApplyResult } from "../../node/wiring/apply.ts";
 import type { ProbeResult } from "../../node/wiring/probe.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import { apply } from "../../node/wiring/apply.ts";
+import { type AskedOfPlan, askedOfPlan } from "./asked-credentials.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
 import { UsageError, desiredState, narrow, openCache, remembered } from "./node-options.ts";
@@ -73,7 +74,7 @@ async function applyNode(
       return { code: 0, json: { skipped: what }, text: what };
     }
   }
-  const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
+  const { desired: whole, all, asking } = await desiredState(context.filesOnly, cache, options);
   const narrowed = await narrow(context, whole, !all && !isAuto);
   const { desired, notes: kept } = remembered(context, narrowed.desired, options);
   const notes = [...narrowed.notes, ...kept];
@@ -98,12 +99,13 @@ async function applyNode(
     },
   });
   const isApplied = result.outcome === "applied" && result.journalFailure === undefined;
-  const plan = { ...result.plan, notes: [...notes, ...result.plan.notes] };
+  const asked = askedOfPlan(context, desired, asking);
+  const plan = { ...result.plan, notes: [...notes, ...result.plan.notes, ...asked.notes] };
   const shown = { ...result, plan };
   return {
     code: isApplied || result.outcome === "nothing-to-do" ? 0 : 1,
-    json: resultJson(shown),
-    text: resultText(shown, context),
+    json: resultJson(shown, asked),
+    text: resultText(shown, context, asked),
     proof: proofOf(result),
   };
 }
@@ -152,11 +154,11 @@ export async function confirmOnTerminal(question: string): Promise<boolean> {
   return /^y(?:es)?$/i.test(answer.trim());
 }
 
-function resultJson(result: ApplyResult): Outcome["json"] {
+function resultJson(result: ApplyResult, asked: AskedOfPlan): Outcome["json"] {
   const { plan, ...rest } = result;
   const isWritten = rest.outcome === "applied" || rest.outcome === "not-reverted";
   const changed = isWritten && isChange(plan);
-  return { command: "apply", changed, ...rest, plan: planJson(plan) };
+  return { command: "apply", changed, ...rest, plan: planJson(plan, asked) };
 }
 
 function unprovenText(probes: readonly ProbeResult[]): string {
@@ -167,7 +169,11 @@ function unprovenText(probes: readonly ProbeResult[]): string {
   return `\nUnproven, as there was no image to prove it with: ${names.join(", ")}. entrepot node verify --probe IMAGE proves it later.`;
 }
 
-function resultText(result: ApplyResult, { filesOnly, runtime }: NodeContext): string {
+function resultText(
+  result: ApplyResult,
+  { filesOnly, runtime }: NodeContext,
+  asked: AskedOfPlan,
+): string {
   const { plan } = result;
   switch (result.outcome) {
     case "blocked":
@@ -175,7 +181,7 @@ function resultText(result: ApplyResult, { filesOnly, runtime }: NodeContext): s
     case "declined":
       return "Nothing was changed: the restart was not confirmed (--yes confirms it in advance; the chart: nodes.allowRestart=true).";
     case "nothing-to-do":
-      return `Nothing to change: ${wiredText(plan)} already.`;
+      return [`Nothing to change: ${wiredText(plan)} already.`, ...asked.notes].join("\n");
     case "applied": {
       const notes = plan.notes.map((note) => `\n  - ${note}`).join("");
       const unread =

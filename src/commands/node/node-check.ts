@@ -7,6 +7,7 @@ import type { JournalDocument } from "../../node/journal.ts";
 import { JournalError, hostsFilesWithoutCache } from "../../node/journal.ts";
 import { FilesFault } from "../../node/files/node-files.ts";
 import type { NodeContext } from "../../node/node-context.ts";
+import { askedFindings } from "./asked-credentials.ts";
 import type { NodeOptions } from "./node-options.ts";
 import { factsText, findingsText } from "./node-print.ts";
 import type { Outcome } from "./node-runtimes.ts";
@@ -30,6 +31,7 @@ async function checkNode(context: NodeContext, root: string | undefined): Promis
     ...inspection.findings,
     ...(finding ? [finding] : []),
     ...(isFinished && wired ? driftFindings(context, journal, wired) : []),
+    ...(isFinished ? await askedFindings(context, journal) : []),
   ]);
   const problems = findings.filter(isProblem);
   const json = {

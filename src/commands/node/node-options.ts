@@ -90,7 +90,7 @@ export async function desiredState(
   filesOnly: boolean,
   cache: CacheClient,
   options: DesiredStateOptions,
-): Promise<{ desired: DesiredState; all: boolean }> {
+): Promise<{ desired: DesiredState; all: boolean; asking: readonly string[] }> {
   if (options.all && options.upstream)
     throw new UsageError("--all and --upstream cannot be used together");
   if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m))+$/.test(options.dialTimeout)) {
@@ -106,7 +106,8 @@ export async function desiredState(
     );
   });
   // Where an image is built, the cache is often unreachable, and nothing is proven: names are enough.
-  const served = filesOnly && named.length > 0 ? named : await cache.namespaces();
+  const { names: served, asking } =
+    filesOnly && named.length > 0 ? { names: named, asking: [] } : await cache.registries();
   if (served.length === 0 && !options.default) {
     throw new CacheFault("unhealthy", `${cache.url} serves no registry: there is nothing to wire`);
   }
@@ -125,7 +126,7 @@ export async function desiredState(
     replace: options.replace === true,
     dialTimeout: options.dialTimeout,
   };
-  return { desired, all: named.length === 0 };
+  return { desired, all: named.length === 0, asking };
 }
 
 /** A desired state as one runtime can have it. */

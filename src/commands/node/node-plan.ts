@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { CACHE_DIAL_TIMEOUT } from "../../config/containerd/hosts-toml.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import type { Plan } from "../../node/plan.ts";
+import { type AskedOfPlan, askedOfPlan } from "./asked-credentials.ts";
 import { readCa } from "./ca-file.ts";
 import type { DesiredStateOptions } from "./node-options.ts";
 import { DETAILED_EXITCODE } from "../usage-error.ts";
@@ -65,29 +66,30 @@ async function planNode(
   options: PlanOptions,
 ): Promise<Outcome> {
   const cache = openCache(options.cache, options.ca === undefined ? undefined : readCa(options.ca));
-  const { desired: whole, all } = await desiredState(context.filesOnly, cache, options);
+  const { desired: whole, all, asking } = await desiredState(context.filesOnly, cache, options);
   const narrowed = await narrow(context, whole, !all && !isAuto);
   const { desired, notes: kept } = remembered(context, narrowed.desired, options);
   const notes = [...narrowed.notes, ...kept];
   const planned = await context.plan(desired);
-  const plan = { ...planned, notes: [...notes, ...planned.notes] };
+  const asked = askedOfPlan(context, desired, asking);
+  const plan = { ...planned, notes: [...notes, ...planned.notes, ...asked.notes] };
   const changed = isChange(plan);
   const isBlocked = plan.obstacles.length > 0;
   const code = isBlocked ? 1 : changed && options.detailedExitcode ? CHANGES_PENDING : 0;
   return {
     code,
-    json: { command: "plan", changed, ...planJson(plan) },
-    text: planText(plan, context),
+    json: { command: "plan", changed, ...planJson(plan, asked) },
+    text: planText(plan, context, asked),
     summary: [isBlocked ? "blocked: see above" : changed ? "changes pending" : "nothing to change"],
   };
 }
 
-function planText(plan: Plan, context: NodeContext): string {
+function planText(plan: Plan, context: NodeContext, asked: AskedOfPlan): string {
   if (plan.obstacles.length > 0) {
     return `${obstaclesText(plan.obstacles)}\n\nNothing was changed. apply changes nothing until this is resolved.`;
   }
   if (plan.changes.length === 0 && plan.restartReason === undefined) {
-    return `Nothing to change: ${wiredText(plan)} already.`;
+    return [`Nothing to change: ${wiredText(plan)} already.`, ...asked.notes].join("\n\n");
   }
   const notes = plan.notes.map((note) => `  - ${note}`).join("\n");
   return [

@@ -8,6 +8,7 @@ import type { Obstacle, Plan } from "../../node/plan.ts";
 import type { ProbeResult } from "../../node/wiring/probe.ts";
 import type { NodeContext } from "../../node/node-context.ts";
 import type { Fact, Runtime } from "../../node/runtime.ts";
+import type { AskedOfPlan } from "./asked-credentials.ts";
 
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
@@ -150,7 +151,7 @@ export function isChange({ changes, restartReason }: Plan): boolean {
   return changes.length > 0 || restartReason !== undefined;
 }
 
-export function planJson(plan: Plan): Readonly<Record<string, unknown>> {
+export function planJson(plan: Plan, { asking }: AskedOfPlan): Readonly<Record<string, unknown>> {
   return {
     desired: plan.desired,
     changes: plan.changes.map((change) => ({
@@ -163,6 +164,7 @@ export function planJson(plan: Plan): Readonly<Record<string, unknown>> {
     restart: plan.restartReason ?? null,
     restartMethod: plan.restartMethod ?? null,
     wired: plan.wired,
+    asking,
     notes: plan.notes,
     obstacles: plan.obstacles,
   };

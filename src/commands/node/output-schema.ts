@@ -71,6 +71,11 @@ const planFields = {
   restart: z.string().nullable().describe("why the runtime has to be restarted"),
   restartMethod: z.string().nullable().describe("the command that does it"),
   wired: z.array(z.string()).describe("registries that use the cache once this is applied"),
+  asking: z
+    .array(z.string())
+    .describe(
+      "those of them for which the cache asks for credentials; notes says what happens then",
+    ),
   notes: z.array(z.string()),
   obstacles: z.array(obstacle).describe("if there is any, apply changes nothing"),
 };

@@ -8,6 +8,7 @@ import { defaultUrl } from "../../config/settings.ts";
 import { parseUpstreamName } from "../../oci/names.ts";
 import {
   noteLines,
+  type Notes,
   RenderError,
   type RenderedFile,
   type RenderedUpstream,
@@ -15,7 +16,7 @@ import {
 } from "../../render/target.ts";
 import { isHostOfCache } from "../../node/cache-url.ts";
 import { printable, printableJson, printableLines } from "../../printable.ts";
-import { render, TARGETS } from "../../render/targets.ts";
+import { notesOf, render, TARGETS } from "../../render/targets.ts";
 import { KnownValuesArgument } from "../known-values.ts";
 import { readCa } from "../node/ca-file.ts";
 import { UsageError } from "../node/node-options.ts";
@@ -112,6 +113,7 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
       options.upstream ??
       config?.upstreams ??
       (target.isCacheItself ? [] : await upstreamsOfCache(cache, ca));
+    const notes = notesOf(target, { cache, upstreams });
     const files = render(target, {
       cache,
       upstreams,
@@ -121,10 +123,9 @@ async function run(target: Target, options: RenderOptions): Promise<number> {
       ...(config ? { config } : {}),
     });
     if (options.json) {
-      const { name, notes } = target;
-      console.log(printableJson({ target: name, ...notes, files }));
+      console.log(printableJson({ target: target.name, ...notes, files }));
     } else if (output !== undefined) writeBelow(output, files);
-    else print(target, files);
+    else print(notes, files);
     warnAboutLoopback(cache);
     return 0;
   } catch (error) {
@@ -156,7 +157,7 @@ async function upstreamsOfCache(cache: URL, ca: string | undefined): Promise<Ren
         `${cache.origin} responds, but is not an Entrepot (${response.status}): ${help}`,
       );
     }
-    return body.namespaces.map((name) => servedUpstream(name, body.ports[name]));
+    return body.namespaces.map((name) => servedUpstream(name, body));
   } catch (cause) {
     if (cause instanceof RenderError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -174,15 +175,23 @@ async function upstreamsOfCache(cache: URL, ca: string | undefined): Promise<Ren
   }
 }
 
-/** An older cache does not tell its ports. */
+/** An older cache does not tell its ports, nor for what it asks. */
 const servedSchema = z.object({
   namespaces: z.array(z.string()),
   ports: z.record(z.string(), z.int().min(1).max(65_535)).default({}),
+  asks: z.record(z.string(), z.string()).default({}),
 });
 
-function servedUpstream(text: string, port: number | undefined): RenderedUpstream {
-  const upstream = upstreamOf(text);
-  return port === undefined ? upstream : { ...upstream, port };
+function servedUpstream(
+  text: string,
+  { ports, asks }: Omit<z.infer<typeof servedSchema>, "namespaces">,
+): RenderedUpstream {
+  const port = ports[text];
+  return {
+    ...upstreamOf(text),
+    ...(port === undefined ? {} : { port }),
+    ...(Object.hasOwn(asks, text) ? { asks: true } : {}),
+  };
 }
 
 function upstreamOf(text: string): RenderedUpstream {
@@ -241,7 +250,7 @@ function parseCache(text: string): URL {
  * A single file goes to standard output as it is, so that it can be redirected; several get a title
  * line each.
  */
-function print({ notes }: Target, files: readonly RenderedFile[]): void {
+function print(notes: Notes, files: readonly RenderedFile[]): void {
   const [only, ...others] = files;
   if (only && others.length === 0) process.stdout.write(only.text);
   else for (const { path: name, text } of files) process.stdout.write(`### ${name}\n${text}\n`);

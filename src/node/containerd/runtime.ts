@@ -30,6 +30,7 @@ export class ContainerdRuntime implements Runtime {
   readonly name = "containerd";
   readonly title = "containerd";
   readonly withoutRestart = "hosts.toml is read at every pull";
+  readonly credentialUse = "pull-secret";
   readonly control: ContainerdControl;
   readonly images: RuntimeImages;
   readonly #connection: Connection;

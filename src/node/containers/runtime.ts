@@ -44,6 +44,10 @@ export class ContainersRuntime implements Runtime {
       : "CRI-O is told to load registries.conf.d again (SIGHUP)";
   }
 
+  get credentialUse(): "login-or-registry" | "none" {
+    return this.name === "podman" ? "login-or-registry" : "none";
+  }
+
   support(namespaces: readonly string[]): Promise<Support> {
     const { filesOnly, files } = this.#connection.options;
     if (this.name === "podman" && !filesOnly && !files.isOwnRoot) {

@@ -26,6 +26,7 @@ export class RancherRuntime implements Runtime {
   readonly name: ProductName;
   readonly title: string;
   readonly withoutRestart = "registries.yaml is in force";
+  readonly credentialUse = "pull-secret";
   readonly control: RancherControl;
   readonly images: RancherImages;
   readonly #connection: Connection;

@@ -1,4 +1,5 @@
 import type { Upstream } from "../../cache/upstream.ts";
+import { hasMode } from "../../config/access/access-settings.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
 import type { Namespaces } from "../pull/namespaces.ts";
@@ -91,12 +92,21 @@ export class OwnAnswers implements NodeAnswers {
   }
 }
 
-/** The ports are for clients that cannot name a namespace in another way. */
+/**
+ * The ports are for clients that cannot name a namespace in another way. Of access, it says only where
+ * credentials are asked for, as a request would find out, and of no repository.
+ */
 function namespacesBody(namespaces: Namespaces, upstream: Upstream | undefined): object {
   const names = namespaces.namesAt(upstream);
   const ports = namespaces.settings.flatMap(({ name, port }) =>
     port === undefined || !names.includes(name) ? [] : [[name, port]],
   );
-  if (ports.length === 0) return { namespaces: names };
-  return { namespaces: names, ports: Object.fromEntries(ports) };
+  const asks = namespaces.settings.flatMap(({ name, access }) =>
+    names.includes(name) && hasMode(access, "upstream", "clients") ? [[name, "credentials"]] : [],
+  );
+  return {
+    namespaces: names,
+    ...(ports.length === 0 ? {} : { ports: Object.fromEntries(ports) }),
+    ...(asks.length === 0 ? {} : { asks: Object.fromEntries(asks) }),
+  };
 }
