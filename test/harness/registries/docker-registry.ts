@@ -11,6 +11,8 @@ export interface DockerRegistryOptions {
   readonly storage?: string;
   /** Token authentication, as at Docker Hub: pass `issuer.auth`. */
   readonly auth?: TokenAuth;
+  /** Basic authentication: a file of users with passwords hashed by bcrypt, reread when it changes. */
+  readonly htpasswd?: string;
   /** Makes the registry itself a pull-through cache of this upstream. */
   readonly proxy?: { readonly remoteurl: string };
   /** PEM files of a certificate and its key: the registry then serves HTTPS. */
@@ -150,7 +152,7 @@ export class DockerRegistry implements AsyncDisposable {
   }
 
   #configuration(): object {
-    const { host = "127.0.0.1", storage, auth, proxy, tls } = this.#options;
+    const { host = "127.0.0.1", storage, auth, htpasswd, proxy, tls } = this.#options;
     return {
       version: "0.1",
       log: { level: "info", accesslog: { disabled: false } },
@@ -165,6 +167,7 @@ export class DockerRegistry implements AsyncDisposable {
         ...(tls ? { tls: { certificate: tls.certificateFile, key: tls.keyFile } } : {}),
       },
       ...(auth ? { auth: { token: auth } } : {}),
+      ...(htpasswd === undefined ? {} : { auth: { htpasswd: { realm: "reg", path: htpasswd } } }),
       ...(proxy ? { proxy } : {}),
     };
   }

@@ -15,8 +15,8 @@ export interface TokenIssuerOptions {
   readonly ttl?: number;
   /** Whether clients without credentials may pull; default true. */
   readonly anonymous?: boolean;
-  /** Passwords by user name; these users may pull and push. */
-  readonly users?: Readonly<Record<string, string>>;
+  /** Passwords by user name, or what tells them; these users may pull and push. */
+  readonly users?: Readonly<Record<string, string>> | ((name: string) => string | undefined);
   /** The actions that a user may perform in a repository; replaces the two rules above. */
   readonly grants?: (user: string | undefined, repository: string) => readonly string[];
   /** The JSON field that carries the token; registries use both. */
@@ -25,6 +25,8 @@ export interface TokenIssuerOptions {
    * An address of this machine, for a realm on a host other than the registry's; default 127.0.0.1.
    */
   readonly host?: string;
+  /** Called with each request, once its response is known. */
+  readonly onRequest?: (request: TokenRequest) => void;
 }
 
 export interface TokenRequest {
@@ -32,6 +34,7 @@ export interface TokenRequest {
   readonly service: string | undefined;
   readonly scopes: readonly string[];
   readonly authorization: string | undefined;
+  readonly agent: string;
   readonly status: number;
 }
 
@@ -103,13 +106,16 @@ export class TokenIssuer implements AsyncDisposable {
     // Multiple scopes are repeated parameters or, from some clients, one parameter with spaces.
     const scopes = searchParams.getAll("scope").flatMap((scope) => scope.split(" "));
     const response = this.#decide(request.method, authorization, scopes);
-    this.#requests.push({
+    const asked = {
       method: request.method,
       service: searchParams.get("service") ?? undefined,
       scopes,
       authorization,
+      agent: request.headers.get("user-agent") ?? "",
       status: response.status,
-    });
+    };
+    this.#requests.push(asked);
+    this.#options.onRequest?.(asked);
     return response;
   }
 
@@ -137,7 +143,9 @@ export class TokenIssuer implements AsyncDisposable {
   #user(authorization: string): string | undefined {
     const encoded = /^Basic (.+)$/i.exec(authorization)?.[1] ?? "";
     const [, name = "", password] = /^([^:]*):(.*)$/s.exec(atob(encoded)) ?? [];
-    return password !== undefined && this.#options.users?.[name] === password ? name : undefined;
+    const { users } = this.#options;
+    const expected = typeof users === "function" ? users(name) : users?.[name];
+    return password !== undefined && expected === password ? name : undefined;
   }
 
   #grants(user: string | undefined, repository: string): readonly string[] {
