@@ -5,7 +5,7 @@ import type { Upstream } from "../cache/upstream.ts";
 import type { ClusterSettings } from "../config/cluster-settings.ts";
 import { currentDatabase } from "../config/database-settings.ts";
 import type { Address } from "../config/parsing/address.ts";
-import type { RepositoryName, UpstreamName } from "../oci/names.ts";
+import type { UpstreamName } from "../oci/names.ts";
 import type { ByteBudget } from "../process/byte-budget.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
@@ -26,7 +26,7 @@ import { Twins } from "./members/twins.ts";
 import { nearOf } from "./near.ts";
 import { Following } from "./replicas/following.ts";
 import { ReplicaClient } from "./replicas/replica-client.ts";
-import { ReplicaHandler } from "./replicas/replica-handler.ts";
+import { ReplicaHandler, type ReplicaHandlerOptions } from "./replicas/replica-handler.ts";
 import { ReplicaServer } from "./replicas/replica-server.ts";
 import { ReplicaSources } from "./replicas/replica-sources.ts";
 import { TakenOver } from "./replicas/taken-over.ts";
@@ -51,7 +51,7 @@ export interface ClusterOptions {
 export interface Served {
   readonly lookup: ReplicaLookup;
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
-  readonly isAllowed: (upstream: Upstream, repository: RepositoryName) => boolean;
+  readonly share: ReplicaHandlerOptions["share"];
   /** Starts a server at an address. */
   readonly open: (
     address: Address,
@@ -149,12 +149,12 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Begins to answer other replicas. Returns the address, as `host:port`. */
-  listen({ lookup, upstreams, isAllowed, open }: Served): Address {
+  listen({ lookup, upstreams, share, open }: Served): Address {
     const settings = this.#settings;
     const handler = new ReplicaHandler({
       lookup,
       upstreams,
-      isAllowed,
+      share,
       signatures: this.#signatures,
       following: this.#following,
       near: (asker, silent) => this.#near(this.#replicas.forReplica(asker, silent)),

@@ -45,7 +45,7 @@ export async function sendWithCredentials(
   // Credentials are for the upstream's own origin. They do not follow a redirect to another one.
   const isOwnOrigin = url.origin === settings.url.origin;
   let credentials = isOwnOrigin
-    ? await abortable(transport.keyring.current(settings), request.signal)
+    ? await abortable(transport.keyring.current(settings, request.repository), request.signal)
     : undefined;
   for (let refusals = 0; ; refusals += 1) {
     try {

@@ -4,6 +4,7 @@ import { Dialer, type DialerOptions } from "./transport/dialer.ts";
 import { type CredentialChoice, Keyring, type KeyringOptions } from "./auth/keyring.ts";
 import type { PooledLimits } from "./health/pooled-limits.ts";
 import type { UpstreamObserver } from "./observer.ts";
+import { PublicKeyring } from "./auth/public-keyring.ts";
 import { DownloadRates } from "./rates/download-rates.ts";
 import {
   ConcurrencyLimiter,
@@ -20,6 +21,8 @@ export interface RegistryTransport {
   /** Of what clients' credentials were exchanged for. */
   readonly clientTokens: TokenCache;
   readonly keyring: CredentialChoice;
+  /** For what upstreams show to anybody, where `keyring` sends nothing. */
+  readonly publicKeyring: CredentialChoice;
   readonly rates: DownloadRates;
   /**
    * From a request to the headers of its final response, with all redirects, token requests and waiting,
@@ -70,6 +73,7 @@ export function openRegistryTransport(options: RegistryTransportOptions = {}): R
     tokens,
     clientTokens,
     keyring,
+    publicKeyring: new PublicKeyring(keyring),
     rates,
     timeout,
     pooledLimits,

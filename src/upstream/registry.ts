@@ -58,6 +58,12 @@ export class Registry {
     this.#failover = new Failover(settings, transport, this.#hosts, skipsMirrors);
   }
 
+  /** The same registry, asked for what it shows to anybody, with its own credentials. */
+  forPublic(): Registry {
+    const transport = { ...this.#transport, keyring: this.#transport.publicKeyring };
+    return new Registry(this.#settings, transport, { hosts: this.#hosts });
+  }
+
   /**
    * The same registry, asked with the credentials of a client in place of its own, or with none. Its health
    * is the same; its rate limits are those of the account.

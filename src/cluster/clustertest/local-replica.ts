@@ -71,7 +71,8 @@ export async function startLocalReplica(options: LocalReplicaOptions): Promise<L
   cluster.listen({
     lookup: cache.forReplicas,
     upstreams: new Map([[upstreamName, upstream]]),
-    isAllowed: (_, name) => !denied.includes(name),
+    share: async (shared, name) =>
+      denied.includes(name) ? undefined : { upstream: shared, isHereOnly: false },
     open: (address, serve) => {
       const server = serve(address);
       return { server, port: Number(server.port) };

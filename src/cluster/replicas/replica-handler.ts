@@ -32,11 +32,22 @@ const LOOK_HOLD_MS = 100;
 /** The most answers at once: each has a connection, and may have an open file. */
 const MAX_ANSWERS = 512;
 
+/** How something of a repository is given to another replica. */
+export interface SharedPlace {
+  /** Its registry is asked with what may be used for that. */
+  readonly upstream: Upstream;
+  /** Whether nothing is downloaded for it. */
+  readonly isHereOnly: boolean;
+}
+
 export interface ReplicaHandlerOptions {
   readonly lookup: ReplicaLookup;
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
-  /** Whether the configuration lets nodes have anything of a repository. */
-  readonly isAllowed: (upstream: Upstream, repository: RepositoryName) => boolean;
+  /** How a repository is shared; `undefined` if the configuration lets nodes have nothing of it. */
+  readonly share: (
+    upstream: Upstream,
+    repository: RepositoryName,
+  ) => Promise<SharedPlace | undefined>;
   readonly signatures: Signatures;
   readonly following: Following;
   /** What a download asks that another replica has begun. */
@@ -92,13 +103,15 @@ export class ReplicaHandler {
     if (!isOwn && id === this.#options.self().id) this.#options.onTwin(id);
     else if (!isOwn) this.#options.onHeard(id);
     if (url.pathname === `${ROOT}/ping`) return this.#greeting();
-    const question = parseQuestion(url);
-    if (!question) return { status: 400 };
+    const asked = parseQuestion(url);
+    if (!asked) return { status: 400 };
     if (this.#isStopping || this.#answers >= MAX_ANSWERS) return { status: 503 };
     // Under another name, this replica is one of the members.
     if (isOwn) return { status: 409 };
-    const place = this.#placeOf(question);
-    if (!place) return { status: 404 };
+    const shared = await this.#placeOf(asked);
+    if (!shared) return { status: 404 };
+    const { place, isHereOnly } = shared;
+    const question = { ...asked, isHere: asked.isHere || isHereOnly };
     this.#answers += 1;
     let isStreamed = false;
     const ended = (): void => {
@@ -125,11 +138,13 @@ export class ReplicaHandler {
     return { status: 200, ...(members && { body: members.join("\n") }) };
   }
 
-  #placeOf({ upstream: name, repository, digest }: Question): AskedPlace | undefined {
-    const { upstreams, isAllowed } = this.#options;
-    const upstream = upstreams.get(name);
-    if (!upstream || !isAllowed(upstream, repository)) return undefined;
-    return { upstream, repo: { upstream: name, repository }, digest };
+  async #placeOf({ upstream: name, repository, digest }: Question) {
+    const upstream = this.#options.upstreams.get(name);
+    const shared = upstream && (await this.#options.share(upstream, repository));
+    if (!shared) return undefined;
+    const { isHereOnly } = shared;
+    const repo = { upstream: name, repository };
+    return { place: { upstream: shared.upstream, repo, digest }, isHereOnly };
   }
 
   async #blob(

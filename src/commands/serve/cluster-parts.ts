@@ -14,6 +14,7 @@ import { isAllowed } from "../../cache/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { RegistryTransportOptions } from "../../upstream/registry-transport.ts";
+import type { Admission } from "../../server/pull/admission/admission.ts";
 import type { Ports } from "../ports/open-port.ts";
 
 export interface ClusterPartsOptions {
@@ -48,6 +49,7 @@ export interface ClusterParts extends AsyncDisposable {
   readonly join: (
     ports: Ports,
     cache: Cache,
+    admission: Pick<Admission, "forReplica">,
     upstreams: ReadonlyMap<UpstreamName, Upstream>,
   ) => Promise<string>;
   readonly configure: (settings: Settings) => void;
@@ -101,11 +103,14 @@ export async function openCluster({
       }),
     }),
     status,
-    async join(ports, cache, upstreams) {
+    async join(ports, cache, admission, upstreams) {
       const address = cluster.listen({
         lookup: cache.forReplicas,
         upstreams,
-        isAllowed: (upstream, repository) => isAllowed(upstream.settings, repository),
+        share: async (upstream, repository) =>
+          isAllowed(upstream.settings, repository)
+            ? admission.forReplica(upstream, repository)
+            : undefined,
         open: (at: Address, serve) => ports.open("cluster.listen", at, serve),
       });
       store?.share({

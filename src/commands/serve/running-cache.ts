@@ -256,7 +256,7 @@ async function start(
       ...threads?.forGate,
     }),
   );
-  await cluster?.join(ports, cache, upstreams.all);
+  await cluster?.join(ports, cache, admission, upstreams.all);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const adminAnswers = {
     api: operators.api,

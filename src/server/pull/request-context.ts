@@ -3,7 +3,7 @@ import type { BodyEvents } from "../../cache/results.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { Span } from "../../telemetry/tracing/span.ts";
-import type { Admitted } from "./admission/admission.ts";
+import type { Admitted } from "./admission/admitted.ts";
 import type { CachedResponse } from "./response-cache.ts";
 import type { Route } from "./route.ts";
 

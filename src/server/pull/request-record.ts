@@ -62,7 +62,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
     ...(span ? { span } : {}),
     ...(context.admitted?.principal === undefined ? {} : { principal: context.admitted.principal }),
-    ...(fault ? { error: fault.message } : {}),
+    ...(fault ? { error: messageOf(fault) } : {}),
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),
   };
@@ -82,6 +82,11 @@ function refusedOf(
   if (fault.detail.kind !== "not-allowed") return {};
   const { upstream, name } = fault.detail;
   return { refused: { ...refusal, namespace: upstream, repository: name } };
+}
+
+/** With what the client was not told. */
+function messageOf({ message, cause }: Fault): string {
+  return typeof cause === "string" ? `${message}: ${cause}` : message;
 }
 
 function reasonOf(status: CacheStatus): Pick<RequestRecord, "reason"> {

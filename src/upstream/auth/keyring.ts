@@ -5,6 +5,8 @@ import type {
   UpstreamSettings,
 } from "../../config/settings.ts";
 import { runCredentialHelper, HelperError, type HelperOptions } from "./credential-helper.ts";
+import { accessMode } from "../../config/access/access-settings.ts";
+import type { RepositoryName } from "../../oci/names.ts";
 import type { CredentialUse } from "../../oci/fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
 import { localLimitFault } from "../transport/local-limits.ts";
@@ -57,11 +59,11 @@ export interface CredentialStatus {
 /** Which credentials requests to upstreams carry, and what is known of them. */
 export interface CredentialChoice {
   /**
-   * The credentials to send now; `undefined` for anonymous.
+   * The credentials to send now for something of a repository; `undefined` for anonymous.
    *
    * @throws Fault `local-limit`
    */
-  current(upstream: UpstreamSettings): Promise<Credentials | undefined>;
+  current(upstream: UpstreamSettings, repository: RepositoryName): Promise<Credentials | undefined>;
   /** A response confirmed these credentials. */
   accepted(name: string, used: Credentials): void;
   /**
@@ -128,7 +130,21 @@ export class Keyring implements CredentialChoice {
    * @throws Fault `local-limit` if this machine cannot start the credential helper: requests without
    * credentials would be refused, and that would look like an answer
    */
-  async current(upstream: UpstreamSettings): Promise<Credentials | undefined> {
+  async current(
+    upstream: UpstreamSettings,
+    repository: RepositoryName,
+  ): Promise<Credentials | undefined> {
+    // There, content is pulled with the credentials of clients, by whoever asks for it.
+    if (accessMode(upstream.access, repository) === "upstream") return undefined;
+    return this.forPublic(upstream);
+  }
+
+  /**
+   * The credentials to send for what the upstream shows to anybody.
+   *
+   * @throws Fault `local-limit`
+   */
+  async forPublic(upstream: UpstreamSettings): Promise<Credentials | undefined> {
     if (!upstream.credentials) return undefined;
     const found = await this.#find(upstream.name, upstream.credentials);
     const account = accountOf(found);

@@ -1,5 +1,5 @@
-import type { ClientAccess, ClientConnection } from "../../../access/client-access.ts";
-import { type Authorization, parseAuthorization } from "../../../access/authorization.ts";
+import type { ClientAccess } from "../../../access/client-access.ts";
+import { parseAuthorization } from "../../../access/authorization.ts";
 import type { ProcessKey } from "../../../access/process-key.ts";
 import { type SealedTokens, TOKEN_LIFETIME } from "../../../access/sealed-tokens.ts";
 import { viewerOf } from "../../../access/viewer.ts";
@@ -17,25 +17,16 @@ import type { RepositoryName } from "../../../oci/names.ts";
 import type { Registry } from "../../../upstream/registry.ts";
 import type { ReceivedRequest } from "../incoming-request.ts";
 import type { RepositoryRoute } from "../route.ts";
+import type { Admitted, Asking } from "./admitted.ts";
+import { ClientRules } from "./client-rules.ts";
 import { presentsToken, tokenChallenge, unauthorized } from "./challenge.ts";
 import { Presented, shownName } from "./presented.ts";
 
-/** A request that is let in: what is looked up for it, and who may have the response. */
-export interface Admitted {
-  /** Its registry is asked with the credentials that the client may use. */
+/** What another replica may have of a repository. */
+export interface ForReplica {
   readonly upstream: Upstream;
-  /** Absent: anybody may have the response. Otherwise, who else is named like this. */
-  readonly viewer?: string;
-  /** While the response may be sent again, in milliseconds of the epoch. */
-  readonly until?: number;
-  /** Who pulls, for the audit. */
-  readonly principal?: string;
-}
-
-/** A request before anything of it is looked up. */
-export interface Asking {
-  readonly request: ReceivedRequest;
-  readonly connection: ClientConnection;
+  /** Whether nothing is downloaded for it. */
+  readonly isHereOnly: boolean;
 }
 
 export interface AdmissionOptions {
@@ -55,12 +46,14 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #presented: Presented;
-  /** The registry without credentials, with what it was made from. */
-  readonly #anonymous = new WeakMap<Registry, { readonly from: object; readonly view: Registry }>();
+  readonly #rules: ClientRules;
+  /** Of a registry, how public content of it is pulled, and with which settings. */
+  readonly #withAuth = new WeakMap<Registry, { readonly from: object; readonly view: Registry }>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
     this.#presented = new Presented(options);
+    this.#rules = new ClientRules(options);
   }
 
   /** See `viewerOf`. */
@@ -83,7 +76,7 @@ export class Admission {
       case "upstream":
         return this.#byUpstream(route, access, asking);
       case "clients":
-        return this.#byRules(route, asking);
+        return this.#rules.admit(route, asking);
       case "denied":
         throw new Fault({ kind: "not-allowed", upstream: repo.upstream, name: repo.repository });
     }
@@ -110,7 +103,7 @@ export class Admission {
     // Where a registry decides, it is asked once it is known about which repository.
     if (modes.some((access) => !hasMode(access, "clients") || hasMode(access, "upstream"))) return;
     if (authorization.kind === "none") return;
-    await this.#identify(authorization, asking);
+    await this.#rules.identify(authorization, asking);
   }
 
   /** Whether the names of these repositories may be told to whoever asks. */
@@ -128,7 +121,7 @@ export class Admission {
     const authorization = this.#presented.of(asking.request);
     const credentials = this.#presented.credentials(authorization);
     const isByRules = repositories.some((repository) => modeOf(repository) === "clients");
-    const principal = isByRules ? await this.#principal(authorization, asking) : undefined;
+    const principal = isByRules ? await this.#rules.principal(authorization, asking) : undefined;
     return repositories.filter((repository) => {
       const repo = { upstream: name, repository };
       switch (modeOf(repository)) {
@@ -138,7 +131,7 @@ export class Admission {
           if (isPublic.has(repository)) return true;
           return credentials !== undefined && verdicts.isGranted({ repo, access }, credentials);
         case "clients":
-          return principal !== undefined && this.#clients?.mayPull(principal, repo) === true;
+          return principal !== undefined && this.#rules.mayPull(principal, repo);
         case "denied":
           return false;
       }
@@ -165,6 +158,19 @@ export class Admission {
     );
   }
 
+  /**
+   * How another replica, which has decided about its client itself, has something from here: downloaded for
+   * it only where the registry shows it to anybody.
+   */
+  async forReplica(upstream: Upstream, repository: RepositoryName): Promise<ForReplica> {
+    const { access, name } = upstream.settings;
+    const isByUpstream = access && accessMode(access, repository) === "upstream";
+    if (!isByUpstream) return { upstream, isHereOnly: false };
+    const [known] = await this.#options.publicRepositories.among(name, [repository]);
+    if (known === undefined) return { upstream, isHereOnly: true };
+    return { upstream: this.#forPublic(upstream, access), isHereOnly: false };
+  }
+
   /** A registry has just refused what it had granted to this client. */
   denied(route: RepositoryRoute, { request }: Asking): void {
     const credentials = this.#presented.credentials(this.#presented.of(request));
@@ -174,10 +180,6 @@ export class Admission {
   /** The configuration has changed: what was found out by the one before is found out anew. */
   reconfigured(): void {
     this.#options.verdicts.clear();
-  }
-
-  get #clients(): ClientAccess | undefined {
-    return this.#options.clients?.();
   }
 
   async #byUpstream(
@@ -224,54 +226,12 @@ export class Admission {
     }
   }
 
-  async #byRules({ upstream, repo }: RepositoryRoute, asking: Asking): Promise<Admitted> {
-    const { request } = asking;
-    const authorization = this.#presented.of(request);
-    if (authorization.kind === "invalid") throw unauthorized(authorization.reason, request);
-    const identity = await this.#identify(authorization, asking);
-    if (identity.kind === "anonymous") {
-      const reason = `${repo.repository} of ${repo.upstream} is for the clients of this cache: send credentials`;
-      throw unauthorized(reason, request);
-    }
-    const { principal } = identity;
-    const until = Math.min(identity.until ?? Infinity, authorization.until ?? Infinity);
-    if (this.#clients?.mayPull(principal, repo) !== true) {
-      const reason = `the rules of this cache do not let ${principal.name} pull ${repo.repository} of ${repo.upstream}`;
-      throw new Fault({ kind: "not-permitted", reason });
-    }
-    // By a certificate, which the response cache does not see: nothing is sent again.
-    const viewer = asking.connection.certificate ? "" : (this.viewerOf(request.headers) ?? "");
-    return { upstream, viewer, principal: principal.name, until };
-  }
-
-  /** @throws Fault `unauthorized` for what proves nothing */
-  async #identify(authorization: Authorization, { request, connection }: Asking) {
-    const presented = authorization.kind === "presented" ? authorization.credentials : undefined;
-    const identity = (await this.#clients?.identify(presented, connection)) ?? {
-      kind: "anonymous",
-    };
-    if (identity.kind === "refused") {
-      throw unauthorized("these credentials are not accepted", request, identity.reason);
-    }
-    if (identity.kind === "slowed") {
-      throw new Fault({ kind: "slowed", retryAfter: identity.retryAfter });
-    }
-    return identity;
-  }
-
-  async #principal(authorization: Authorization, asking: Asking) {
-    if (authorization.kind === "invalid") return undefined;
-    const identity = await this.#identify(authorization, asking).catch(() => undefined);
-    return identity?.kind === "principal" ? identity.principal : undefined;
-  }
-
-  #forPublic(upstream: Upstream, { usesAuthForPublic }: AccessSettings): Upstream {
-    const { registry, settings } = upstream;
-    if (usesAuthForPublic || !settings.credentials) return upstream;
-    const known = this.#anonymous.get(registry);
+  #forPublic({ registry, settings }: Upstream, { usesAuthForPublic }: AccessSettings): Upstream {
+    if (!usesAuthForPublic || !settings.credentials) return { settings, registry };
+    const known = this.#withAuth.get(registry);
     if (known?.from === settings) return { settings, registry: known.view };
-    const view = registry.asClient(undefined);
-    this.#anonymous.set(registry, { from: settings, view });
+    const view = registry.forPublic();
+    this.#withAuth.set(registry, { from: settings, view });
     return { settings, registry: view };
   }
 }

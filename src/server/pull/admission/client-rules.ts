@@ -1,0 +1,76 @@
+import type { ClientAccess, Principal } from "../../../access/client-access.ts";
+import type { Authorization } from "../../../access/authorization.ts";
+import { viewerOf } from "../../../access/viewer.ts";
+import { Fault } from "../../../oci/fault.ts";
+import type { RepositoryRef } from "../../../store/metadata-store.ts";
+import type { RepositoryRoute } from "../route.ts";
+import type { Admitted, Asking } from "./admitted.ts";
+import { unauthorized } from "./challenge.ts";
+import { Presented, type PresentedOptions } from "./presented.ts";
+
+export interface ClientRulesOptions extends PresentedOptions {
+  /** The clients that this cache knows itself; absent if none are configured. */
+  readonly clients?: () => ClientAccess | undefined;
+}
+
+/** Lets in whom the cache's own rules let, and nobody where there are none. */
+export class ClientRules {
+  readonly #options: ClientRulesOptions;
+  readonly #presented: Presented;
+
+  constructor(options: ClientRulesOptions) {
+    this.#options = options;
+    this.#presented = new Presented(options);
+  }
+
+  mayPull(principal: Principal, repo: RepositoryRef): boolean {
+    return this.#clients?.mayPull(principal, repo) === true;
+  }
+
+  async admit({ upstream, repo }: RepositoryRoute, asking: Asking): Promise<Admitted> {
+    const { request } = asking;
+    const authorization = this.#presented.of(request);
+    if (authorization.kind === "invalid") throw unauthorized(authorization.reason, request);
+    const identity = await this.identify(authorization, asking);
+    if (identity.kind === "anonymous") {
+      const reason = `${repo.repository} of ${repo.upstream} is for the clients of this cache: send credentials`;
+      throw unauthorized(reason, request);
+    }
+    const { principal } = identity;
+    const until = Math.min(identity.until ?? Infinity, authorization.until ?? Infinity);
+    if (this.#clients?.mayPull(principal, repo) !== true) {
+      const reason = `the rules of this cache do not let ${principal.name} pull ${repo.repository} of ${repo.upstream}`;
+      throw new Fault({ kind: "not-permitted", reason });
+    }
+    // By a certificate, which the response cache does not see: nothing is sent again.
+    const viewer = asking.connection.certificate
+      ? ""
+      : (viewerOf(this.#options.key, request.headers) ?? "");
+    return { upstream, viewer, principal: principal.name, until };
+  }
+
+  /** @throws Fault `unauthorized` for what proves nothing */
+  async identify(authorization: Authorization, { request, connection }: Asking) {
+    const presented = authorization.kind === "presented" ? authorization.credentials : undefined;
+    const identity = (await this.#clients?.identify(presented, connection)) ?? {
+      kind: "anonymous",
+    };
+    if (identity.kind === "refused") {
+      throw unauthorized("these credentials are not accepted", request, identity.reason);
+    }
+    if (identity.kind === "slowed") {
+      throw new Fault({ kind: "slowed", retryAfter: identity.retryAfter });
+    }
+    return identity;
+  }
+
+  async principal(authorization: Authorization, asking: Asking) {
+    if (authorization.kind === "invalid") return undefined;
+    const identity = await this.identify(authorization, asking).catch(() => undefined);
+    return identity?.kind === "principal" ? identity.principal : undefined;
+  }
+
+  get #clients(): ClientAccess | undefined {
+    return this.#options.clients?.();
+  }
+}
