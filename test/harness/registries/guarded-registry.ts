@@ -1,6 +1,8 @@
 import { writeFile } from "node:fs/promises";
+import { localUpstream } from "../cache/entrepot.ts";
 import { type DockerRegistry, startDockerRegistry } from "./docker-registry.ts";
 import { push } from "./push.ts";
+import { basic, namedBy, type RecordedRequest, RecordingRelay } from "./recording-relay.ts";
 import type { Image } from "../images/images.ts";
 import { tempDir } from "../temp-dir.ts";
 import { startTokenIssuer, type TokenIssuer } from "./token-issuer.ts";
@@ -11,7 +13,7 @@ export type Challenge = "Basic" | "Bearer";
 export interface GuardedRegistryOptions {
   readonly challenge: Challenge;
   /** Passwords by user name. */
-  readonly users: Readonly<Record<string, string>>;
+  readonly users: Users;
   /**
    * With Bearer, who may pull which repository; `undefined` is whoever sends no credentials. By
    * default each user may pull all. docker-registry's htpasswd has no such table.
@@ -19,174 +21,120 @@ export interface GuardedRegistryOptions {
   readonly mayPull?: (user: string | undefined, repository: string) => boolean;
 }
 
-/** A request as it reached the registry or its issuer of tokens. Secrets are never recorded. */
-export interface GuardedRequest {
-  readonly method: string;
-  /** The path, without the query; `/token` is the issuer's. */
-  readonly path: string;
-  /** The scheme and whom the credentials name (`Basic alice`, `Bearer alice`), or `none`. */
-  readonly credentials: string;
-  readonly agent: string;
-  readonly status: number;
-}
+type Users = Readonly<Record<string, string>>;
 
 const PUSHER = "pusher";
+/** The cheapest that docker-registry takes: these passwords protect nothing. */
+const BCRYPT = { algorithm: "bcrypt", cost: 4 } as const;
 
-/** docker-registry behind an access control of its own, with a log of who asked it for what. */
+interface Parts {
+  readonly registry: DockerRegistry;
+  readonly relay: RecordingRelay;
+  readonly issuer: TokenIssuer | undefined;
+  readonly setUsers: (users: Users) => Promise<void>;
+  /** The Authorization header that pushes to a repository. */
+  readonly pusher: (repository: string) => string;
+}
+
+/** docker-registry behind an access control of its own, with a record of who asked it for what. */
 export class GuardedRegistry implements AsyncDisposable {
-  readonly url: string;
-  readonly #registry: DockerRegistry;
-  readonly #issuer: TokenIssuer | undefined;
-  readonly #setPasswords: (users: GuardedRegistryOptions["users"]) => Promise<void>;
-  readonly #relay: Bun.Server<undefined>;
-  readonly #password: string;
+  readonly #parts: Parts;
   readonly #close: () => Promise<void>;
-  #requests: GuardedRequest[] = [];
-  #isAway = false;
 
-  constructor(parts: {
-    readonly registry: DockerRegistry;
-    readonly issuer: TokenIssuer | undefined;
-    readonly password: string;
-    readonly setPasswords: (users: GuardedRegistryOptions["users"]) => Promise<void>;
-    readonly close: () => Promise<void>;
-  }) {
-    this.#registry = parts.registry;
-    this.#issuer = parts.issuer;
-    this.#password = parts.password;
-    this.#setPasswords = parts.setPasswords;
-    this.#close = parts.close;
-    this.#relay = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: (one) => this.#pass(one) });
-    this.url = `http://127.0.0.1:${this.#relay.port}`;
+  constructor(parts: Parts, close: () => Promise<void>) {
+    this.#parts = parts;
+    this.#close = close;
+  }
+
+  get url(): string {
+    return this.#parts.relay.url;
   }
 
   get address(): string {
-    return new URL(this.url).host;
+    return this.#parts.relay.address;
   }
 
-  /** What was asked so far, the issuer's requests included, in the order of the responses. */
-  requests(): readonly GuardedRequest[] {
-    return this.#requests;
+  /** The settings of an upstream that is this registry. */
+  get settings(): object {
+    const { issuer } = this.#parts;
+    // Beside it at another port, which a cache takes for another party.
+    const trusted = issuer ? { trustedRealms: [new URL(issuer.realm).host] } : {};
+    return { ...localUpstream(this.url), ...trusted };
   }
 
-  forget(): void {
-    this.#requests = [];
+  /** What it was asked since the last call; with Bearer, its issuer (`/token`) too. */
+  take(): RecordedRequest[] {
+    return this.#parts.relay.take();
   }
 
-  /** Replaces the passwords: whoever is missing is refused from now on, except with a token. */
-  setUsers(users: GuardedRegistryOptions["users"]): Promise<void> {
-    return this.#setPasswords(users);
+  /** Replaces the users: whoever is missing is refused from now on, except with a token. */
+  setUsers(users: Users): Promise<void> {
+    return this.#parts.setUsers(users);
   }
 
   /** Has it and its issuer answer every request with 503, as a gateway before a dead registry does. */
   setAway(isAway: boolean): void {
-    this.#isAway = isAway;
-    this.#issuer?.failWith(isAway ? 503 : undefined);
+    const status = isAway ? 503 : undefined;
+    this.#parts.relay.failWith(status);
+    this.#parts.issuer?.failWith(status);
   }
 
   async push(image: Image, repository: string, tag: string): Promise<void> {
-    const authorization = this.#issuer?.authorization(repository) ?? basic(PUSHER, this.#password);
-    await push(image, { url: this.#registry.url, repository, tag, authorization });
+    const { registry, pusher } = this.#parts;
+    const authorization = pusher(repository);
+    await push(image, { url: registry.url, repository, tag, authorization });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#relay.stop(true);
-    await this.#close();
-  }
-
-  record(request: GuardedRequest): void {
-    this.#requests.push(request);
-  }
-
-  async #pass(request: Request): Promise<Response> {
-    const { pathname, search } = new URL(request.url);
-    const { method, headers } = request;
-    const response = this.#isAway
-      ? new Response("away\n", { status: 503 })
-      : await fetch(`${this.#registry.url}${pathname}${search}`, {
-          method,
-          headers,
-          redirect: "manual",
-        });
-    this.record({
-      method,
-      path: pathname,
-      credentials: namedBy(headers.get("authorization")),
-      agent: headers.get("user-agent") ?? "",
-      status: response.status,
-    });
-    // The whole, so that it has a length. The images are small.
-    const body = method === "HEAD" ? null : await response.arrayBuffer();
-    return new Response(body, { status: response.status, headers: response.headers });
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#close();
   }
 }
 
-export async function startGuardedRegistry(
-  options: GuardedRegistryOptions,
-): Promise<GuardedRegistry> {
+export async function startGuardedRegistry({
+  challenge,
+  users,
+  mayPull = (user) => user !== undefined,
+}: GuardedRegistryOptions): Promise<GuardedRegistry> {
   await using stack = new AsyncDisposableStack();
   const dir = stack.use(await tempDir("guarded"));
   const password = crypto.randomUUID();
   const htpasswd = dir.file("htpasswd");
-  let users = options.users;
-  const mayPull = options.mayPull ?? ((user) => user !== undefined);
-  let guarded: GuardedRegistry | undefined;
-  const setPasswords = async (next: GuardedRegistryOptions["users"]) => {
-    users = next;
-    const entries = Object.entries({ ...next, [PUSHER]: password });
+  let known = users;
+  const setUsers = async (next: Users) => {
+    known = next;
     const lines = await Promise.all(
-      entries.map(async ([name, text]) => `${name}:${await Bun.password.hash(text, BCRYPT)}\n`),
+      Object.entries({ ...next, [PUSHER]: password }).map(
+        async ([name, text]) => `${name}:${await Bun.password.hash(text, BCRYPT)}\n`,
+      ),
     );
     await writeFile(htpasswd, lines.join(""));
   };
-  await setPasswords(users);
+  await setUsers(users);
+  let relay: RecordingRelay | undefined;
   const issuer =
-    options.challenge === "Basic"
+    challenge === "Basic"
       ? undefined
-      : stack.use(
-          await startTokenIssuer({
-            users: (name) => users[name],
-            grants: (user, repository) => (mayPull(user, repository) ? ["pull"] : []),
-            onRequest: ({ method, authorization, agent, status }) =>
-              guarded?.record({
-                method,
-                path: "/token",
-                credentials: namedBy(authorization),
-                agent,
-                status,
-              }),
-          }),
-        );
+      : await startTokenIssuer({
+          users: (name) => known[name],
+          grants: (user, repository) => (mayPull(user, repository) ? ["pull"] : []),
+          onRequest: ({ method, authorization, agent, status }) =>
+            relay?.add({
+              method,
+              path: "/token",
+              credentials: namedBy(authorization),
+              agent,
+              status,
+            }),
+        });
+  if (issuer) stack.use(issuer);
   const registry = stack.use(
     await startDockerRegistry(issuer ? { auth: issuer.auth } : { htpasswd }),
   );
+  relay = stack.use(new RecordingRelay(registry.url));
+  const pusher = (repository: string): string =>
+    issuer?.authorization(repository) ?? basic(PUSHER, password);
   const owned = stack.move();
-  const close = () => owned.disposeAsync();
-  guarded = new GuardedRegistry({ registry, issuer, password, setPasswords, close });
-  return guarded;
-}
-
-/** The cheapest that docker-registry takes: these passwords protect nothing. */
-const BCRYPT = { algorithm: "bcrypt", cost: 4 } as const;
-
-export function basic(user: string, password: string): string {
-  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-}
-
-/** The scheme of an Authorization header and whom it names. */
-export function namedBy(authorization: string | null | undefined): string {
-  const [, scheme = "", text = ""] = /^(\S+) (\S+)$/.exec(authorization ?? "") ?? [];
-  switch (scheme.toLowerCase()) {
-    case "":
-      return "none";
-    case "basic":
-      return `Basic ${Buffer.from(text, "base64").toString().split(":")[0]}`;
-    case "bearer": {
-      const [, claims = ""] = text.split(".");
-      const { sub } = JSON.parse(Buffer.from(claims, "base64url").toString() || "{}");
-      return `Bearer ${sub || "nobody"}`;
-    }
-    default:
-      return scheme;
-  }
+  return new GuardedRegistry({ registry, relay, issuer, setUsers, pusher }, () =>
+    owned.disposeAsync(),
+  );
 }
