@@ -112,7 +112,7 @@ test.each([
     `@:3:17: clients.htpasswdFile: /etc/old-users line 2: the password of "bob" is hashed by MD5 (apr1), which can be guessed fast: only bcrypt is accepted: write it again with htpasswd -B FILE bob
 @:3:17: clients.htpasswdFile: /etc/old-users line 3: the password of "carol" is hashed by SHA-1, which can be guessed fast: only bcrypt is accepted: write it again with htpasswd -B FILE carol
 @:3:17: clients.htpasswdFile: /etc/old-users line 4: the password of "dave" is hashed by something else, or not at all: only bcrypt is accepted: write it again with htpasswd -B FILE dave
-@:3:17: clients.htpasswdFile: /etc/old-users line 5: has the cost 17, with which a password takes seconds: use 10 to 14, as in htpasswd -B -C 10
+@:3:17: clients.htpasswdFile: /etc/old-users line 5: has the cost 17, with which a password takes seconds: use 10 to 12, as in htpasswd -B -C 10
 @:3:17: clients.htpasswdFile: /etc/old-users line 6: has no colon between name and password: write it with htpasswd -B`,
   ],
   [

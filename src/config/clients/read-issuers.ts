@@ -1,9 +1,8 @@
 import path from "node:path";
-import { z } from "zod";
 import { ClaimTemplate } from "../access/claim-template.ts";
 import type { JwtSettings, KeySource, PublicKey } from "../access/clients-settings.ts";
+import { keySetSchema, keysUrl } from "../access/key-source.ts";
 import type { JwtEntry } from "../clients-schema.ts";
-import { isLoopbackHost } from "../parsing/host-overlap.ts";
 import { quote } from "../parsing/problems.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import type { Path } from "../parsing/yaml-source.ts";
@@ -86,25 +85,6 @@ function readSource(at: Path, entry: JwtEntry, context: Context): KeySource | un
   discovery.pathname = `${url.pathname.replace(/\/$/, "")}${DISCOVERY}`;
   return { kind: "discovery", url: discovery };
 }
-
-/** Whoever can change the keys on their way can make tokens. */
-export function keysUrl(text: string): URL | string {
-  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
-  if (!url) return `${quote(text)} is no URL: write https://host/path`;
-  if (url.username || url.password) return "contains credentials: use tokenFile";
-  if (url.protocol === "http:" && !isLoopbackHost(url.hostname.replaceAll(/[[\]]/g, ""))) {
-    return `${quote(text)} is not encrypted, and whoever changes the keys on their way can make tokens: write https://`;
-  }
-  return url;
-}
-
-/** The public keys of a JSON Web Key Set; others, which are secrets, are none. */
-export const keySetSchema = z.object({
-  keys: z
-    .array(z.looseObject({ kty: z.string() }))
-    .max(200)
-    .transform((keys): PublicKey[] => keys.filter(({ kty }) => ["RSA", "EC", "OKP"].includes(kty))),
-});
 
 function readKeys(
   at: Path,

@@ -6,8 +6,8 @@ import { readLines } from "./read-lines.ts";
 
 /** bcrypt: version, cost, 22 characters of salt and 31 of hash. */
 const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
-/** The cost of bcrypt is an exponent of 2. At the highest one, a password takes a second. */
-const COST = { min: 4, max: 14 };
+/** The cost of bcrypt is an exponent of 2. At the highest one, a password takes a third of a second. */
+const COST = { min: 4, max: 12 };
 
 /** Reads an htpasswd file. Problems are reported. */
 export function readUsers(file: string, context: FileContext): readonly KnownUser[] {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AdminTokens } from "../../config/operator/admin-token.ts";
 import { AccessTokens } from "./access-tokens.ts";
-import { FailedAttempts } from "./failed-attempts.ts";
+import { FailedAttempts } from "../../access/failed-attempts.ts";
 import { Sessions } from "./sessions.ts";
 
 /** Who has access to the admin port: the same for each server that listens at it in turn. */

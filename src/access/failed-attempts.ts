@@ -2,14 +2,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import ipaddr from "ipaddr.js";
 import { LRUCache } from "lru-cache";
 
-/** The delay of the first wrong token's answer, which doubles with each further one, in milliseconds. */
+/** The delay of the answer to the first wrong attempt, which doubles with each further one, in milliseconds. */
 const FIRST_MS = 100;
 /** Shorter than clients wait. */
 const LONGEST_MS = 5000;
 /** How long the failures of an address are remembered, in milliseconds. */
 const MEMORY_MS = 10 * 60 * 1000;
 const MAX_ADDRESSES = 10_000;
-/** How many wrong tokens of one address are kept waiting; while so many are, none is looked at. */
+/** How many wrong attempts of one address are kept waiting; while so many are, none is looked at. */
 const WAITING_PER_ADDRESS = 8;
 /** And of all addresses. */
 const WAITING = 256;
@@ -17,8 +17,8 @@ const WAITING = 256;
 const NETWORK_BITS = 64;
 
 /**
- * Delays the answers to wrong tokens, so that they cannot be guessed: by address, longer each time, and
- * only so many at once. A right token is answered at once.
+ * Delays the answers to wrong tokens and passwords, so that they cannot be guessed: by address, longer each time, and
+ * only so many at once. A right one is answered at once.
  */
 export class FailedAttempts {
   readonly #failures = new LRUCache<string, number>({ max: MAX_ADDRESSES, ttl: MEMORY_MS });
@@ -34,14 +34,14 @@ export class FailedAttempts {
     this.#wait = wait;
   }
 
-  /** Whether so many attempts of the address are waiting that no further token is looked at. */
+  /** Whether so many attempts of the address are waiting that no further one is looked at. */
   areTooMany(address: string): boolean {
     const own = this.#waiting.get(networkOf(address)) ?? 0;
     return own >= WAITING_PER_ADDRESS || this.#total >= WAITING;
   }
 
   /**
-   * Resolves once the answer to a wrong token may be sent. It takes as long if the client is gone: one that
+   * Resolves once the answer to a wrong attempt may be sent. It takes as long if the client is gone: one that
    * does not wait would know as much.
    */
   async failed(address: string): Promise<void> {
@@ -61,8 +61,8 @@ export class FailedAttempts {
   }
 }
 
-/** An IPv6 host has as many addresses as it likes. */
-function networkOf(address: string): string {
+/** What an address counts as: an IPv6 host has as many of them as it likes. */
+export function networkOf(address: string): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === "ipv4") return parsed.toString();
