@@ -20,7 +20,11 @@ const RETRY_MS = 5000;
 /** What a registry lets a client see. */
 export type Verdict =
   | { readonly kind: "granted"; /** In milliseconds of the epoch. */ readonly until: number }
-  | { readonly kind: "refused" }
+  | {
+      readonly kind: "refused";
+      /** Whether the registry was asked for this very request. */
+      readonly isNew?: boolean;
+    }
   | { readonly kind: "absent" };
 
 interface Entry {
@@ -87,15 +91,17 @@ export class Verdicts {
     const stale = isStale ? known : undefined;
     if (stale && this.#isWithin(stale.triedAt, RETRY_MS))
       return staleVerdict(stale, access.staleFor);
-    const asking = this.#questions.ask(key, resource, () =>
-      this.#ask(place, resource, credentials, { key, absentKey }),
-    );
+    let isNew = false;
+    const asking = this.#questions.ask(key, resource, () => {
+      isNew = true;
+      return this.#ask(place, resource, credentials, { key, absentKey });
+    });
     const answer = stale ? await this.#patiently(asking, key, stale) : await asking;
     if (answer === undefined && stale) {
       return staleVerdict({ ...stale, triedAt: this.#now() }, access.staleFor);
     }
     if (answer === "shown") return { kind: "granted", until: this.#now() + access.ttl };
-    return { kind: answer === "absent" ? "absent" : "refused" };
+    return answer === "absent" ? { kind: "absent" } : { kind: "refused", isNew };
   }
 
   /** The registry has just refused what it had granted. */
@@ -111,6 +117,16 @@ export class Verdicts {
   ): boolean {
     const known = this.#entries.get(this.#keyOf(repo, "pull", credentials));
     return known?.answer === "shown" && this.#isWithin(known.at, access.ttl);
+  }
+
+  /** Whether the registry has to be asked about a client, for lack of anything that it said. */
+  isUnknown(
+    { repo }: Pick<AskedPlace, "repo">,
+    resource: AskedResource,
+    credentials: ClientCredentials,
+  ): boolean {
+    const key = this.#keyOf(repo, resource.kind === "tags" ? "list" : "pull", credentials);
+    return !this.#entries.has(key);
   }
 
   /** Forgets all: the rules have changed. Answers that are under way are not believed. */

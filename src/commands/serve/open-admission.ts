@@ -1,18 +1,55 @@
+import { KnownClients } from "../../access/clients/known-clients.ts";
+import { FailedAttempts } from "../../access/failed-attempts.ts";
 import type { ProcessKey } from "../../access/process-key.ts";
 import { SealedTokens } from "../../access/sealed-tokens.ts";
 import { PublicRepositories } from "../../access/verdicts/public-repositories.ts";
 import { Verdicts } from "../../access/verdicts/verdicts.ts";
 import type { Cache } from "../../cache/cache.ts";
+import type { Settings } from "../../config/settings.ts";
 import { Admission } from "../../server/pull/admission/admission.ts";
+import type { Log } from "../../telemetry/log.ts";
+
+export interface AdmissionParts {
+  readonly settings: Pick<Settings, "clients">;
+  readonly cache: Cache;
+  readonly key: ProcessKey;
+  readonly log: Log;
+}
+
+/** What decides who may pull. */
+export interface OpenAdmission {
+  readonly admission: Admission;
+  readonly clients: KnownClients;
+  configure(settings: Pick<Settings, "clients">): void;
+}
 
 /** Puts together what decides who may pull. */
-export function openAdmission(cache: Cache, key: ProcessKey): Admission {
+export function openAdmission({ settings, cache, key, log }: AdmissionParts): OpenAdmission {
   const onShown = cache.shown.bind(cache);
   const { visibility } = cache.metadata;
-  return new Admission({
+  const verdicts = new Verdicts({ key, onShown });
+  const clients = new KnownClients({
+    key,
+    settings: settings.clients,
+    onFailed: ({ kind, address, reason }) =>
+      log.warn({ kind, client: address, reason }, "a client was not let in"),
+    onKeysUnavailable: (issuer, reason) =>
+      log.warn({ issuer, reason }, "the keys of an issuer of tokens cannot be fetched"),
+  });
+  const admission = new Admission({
     key,
     tokens: new SealedTokens(key),
     publicRepositories: new PublicRepositories({ visibility, onShown }),
-    verdicts: new Verdicts({ key, onShown }),
+    verdicts,
+    attempts: new FailedAttempts(),
+    clients,
   });
+  return {
+    admission,
+    clients,
+    configure(changed) {
+      clients.configure(changed.clients);
+      verdicts.clear();
+    },
+  };
 }

@@ -217,9 +217,12 @@ async function start(
   );
 
   // The pull API, and the ports.
+  const key = new ProcessKey();
+  const access = openAdmission({ settings, cache, key, log });
+  const { admission } = access;
   const namespaces = new Namespaces(upstreams.all);
   const responses = new ResponseCache(store.removals, {
-    revisions: [() => storage.metadata.revision],
+    revisions: [() => storage.metadata.revision, () => access.clients.revision],
     memory: memory.responses,
   });
   // What is in memory only is fetched again, and stored.
@@ -233,8 +236,6 @@ async function start(
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
   const broken = new BrokenResponses(secondLooks);
-  const key = new ProcessKey();
-  const admission = openAdmission(cache, key);
   const answers = { cache, admission, namespaces, responses, fileSends, broken };
   const told = { times, record, tracer, redirects: cluster?.redirects };
   const api = new PullApi({ ...answers, ...told });
@@ -278,7 +279,7 @@ async function start(
       operators.configure(changed);
       cluster?.configure(changed);
       cache.reconfigured();
-      admission.reconfigured();
+      access.configure(changed);
       responses.clear();
       threads?.publish();
       if (changed.tls) nodePorts.renew(changed.tls);

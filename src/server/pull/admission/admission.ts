@@ -1,4 +1,5 @@
 import type { ClientAccess } from "../../../access/client-access.ts";
+import type { FailedAttempts } from "../../../access/failed-attempts.ts";
 import { parseAuthorization } from "../../../access/authorization.ts";
 import type { ProcessKey } from "../../../access/process-key.ts";
 import { type SealedTokens, TOKEN_LIFETIME } from "../../../access/sealed-tokens.ts";
@@ -22,6 +23,9 @@ import { ClientRules } from "./client-rules.ts";
 import { presentsToken, tokenChallenge, unauthorized } from "./challenge.ts";
 import { Presented, shownName } from "./presented.ts";
 
+/** What clients are told who guess too much, in seconds. */
+const RETRY_AFTER = 5;
+
 /** What another replica may have of a repository. */
 export interface ForReplica {
   readonly upstream: Upstream;
@@ -34,8 +38,9 @@ export interface AdmissionOptions {
   readonly tokens: SealedTokens;
   readonly publicRepositories: PublicRepositories;
   readonly verdicts: Verdicts;
-  /** The clients that this cache knows itself; absent if none are configured. */
-  readonly clients?: () => ClientAccess | undefined;
+  /** Of clients whose credentials registries refuse. */
+  readonly attempts: FailedAttempts;
+  readonly clients: ClientAccess;
 }
 
 /**
@@ -177,18 +182,13 @@ export class Admission {
     if (credentials) this.#options.verdicts.revoke(route.repo, credentials);
   }
 
-  /** The configuration has changed: what was found out by the one before is found out anew. */
-  reconfigured(): void {
-    this.#options.verdicts.clear();
-  }
-
   async #byUpstream(
     route: RepositoryRoute,
     access: AccessSettings,
     asking: Asking,
   ): Promise<Admitted> {
     const { upstream, repo } = route;
-    const { publicRepositories, verdicts } = this.#options;
+    const { publicRepositories, verdicts, attempts } = this.#options;
     const place = { upstream, repo, access };
     const shown = publicRepositories.known(repo) ?? (await publicRepositories.find(place, route));
     if (shown.kind === "public") {
@@ -202,6 +202,11 @@ export class Admission {
       if (shown.kind === "absent") throw absent(route);
       const reason = `${repo.repository} of ${repo.upstream} is private, or does not exist: send credentials that ${repo.upstream} accepts for it`;
       throw unauthorized(reason, request);
+    }
+    const { address } = asking.connection;
+    const isUnknown = verdicts.isUnknown(place, route, credentials);
+    if (isUnknown && attempts.areTooMany(address)) {
+      throw new Fault({ kind: "slowed", retryAfter: RETRY_AFTER });
     }
     const verdict = await verdicts.find(place, route, credentials);
     switch (verdict.kind) {
@@ -220,6 +225,8 @@ export class Admission {
       case "absent":
         throw absent(route);
       case "refused": {
+        // Whoever guesses would have the registry's answers by way of this cache, and this cache's address blamed.
+        if (verdict.isNew) await attempts.failed(address);
         const reason = `${repo.upstream} does not let these credentials pull ${repo.repository}, or it does not exist`;
         throw unauthorized(reason, request);
       }

@@ -9,8 +9,8 @@ import { unauthorized } from "./challenge.ts";
 import { Presented, type PresentedOptions } from "./presented.ts";
 
 export interface ClientRulesOptions extends PresentedOptions {
-  /** The clients that this cache knows itself; absent if none are configured. */
-  readonly clients?: () => ClientAccess | undefined;
+  /** The clients that this cache knows itself, and what they may pull. */
+  readonly clients: ClientAccess;
 }
 
 /** Lets in whom the cache's own rules let, and nobody where there are none. */
@@ -24,7 +24,7 @@ export class ClientRules {
   }
 
   mayPull(principal: Principal, repo: RepositoryRef): boolean {
-    return this.#clients?.mayPull(principal, repo) === true;
+    return this.#options.clients.mayPull(principal, repo);
   }
 
   async admit({ upstream, repo }: RepositoryRoute, asking: Asking): Promise<Admitted> {
@@ -38,7 +38,7 @@ export class ClientRules {
     }
     const { principal } = identity;
     const until = Math.min(identity.until ?? Infinity, authorization.until ?? Infinity);
-    if (this.#clients?.mayPull(principal, repo) !== true) {
+    if (!this.mayPull(principal, repo)) {
       const reason = `the rules of this cache do not let ${principal.name} pull ${repo.repository} of ${repo.upstream}`;
       throw new Fault({ kind: "not-permitted", reason });
     }
@@ -52,9 +52,7 @@ export class ClientRules {
   /** @throws Fault `unauthorized` for what proves nothing */
   async identify(authorization: Authorization, { request, connection }: Asking) {
     const presented = authorization.kind === "presented" ? authorization.credentials : undefined;
-    const identity = (await this.#clients?.identify(presented, connection)) ?? {
-      kind: "anonymous",
-    };
+    const identity = await this.#options.clients.identify(presented, connection);
     if (identity.kind === "refused") {
       throw unauthorized("these credentials are not accepted", request, identity.reason);
     }
@@ -68,9 +66,5 @@ export class ClientRules {
     if (authorization.kind === "invalid") return undefined;
     const identity = await this.identify(authorization, asking).catch(() => undefined);
     return identity?.kind === "principal" ? identity.principal : undefined;
-  }
-
-  get #clients(): ClientAccess | undefined {
-    return this.#options.clients?.();
   }
 }
