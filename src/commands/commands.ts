@@ -22,6 +22,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   render: async () => (await import("./setup/render.ts")).renderCommand(),
   events: async () => (await import("./events/events.ts")).eventsCommand(),
   doctor: async () => (await import("./setup/doctor.ts")).doctorCommand(),
+  access: async () => (await import("./access/access.ts")).accessCommand(),
   import: async () => (await import("./setup/import.ts")).importCommand(),
   node: async () => (await import("./node/node.ts")).nodeCommand(),
   completion: async () => (await import("./help/completion.ts")).completionCommand(wholeProgram),

@@ -100,6 +100,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
     above: [
       "load.ts",
       "config-file.ts",
+      "access-config.ts",
       "portable-config.ts",
       "import-files.ts",
       "import-formats.ts",
@@ -346,6 +347,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Long work of a running cache.
       jobs: [".", "api", "store"],
       setup: [".", "node"],
+      // Who may pull, by the configuration alone.
+      access: ["."],
       // Completion asks the running cache for values.
       help: [".", "api", "connection", "store"],
     },

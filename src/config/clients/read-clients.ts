@@ -4,7 +4,7 @@ import type { ClientsEntry } from "../clients-schema.ts";
 import { readCaBundle } from "../upstreams/certificates.ts";
 import type { ClientsContext } from "./clients-context.ts";
 import { readIssuers } from "./read-issuers.ts";
-import { readRules } from "./read-rules.ts";
+import { clientSources, readRules } from "./read-rules.ts";
 import { readTokens } from "./read-tokens.ts";
 import { readUsers } from "./read-users.ts";
 
@@ -26,12 +26,7 @@ export function readClients(
   if (certificates && !context.hasTls) {
     context.report(at, "needs TLS, in which clients show their certificates: set tls", "key");
   }
-  const sources = [
-    ...(htpasswdFile === undefined ? [] : ["user"]),
-    ...(tokensFile === undefined ? [] : ["token"]),
-    ...(entry.jwt ?? []).map(({ name }) => name),
-    ...(certificates ? ["certificate"] : []),
-  ];
+  const sources = clientSources(entry);
   if (sources.length === 0) {
     const message =
       "says nothing that a client could show: add htpasswdFile, tokensFile, jwt or certificates";

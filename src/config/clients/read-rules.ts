@@ -1,6 +1,6 @@
 import type { AccessRule } from "../access/clients-settings.ts";
 import { coverAll } from "../access/glob-cover.ts";
-import type { RuleEntry } from "../clients-schema.ts";
+import type { ClientsEntry, RuleEntry } from "../clients-schema.ts";
 import type { GlobPattern } from "../parsing/glob-pattern.ts";
 import { quote } from "../parsing/problems.ts";
 import type { Path } from "../parsing/yaml-source.ts";
@@ -11,6 +11,21 @@ interface RulesContext extends Pick<ClientsContext, "report" | "location"> {
   readonly upstreams: readonly string[];
   /** What the principals that there are, are called after. */
   readonly sources: readonly string[];
+}
+
+/** What the principals of a configuration are called after. */
+export function clientSources({
+  htpasswdFile,
+  tokensFile,
+  jwt = [],
+  certificates,
+}: ClientsEntry): string[] {
+  return [
+    ...(htpasswdFile === undefined ? [] : ["user"]),
+    ...(tokensFile === undefined ? [] : ["token"]),
+    ...jwt.map(({ name }) => name),
+    ...(certificates ? ["certificate"] : []),
+  ];
 }
 
 const AT = ["clients", "rules"] as const;

@@ -52,10 +52,13 @@ function issuesOfBranch(issue: Issue): readonly Issue[] {
 /** The start of a message about a key: `upstreams.ghcr.io.port: `. */
 export function pathPrefix(path: Path): string {
   if (path.length === 0) return "";
-  const [first = "", ...rest] = path.map((segment) =>
-    typeof segment === "number" ? `[${segment}]` : `.${quoteKey(String(segment))}`,
-  );
-  return `${first.slice(1)}${rest.join("")}: `;
+  const text = path
+    .map((segment) =>
+      typeof segment === "number" ? `[${segment}]` : `.${quoteKey(String(segment))}`,
+    )
+    .join("");
+  // A file may be a list.
+  return `${text.replace(/^\./, "")}: `;
 }
 
 /** A key for a message: quoted and shortened unless it is a plain word, since it may be any text. */

@@ -70,7 +70,8 @@ export function defaultUpstreams(proxy?: ProxyRule): ConfiguredUpstream[] {
   });
 }
 
-function canonicalName(text: string): UpstreamName | undefined {
+/** The name of an upstream, for which others may stand. */
+export function canonicalName(text: string): UpstreamName | undefined {
   const name = parseUpstreamName(text);
   return name && parseUpstreamName(UPSTREAM_ALIASES.get(name) ?? name);
 }
