@@ -25,6 +25,7 @@ const CONCURRENT_TESTS = 4;
  * beside all others, for which the processors are free meanwhile.
  */
 const WAITING_FILES = [
+  "access-changes",
   "credentials",
   "metadata-repair",
   "mirrors",

@@ -10,14 +10,14 @@ import {
   ConcurrencyLimiter,
   type ConcurrencyLimiterOptions,
 } from "./transport/concurrency-limiter.ts";
-import { TokenCache } from "./auth/token-cache.ts";
+import { type Authorizations, TokenCache } from "./auth/token-cache.ts";
 import { TracedDialer } from "./traced-dialer.ts";
 
 /** What the clients of all upstreams in a process share. */
 export interface RegistryTransport {
   readonly dialer: Dialer;
   readonly limiter: ConcurrencyLimiter;
-  readonly tokens: TokenCache;
+  readonly tokens: Authorizations;
   /** Of what clients' credentials were exchanged for. */
   readonly clientTokens: TokenCache;
   readonly keyring: CredentialChoice;

@@ -69,13 +69,19 @@ export class Registry {
    * is the same; its rate limits are those of the account.
    *
    * @param options.skipsMirrors whether the registry itself is to answer, and no mirror for it
+   * @param options.asksAnew whether it is to say what it shows now: no token that it gave before is used
    */
   asClient(
     credentials: ClientCredentials | undefined,
-    { skipsMirrors = false }: { readonly skipsMirrors?: boolean } = {},
+    {
+      skipsMirrors = false,
+      asksAnew = false,
+    }: { readonly skipsMirrors?: boolean; readonly asksAnew?: boolean } = {},
   ): Registry {
     const keyring = new ClientKeyring(this.#settings, credentials);
-    const transport = { ...this.#transport, keyring, tokens: this.#transport.clientTokens };
+    const { clientTokens } = this.#transport;
+    const tokens = asksAnew ? clientTokens.fromNowOn() : clientTokens;
+    const transport = { ...this.#transport, keyring, tokens };
     return new Registry(this.#settings, transport, { hosts: this.#hosts, skipsMirrors });
   }
 

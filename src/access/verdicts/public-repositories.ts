@@ -91,7 +91,7 @@ export class PublicRepositories {
   }
 
   async #ask({ upstream, repo }: AskedPlace, resource: AskedResource) {
-    const registry = upstream.registry.asClient(undefined, { skipsMirrors: true });
+    const registry = upstream.registry.asClient(undefined, { skipsMirrors: true, asksAnew: true });
     const answer = await askRegistry(registry, repo.repository, resource);
     if (answer === "absent") return answer;
     const record = { isPublic: answer === "shown", askedAt: this.#now() };

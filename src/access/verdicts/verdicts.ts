@@ -142,7 +142,10 @@ export class Verdicts {
     keys: { readonly key: string; readonly absentKey: string },
   ): Promise<Answer> {
     const generation = this.#generation;
-    const registry = upstream.registry.asClient(credentials, { skipsMirrors: true });
+    const registry = upstream.registry.asClient(credentials, {
+      skipsMirrors: true,
+      asksAnew: true,
+    });
     const answer = await askRegistry(registry, repo.repository, resource);
     if (generation === this.#generation) {
       const entry = { answer, at: this.#now(), triedAt: -Infinity };

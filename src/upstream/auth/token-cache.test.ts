@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Gate, until } from "../../../test/harness/waiting.ts";
+import { parseChallenges } from "../../oci/challenge.ts";
 import {
   tokenClient,
   authorizations,
@@ -8,6 +9,7 @@ import {
   protectedRegistry,
   tokenServer,
 } from "../upstreamtest/token-registry.ts";
+import type { Authorizations } from "./token-cache.ts";
 import { faultOf, rejection, serve, serveRaw, settings } from "../upstreamtest/test-servers.ts";
 
 test("a token is requested for a scope built from the repository, and cached", async () => {
@@ -246,4 +248,40 @@ test("a realm on another port of the registry's host gets no credentials unless 
   const trustedRealms = [`reg.test:${auth.port}`];
   await tokenClient(settings(url, { credentials, trustedRealms })).get();
   expect(authorizations(auth)).toEqual([null, null, basic]);
+});
+
+test("what a registry shows now is asked with a token that it gives now", async () => {
+  const gate = new Gate();
+  let given = 0;
+  using auth = serve(async () => {
+    const token = `t${given++}`;
+    if (token === "t1") await gate.opened;
+    return Response.json({ token, expires_in: 300 });
+  });
+  let time = 0;
+  const upstream = settings("http://reg.test:1");
+  const { transport } = tokenClient(upstream, { now: () => time });
+  const tokens = transport.clientTokens;
+  const subject = { upstream, registry: upstream.url, repository: "team/app" };
+  const realm = `http://reg.test:${auth.port}/token`;
+  const challenges = parseChallenges(`Bearer realm="${realm}",service="reg"`);
+  const headerOf = async (from: Authorizations) =>
+    (from.cached(subject) ?? (await from.authorize(subject, challenges, undefined)))?.header;
+
+  expect(await headerOf(tokens)).toBe("Bearer t0");
+  time += 1;
+  const first = headerOf(tokens.fromNowOn());
+  await until(() => given === 2, { what: "a new token to be asked for" });
+  // Meanwhile, all others go on with the one that there is.
+  expect(await headerOf(tokens)).toBe("Bearer t0");
+  // One that was asked for before is no answer to a question of now.
+  time += 1;
+  const anew = tokens.fromNowOn();
+  expect(await headerOf(anew)).toBe("Bearer t2");
+  expect(await headerOf(anew)).toBe("Bearer t2");
+  gate.open();
+  expect(await first).toBe("Bearer t1");
+  // The newest one is kept.
+  expect(await headerOf(tokens)).toBe("Bearer t2");
+  expect(given).toBe(3);
 });

@@ -25,9 +25,18 @@ interface Entry {
   readonly scheme: Challenge["scheme"];
   /** The value of the header of a bearer token: a secret. */
   readonly header?: string;
-  /** On the clock of `now`, in milliseconds. */
+  /** When it was asked for, and from when on another one is, on the clock of `now`, in milliseconds. */
+  readonly askedAt: number;
   readonly renewAt: number;
 }
+
+interface Flight {
+  readonly askedAt: number;
+  readonly result: Promise<Required<Entry>>;
+}
+
+/** Where requests have their authorizations from. */
+export type Authorizations = Pick<TokenCache, "cached" | "authorize" | "forget">;
 
 export interface TokenCacheOptions {
   readonly dialer: Dialer;
@@ -49,7 +58,7 @@ export class TokenCache {
     maxSize: MAX_CACHE_BYTES,
     sizeCalculation: (entry, key) => (entry.header?.length ?? 0) + key.length,
   });
-  readonly #running = new Map<string, Promise<Required<Entry>>>();
+  readonly #running = new Map<string, Flight>();
 
   constructor({ dialer, limiter, now }: TokenCacheOptions) {
     this.#dialer = dialer;
@@ -58,9 +67,9 @@ export class TokenCache {
   }
 
   /** What to send without waiting for a challenge, if it is cached. */
-  cached(subject: TokenSubject): Authorization | undefined {
+  cached(subject: TokenSubject, since = -Infinity): Authorization | undefined {
     const entry = this.#entries.get(keyOf(subject));
-    if (!entry || this.#now() >= entry.renewAt) return undefined;
+    if (!entry || this.#now() >= entry.renewAt || entry.askedAt < since) return undefined;
     const header = headerOf(entry, subject);
     return header === undefined ? undefined : { scheme: entry.scheme, header, isFresh: false };
   }
@@ -76,11 +85,12 @@ export class TokenCache {
     subject: TokenSubject,
     challenges: readonly Challenge[],
     signal: AbortSignal | undefined,
+    since = -Infinity,
   ): Promise<Authorization | undefined> {
     let firstFault: Fault | undefined;
     for (const challenge of challenges) {
       try {
-        const authorization = await this.#meet(subject, challenge, signal);
+        const authorization = await this.#meet(subject, challenge, signal, since);
         if (authorization) return authorization;
       } catch (error) {
         if (!(error instanceof Fault) || signal?.aborted) throw error;
@@ -89,6 +99,20 @@ export class TokenCache {
     }
     if (firstFault) throw firstFault;
     return undefined;
+  }
+
+  /**
+   * The same, but of tokens those alone that are asked for from now on. A token says what a registry granted
+   * when it gave it: for what it grants now, it has to give another one.
+   */
+  fromNowOn(): Authorizations {
+    const since = this.#now();
+    return {
+      cached: (subject) => this.cached(subject, since),
+      authorize: (subject, challenges, signal) =>
+        this.authorize(subject, challenges, signal, since),
+      forget: (subject, refused) => this.forget(subject, refused),
+    };
   }
 
   /** Removes an authorization that was refused, unless another one has replaced it. */
@@ -102,26 +126,33 @@ export class TokenCache {
     subject: TokenSubject,
     challenge: Challenge,
     signal: AbortSignal | undefined,
+    since: number,
   ): Promise<Authorization | undefined> {
     const key = keyOf(subject);
     if (challenge.scheme === "basic") {
       if (!subject.credentials) return undefined;
       const { scheme } = challenge;
-      this.#entries.set(key, { scheme, renewAt: this.#now() + BASIC_LIFETIME * 1000 });
+      // It is nothing that the registry has given.
+      const renewAt = this.#now() + BASIC_LIFETIME * 1000;
+      this.#entries.set(key, { scheme, askedAt: Infinity, renewAt });
       return { scheme, header: basic(subject.credentials), isFresh: true };
     }
-    const cached = this.cached(subject);
+    const cached = this.cached(subject, since);
     if (cached) return cached;
     // The realm is part of the key: a request never waits for the token of another challenge.
     const flight = `${key}\n${challenge.realm}\n${challenge.service ?? ""}`;
     let running = this.#running.get(flight);
-    if (!running) {
-      running = this.#request(subject, challenge, key).finally(() => this.#running.delete(flight));
+    if (!running || running.askedAt < since) {
+      const askedAt = this.#now();
+      const result = this.#request(subject, challenge, key).finally(() => {
+        if (this.#running.get(flight)?.result === result) this.#running.delete(flight);
+      });
       // The waiting callers get the rejection. There may be none left.
-      running.catch(() => undefined);
+      result.catch(() => undefined);
+      running = { askedAt, result };
       this.#running.set(flight, running);
     }
-    const { scheme, header } = await abortable(running, signal);
+    const { scheme, header } = await abortable(running.result, signal);
     return { scheme, header, isFresh: true };
   }
 
@@ -133,13 +164,16 @@ export class TokenCache {
   ): Promise<Required<Entry>> {
     const release = await this.#limiter.acquire("token", subject.upstream.name);
     try {
-      const requestedAt = this.#now();
+      const askedAt = this.#now();
       const { token, lifetime } = await requestToken(this.#dialer, subject, challenge);
       // Renewed when 90 % of its lifetime is over, at most 30 s before it expires.
       const margin = Math.min(lifetime * 0.1, 30);
-      const renewAt = requestedAt + (lifetime - margin) * 1000;
-      const entry = { scheme: "bearer", header: `Bearer ${token}`, renewAt } as const;
-      this.#entries.set(key, entry);
+      const renewAt = askedAt + (lifetime - margin) * 1000;
+      const entry = { scheme: "bearer", header: `Bearer ${token}`, askedAt, renewAt } as const;
+      // A later request may have been answered first.
+      const known = this.#entries.peek(key);
+      if (!known || known.askedAt <= askedAt || known.scheme === "basic")
+        this.#entries.set(key, entry);
       return entry;
     } finally {
       release();
