@@ -16,6 +16,15 @@ test("the README's example configuration is valid", () => {
   expect(parsed.success).toBe(true);
 });
 
+test("the configurations of docs/how-to/say-who-may-pull.md are valid", () => {
+  const blocks = read("docs/how-to/say-who-may-pull.md").matchAll(/```yaml\n([\s\S]*?)```/g);
+  const configurations = [...blocks].filter(([, yaml = ""]) => /^clients:/m.test(yaml));
+  expect(configurations).toHaveLength(4);
+  for (const [, yaml = ""] of configurations) {
+    expect(fileSchema.safeParse(Bun.YAML.parse(yaml)).error?.issues ?? []).toEqual([]);
+  }
+});
+
 test("ARCHITECTURE.md lists every dependency with its version", () => {
   const rows = read("ARCHITECTURE.md").matchAll(/^\| (\S+) +\| (\d\S*) +\|/gm);
   const listed = Object.fromEntries([...rows].map((row) => [row[1] ?? "", row[2] ?? ""]));

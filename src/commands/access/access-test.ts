@@ -12,9 +12,11 @@ import {
 import { reasonText } from "./explain.ts";
 
 export function accessTestCommand(): Command {
-  const command = new Command("test").description(
-    "compare who may pull what with the cases of a file; exit code 1 if one is not as expected",
-  );
+  const command = new Command("test")
+    .summary("compare it with a file of cases")
+    .description(
+      "compare who may pull what with the cases of a file; exit code 1 if one is not as expected",
+    );
   return withAccessOptions(command)
     .argument(
       "<file>",

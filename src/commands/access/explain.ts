@@ -17,9 +17,11 @@ const SAID: Readonly<Record<Verdict, string>> = {
 };
 
 export function explainCommand(): Command {
-  const command = new Command("explain").description(
-    "say whether a client may pull an image, and what decides that; exit code 1 if it may not, or if only its registry can say",
-  );
+  const command = new Command("explain")
+    .summary("say what decides about a pull")
+    .description(
+      "say whether a client may pull an image, and what decides that; exit code 1 if it may not, or if only its registry can say",
+    );
   return withAccessOptions(command)
     .argument("<principal>", "the client: user:alice, token:ci, certificate:node-7; or anonymous")
     .argument("<image>", "the image: ghcr.io/org/app")

@@ -8,12 +8,14 @@ import type { Cache } from "../../cache/cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { Admission } from "../../server/pull/admission/admission.ts";
 import type { Log } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 
 export interface AdmissionParts {
   readonly settings: Pick<Settings, "clients">;
   readonly cache: Cache;
   readonly key: ProcessKey;
   readonly log: Log;
+  readonly metrics: Pick<Metrics, "counters">;
 }
 
 /** What decides who may pull. */
@@ -24,7 +26,13 @@ export interface OpenAdmission {
 }
 
 /** Puts together what decides who may pull. */
-export function openAdmission({ settings, cache, key, log }: AdmissionParts): OpenAdmission {
+export function openAdmission({
+  settings,
+  cache,
+  key,
+  log,
+  metrics,
+}: AdmissionParts): OpenAdmission {
   const onShown = cache.shown.bind(cache);
   const { visibility } = cache.metadata;
   const verdicts = new Verdicts({ key, onShown });
@@ -36,6 +44,12 @@ export function openAdmission({ settings, cache, key, log }: AdmissionParts): Op
     onKeysUnavailable: (issuer, reason) =>
       log.warn({ issuer, reason }, "the keys of an issuer of tokens cannot be fetched"),
   });
+  metrics.counters(
+    "entrepot_failed_logins_total",
+    "Logins of clients that this cache knows itself (clients) that failed, by what was tried: password, token, jwt or certificate.",
+    ["kind"],
+    () => [...clients.failures].map(([kind, value]) => ({ labels: [kind], value })),
+  );
   const admission = new Admission({
     key,
     tokens: new SealedTokens(key),

@@ -218,7 +218,7 @@ async function start(
 
   // The pull API, and the ports.
   const key = new ProcessKey();
-  const access = openAdmission({ settings, cache, key, log });
+  const access = openAdmission({ settings, cache, key, log, metrics });
   const { admission } = access;
   const namespaces = new Namespaces(upstreams.all);
   const responses = new ResponseCache(store.removals, {
