@@ -8,7 +8,7 @@ import type { CircuitBreaker } from "./health/circuit-breaker.ts";
 import { Hosts, type HostStatus } from "./hosts.ts";
 import { Failover } from "./failover.ts";
 import { type ClientCredentials, ClientKeyring } from "./auth/client-keyring.ts";
-import type { CredentialStatus } from "./auth/keyring.ts";
+import { ANONYMOUS, type CredentialStatus } from "./auth/keyring.ts";
 import type { Budget } from "./health/budget.ts";
 import type { Rest } from "./health/rest.ts";
 import { listReferrers, listTags, type TagPage, type TagPageQuery } from "./list-requests.ts";
@@ -29,6 +29,8 @@ export interface RegistryOptions {
   readonly hosts?: Hosts;
   /** Whether mirrors are not asked. */
   readonly skipsMirrors?: boolean;
+  /** See `Registry.askedAs`. */
+  readonly askedAs?: string;
 }
 
 /**
@@ -39,13 +41,15 @@ export class Registry {
   readonly #transport: RegistryTransport;
   readonly #hosts: Hosts;
   readonly #failover: Failover;
+  readonly #askedAs: string | undefined;
   #settings: UpstreamSettings;
 
   constructor(
     settings: UpstreamSettings,
     transport: RegistryTransport,
-    { circuit, hosts, skipsMirrors }: RegistryOptions = {},
+    { circuit, hosts, skipsMirrors, askedAs }: RegistryOptions = {},
   ) {
+    this.#askedAs = askedAs;
     this.#settings = settings;
     this.#transport = transport;
     this.#hosts =
@@ -82,7 +86,13 @@ export class Registry {
     const { clientTokens } = this.#transport;
     const tokens = asksAnew ? clientTokens.fromNowOn() : clientTokens;
     const transport = { ...this.#transport, keyring, tokens };
-    return new Registry(this.#settings, transport, { hosts: this.#hosts, skipsMirrors });
+    const askedAs = credentials?.account ?? ANONYMOUS;
+    return new Registry(this.#settings, transport, { hosts: this.#hosts, skipsMirrors, askedAs });
+  }
+
+  /** Whose credentials its requests carry, where they are not the upstream's own. */
+  get askedAs(): string | undefined {
+    return this.#askedAs;
   }
 
   /** The upstream's name, as in image references: `docker.io`. */

@@ -58,7 +58,11 @@ function find(name: string, reference = "1"): Promise<Shown> {
 }
 
 test("a registry is asked once in ten minutes what it shows to anybody", async () => {
-  expect(await find("open/app")).toEqual({ kind: "public", until: now + 10 * MINUTE });
+  expect(await find("open/app")).toEqual({
+    kind: "public",
+    until: now + 10 * MINUTE,
+    isStale: false,
+  });
   expect(await find("team/app")).toEqual({ kind: "private" });
   expect(repositories.known(place("open/app").repo)?.kind).toBe("public");
   registry.takeAsked();
@@ -83,8 +87,13 @@ test("in an outage, what the registry said last holds, also after a restart", as
   repositories = open();
   registry.fails(() => faults.errorResponse(503));
   now += 60 * MINUTE;
-  expect(await find("open/app")).toEqual({ kind: "public", until: now + 5000 });
-  expect((await find("team/app")).kind).toBe("private");
+  expect(await find("open/app")).toEqual({
+    kind: "public",
+    until: now + 5000,
+    isStale: true,
+  });
+  // Nothing is written of what was never public.
+  expect((await find("team/app")).kind).toBe("unknown");
   registry.takeAsked();
   now += 4999;
   expect((await find("open/app")).kind).toBe("public");

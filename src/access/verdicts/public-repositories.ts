@@ -3,8 +3,9 @@ import { Fault } from "../../oci/fault.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Visibility, VisibilityRecord } from "../../store/visibility.ts";
+import { answerInTime } from "./answer-in-time.ts";
 import { type AskedPlace, placeKey } from "./asked-place.ts";
-import { type AskedResource, askRegistry } from "./registry-question.ts";
+import { type Answer, type AskedResource, askRegistry, isStillShown } from "./registry-question.ts";
 import { SharedQuestions } from "./shared-question.ts";
 
 /** How long it is believed whether a registry shows a repository to anybody, in milliseconds. */
@@ -18,7 +19,13 @@ const MAX_ENTRIES = 10_000;
 
 /** `unknown`: the registry did not say, now or before. */
 export type Shown =
-  | { readonly kind: "public"; /** In milliseconds of the epoch. */ readonly until: number }
+  | {
+      readonly kind: "public";
+      /** In milliseconds of the epoch. */
+      readonly until: number;
+      /** Whether the registry has not said it lately, since it cannot be asked. */
+      readonly isStale: boolean;
+    }
   | { readonly kind: "private" }
   | { readonly kind: "absent" }
   | { readonly kind: "unknown"; readonly fault: Fault };
@@ -27,6 +34,9 @@ interface Known extends VisibilityRecord {
   /** When the registry was last asked in vain, in milliseconds of the epoch. */
   readonly triedAt: number;
 }
+
+/** Of what was public, and perhaps is no more: so old that the registry is asked. */
+const NO_LONGER: VisibilityRecord = { isPublic: false, askedAt: 0 };
 
 export interface PublicRepositoriesOptions {
   readonly visibility: Pick<Visibility, "get" | "publicAmong"> & {
@@ -48,6 +58,7 @@ export class PublicRepositories {
   readonly #now: () => number;
   readonly #known = new LRUCache<string, Known>({ max: MAX_ENTRIES });
   readonly #questions = new SharedQuestions();
+  #generation = 0;
 
   constructor(options: PublicRepositoriesOptions) {
     this.#options = options;
@@ -68,18 +79,40 @@ export class PublicRepositories {
     if (known && this.#isFresh(known, TTL_MS)) return shownBy(known, TTL_MS);
     const sinceTry = this.#now() - (known?.triedAt ?? -Infinity);
     if (known && sinceTry >= 0 && sinceTry < RETRY_MS) return this.#stale(known);
+    const asking = this.#questions.ask(key, resource, () => this.#ask(place, resource, known));
+    let answer: Answer | undefined;
     try {
-      const answer = await this.#questions.ask(key, resource, () => this.#ask(place, resource));
-      if (answer === "absent") return { kind: "absent" };
-      if (answer === "refused") return { kind: "private" };
-      return { kind: "public", until: this.#now() + TTL_MS };
+      answer = await (known ? answerInTime(asking) : asking);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      if (!known) return { kind: "unknown", fault: error };
+      return { kind: "unknown", fault: error };
+    }
+    if (answer === undefined && known) {
       const tried = { ...known, triedAt: this.#now() };
-      this.#known.set(key, tried);
+      if (this.#known.peek(key) === known) this.#known.set(key, tried);
       return this.#stale(tried);
     }
+    if (answer === "absent") return { kind: "absent" };
+    if (answer === "refused") return { kind: "private" };
+    return { kind: "public", until: this.#now() + TTL_MS, isStale: false };
+  }
+
+  /** Asks anew for all before it is believed: the configuration has changed, perhaps the registry's address. */
+  clear(): void {
+    this.#generation += 1;
+    this.#known.clear();
+  }
+
+  /** The registry has just refused to anybody what it showed: it is asked anew, and not believed meanwhile. */
+  async doubt(repo: RepositoryRef): Promise<void> {
+    const known = this.#known.get(placeKey(repo));
+    if (known?.isPublic) await this.#keep(repo, NO_LONGER, this.#generation);
+  }
+
+  /** Whether the registry shows a repository to anybody, as it has said lately. Nobody is asked. */
+  async isPublic(repo: RepositoryRef): Promise<boolean> {
+    const known = this.#known.get(placeKey(repo)) ?? (await this.#load(repo));
+    return known?.isPublic === true && this.#isFresh(known, TTL_MS);
   }
 
   /** Those of some repositories whose names may be told to anybody. Nobody is asked. */
@@ -90,21 +123,39 @@ export class PublicRepositories {
     return this.#options.visibility.publicAmong(upstream, repositories, this.#now() - NAME_MS);
   }
 
-  async #ask({ upstream, repo }: AskedPlace, resource: AskedResource) {
+  async #ask({ upstream, repo }: AskedPlace, resource: AskedResource, known: Known | undefined) {
+    const generation = this.#generation;
     const registry = upstream.registry.asClient(undefined, { skipsMirrors: true, asksAnew: true });
     const answer = await askRegistry(registry, repo.repository, resource);
-    if (answer === "absent") return answer;
+    if (answer === "absent") {
+      // What was public before does not come back in an outage. It is asked for again meanwhile.
+      const isHidden = known?.isPublic && !(await isStillShown(registry, repo.repository));
+      if (isHidden) await this.#keep(repo, NO_LONGER, generation);
+      return answer;
+    }
     const record = { isPublic: answer === "shown", askedAt: this.#now() };
-    this.#known.set(placeKey(repo), { ...record, triedAt: -Infinity });
-    await this.#options.visibility.put(repo, record);
+    // Of what was never public, nothing is written: names can be made up.
+    await this.#keep(repo, record, generation, record.isPublic || known?.isPublic === true);
     if (record.isPublic) await this.#options.onShown(repo);
     return answer;
+  }
+
+  async #keep(
+    repo: RepositoryRef,
+    record: VisibilityRecord,
+    generation: number,
+    isWritten = true,
+  ): Promise<void> {
+    if (generation !== this.#generation) return;
+    this.#known.set(placeKey(repo), { ...record, triedAt: -Infinity });
+    if (isWritten) await this.#options.visibility.put(repo, record);
   }
 
   async #load(repo: RepositoryRef): Promise<Known | undefined> {
     const record = await this.#options.visibility.get(repo);
     if (!record) return undefined;
-    const loaded = { ...record, triedAt: -Infinity };
+    const askedAt = this.#generation === 0 ? record.askedAt : -Infinity;
+    const loaded = { isPublic: record.isPublic, askedAt, triedAt: -Infinity };
     // Somebody else may have learnt more meanwhile.
     const known = this.#known.get(placeKey(repo)) ?? loaded;
     this.#known.set(placeKey(repo), known);
@@ -118,10 +169,12 @@ export class PublicRepositories {
 
   /** Until it is asked again. */
   #stale({ isPublic, triedAt }: Known): Shown {
-    return isPublic ? { kind: "public", until: triedAt + RETRY_MS } : { kind: "private" };
+    if (!isPublic) return { kind: "private" };
+    return { kind: "public", until: triedAt + RETRY_MS, isStale: true };
   }
 }
 
 function shownBy({ isPublic, askedAt }: Known, ttl: number): Shown {
-  return isPublic ? { kind: "public", until: askedAt + ttl } : { kind: "private" };
+  if (!isPublic) return { kind: "private" };
+  return { kind: "public", until: askedAt + ttl, isStale: false };
 }

@@ -35,6 +35,23 @@ export async function askRegistry(
   }
 }
 
+/**
+ * Whether a registry that has shown something of a repository, and now says that another thing is absent, shows
+ * anything of it still: some say so of all that they hide.
+ */
+export async function isStillShown(
+  registry: Registry,
+  repository: RepositoryName,
+): Promise<boolean> {
+  try {
+    return (await askRegistry(registry, repository, { kind: "tags" })) === "shown";
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    // What is not known is not shown.
+    return false;
+  }
+}
+
 async function ask(
   registry: Registry,
   repository: RepositoryName,

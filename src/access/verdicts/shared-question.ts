@@ -7,7 +7,8 @@ interface Running {
 
 /**
  * Collapses questions about one repository that are asked at once. That a resource is absent says nothing
- * of another one, for which the question is then asked anew.
+ * of another one, for which a question of its own is asked then: nobody keeps others waiting by asking for
+ * many things that do not exist.
  */
 export class SharedQuestions {
   readonly #running = new Map<string, Running>();
@@ -22,15 +23,17 @@ export class SharedQuestions {
     question: () => Promise<Answer>,
   ): Promise<Answer> {
     const name = resourceKey(resource);
-    for (;;) {
-      const running = this.#running.get(key);
-      if (!running) break;
-      // oxlint-disable-next-line no-await-in-loop -- whoever waits goes on only after the one before
-      const answer = await running.answer;
-      if (answer !== "absent" || running.resource === name) return answer;
-    }
+    const running = this.#running.get(key);
+    if (!running) return this.#start(key, name, question);
+    const answer = await running.answer;
+    if (answer !== "absent" || running.resource === name) return answer;
+    const own = `${key} ${name}`;
+    return this.#running.get(own)?.answer ?? this.#start(own, name, question);
+  }
+
+  #start(key: string, resource: string, question: () => Promise<Answer>): Promise<Answer> {
     const answer = question().finally(() => this.#running.delete(key));
-    this.#running.set(key, { resource: name, answer });
+    this.#running.set(key, { resource, answer });
     return answer;
   }
 }

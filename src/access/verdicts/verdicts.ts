@@ -1,19 +1,23 @@
 import { LRUCache } from "lru-cache";
-import { Fault } from "../../oci/fault.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ClientCredentials } from "../../upstream/auth/client-keyring.ts";
 import type { ProcessKey } from "../process-key.ts";
 import { type AskedPlace, placeKey } from "./asked-place.ts";
-import { type Answer, type AskedResource, askRegistry, resourceKey } from "./registry-question.ts";
+import { answerInTime } from "./answer-in-time.ts";
+import {
+  type Answer,
+  type AskedResource,
+  askRegistry,
+  isStillShown,
+  resourceKey,
+} from "./registry-question.ts";
 import { SharedQuestions } from "./shared-question.ts";
 
-/** How many verdicts are kept: about 4 MB. */
+/** How many grants are kept, and how many refusals besides: about 4 MB each. */
 const MAX_ENTRIES = 16_384;
 /** How long a refusal is believed, and that something is absent, in milliseconds. */
 const REFUSAL_MS = 30_000;
 const ABSENCE_MS = 5000;
-/** How long a registry may take before a verdict that has just ended still holds, in milliseconds. */
-const PATIENCE_MS = 5000;
 /** How long a registry that did not answer is not asked again, in milliseconds. */
 const RETRY_MS = 5000;
 
@@ -27,11 +31,16 @@ export type Verdict =
     }
   | { readonly kind: "absent" };
 
-interface Entry {
-  readonly answer: Answer;
+interface Grant {
   /** When the registry answered, and when it was last asked in vain, in milliseconds of the epoch. */
   readonly at: number;
   readonly triedAt: number;
+}
+
+interface Denial {
+  readonly answer: Exclude<Answer, "shown">;
+  /** When the registry answered, in milliseconds of the epoch. */
+  readonly at: number;
 }
 
 export interface VerdictsOptions {
@@ -40,6 +49,8 @@ export interface VerdictsOptions {
   readonly onShown: (repo: RepositoryRef) => Promise<void>;
   /** The current time, in milliseconds of the epoch. */
   readonly now?: () => number;
+  /** How many grants are kept, and how many denials. */
+  readonly max?: number;
 }
 
 /**
@@ -50,18 +61,23 @@ export interface VerdictsOptions {
 export class Verdicts {
   readonly #options: VerdictsOptions;
   readonly #now: () => number;
-  readonly #entries = new LRUCache<string, Entry>({ max: MAX_ENTRIES });
+  readonly #grants: LRUCache<string, Grant>;
+  /** Apart, since whoever sends wrong credentials has as many of them as it likes. */
+  readonly #denials: LRUCache<string, Denial>;
   readonly #questions = new SharedQuestions();
   #generation = 0;
 
   constructor(options: VerdictsOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    const { max = MAX_ENTRIES } = options;
+    this.#grants = new LRUCache({ max });
+    this.#denials = new LRUCache({ max });
   }
 
   /** How many are kept. */
   get size(): number {
-    return this.#entries.size;
+    return this.#grants.size + this.#denials.size;
   }
 
   /**
@@ -78,27 +94,28 @@ export class Verdicts {
     // Some registries let a client list tags, and pull nothing.
     const key = this.#keyOf(repo, resource.kind === "tags" ? "list" : "pull", credentials);
     const absentKey = `${key} ${resourceKey(resource)}`;
-    const known = this.#entries.get(key);
-    const absent = this.#entries.get(absentKey);
-    if (known?.answer === "shown" && this.#isWithin(known.at, access.ttl)) {
-      return { kind: "granted", until: known.at + access.ttl };
+    const grant = this.#grants.get(key);
+    if (grant && this.#isWithin(grant.at, access.ttl)) {
+      return { kind: "granted", until: grant.at + access.ttl };
     }
-    if (known?.answer === "refused" && this.#isWithin(known.at, REFUSAL_MS)) {
-      return { kind: "refused" };
-    }
+    const refused = this.#denials.get(key);
+    if (refused && this.#isWithin(refused.at, REFUSAL_MS)) return { kind: "refused" };
+    const absent = this.#denials.get(absentKey);
     if (absent && this.#isWithin(absent.at, ABSENCE_MS)) return { kind: "absent" };
-    const isStale = known?.answer === "shown" && this.#isWithin(known.at, access.staleFor);
-    const stale = isStale ? known : undefined;
-    if (stale && this.#isWithin(stale.triedAt, RETRY_MS))
+    const stale = grant && this.#isWithin(grant.at, access.staleFor) ? grant : undefined;
+    if (stale && this.#isWithin(stale.triedAt, RETRY_MS)) {
       return staleVerdict(stale, access.staleFor);
+    }
     let isNew = false;
     const asking = this.#questions.ask(key, resource, () => {
       isNew = true;
       return this.#ask(place, resource, credentials, { key, absentKey });
     });
-    const answer = stale ? await this.#patiently(asking, key, stale) : await asking;
+    const answer = await (stale ? answerInTime(asking) : asking);
     if (answer === undefined && stale) {
-      return staleVerdict({ ...stale, triedAt: this.#now() }, access.staleFor);
+      const tried = { ...stale, triedAt: this.#now() };
+      if (this.#grants.peek(key) === stale) this.#grants.set(key, tried);
+      return staleVerdict(tried, access.staleFor);
     }
     if (answer === "shown") return { kind: "granted", until: this.#now() + access.ttl };
     return answer === "absent" ? { kind: "absent" } : { kind: "refused", isNew };
@@ -106,8 +123,8 @@ export class Verdicts {
 
   /** The registry has just refused what it had granted. */
   revoke(repo: RepositoryRef, credentials: ClientCredentials): void {
-    this.#entries.delete(this.#keyOf(repo, "pull", credentials));
-    this.#entries.delete(this.#keyOf(repo, "list", credentials));
+    this.#grants.delete(this.#keyOf(repo, "pull", credentials));
+    this.#grants.delete(this.#keyOf(repo, "list", credentials));
   }
 
   /** Whether a client was granted a repository, as far as is known without asking. */
@@ -115,8 +132,8 @@ export class Verdicts {
     { repo, access }: Omit<AskedPlace, "upstream">,
     credentials: ClientCredentials,
   ): boolean {
-    const known = this.#entries.get(this.#keyOf(repo, "pull", credentials));
-    return known?.answer === "shown" && this.#isWithin(known.at, access.ttl);
+    const grant = this.#grants.get(this.#keyOf(repo, "pull", credentials));
+    return grant !== undefined && this.#isWithin(grant.at, access.ttl);
   }
 
   /** Whether the registry has to be asked about a client, for lack of anything that it said. */
@@ -126,13 +143,14 @@ export class Verdicts {
     credentials: ClientCredentials,
   ): boolean {
     const key = this.#keyOf(repo, resource.kind === "tags" ? "list" : "pull", credentials);
-    return !this.#entries.has(key);
+    return !this.#grants.has(key) && !this.#denials.has(key);
   }
 
   /** Forgets all: the rules have changed. Answers that are under way are not believed. */
   clear(): void {
     this.#generation += 1;
-    this.#entries.clear();
+    this.#grants.clear();
+    this.#denials.clear();
   }
 
   async #ask(
@@ -147,35 +165,29 @@ export class Verdicts {
       asksAnew: true,
     });
     const answer = await askRegistry(registry, repo.repository, resource);
-    if (generation === this.#generation) {
-      const entry = { answer, at: this.#now(), triedAt: -Infinity };
-      this.#entries.set(answer === "absent" ? keys.absentKey : keys.key, entry);
-    }
+    const isHidden =
+      answer === "absent" &&
+      this.#grants.has(keys.key) &&
+      !(await isStillShown(registry, repo.repository));
+    if (generation === this.#generation) this.#keep(answer, isHidden, keys);
     if (answer === "shown") await this.#options.onShown(repo);
     return answer;
   }
 
-  /** The answer; `undefined` if the registry fails or is slow, so that what it granted before still holds. */
-  async #patiently(
-    asking: Promise<Answer>,
-    key: string,
-    stale: Entry,
-  ): Promise<Answer | undefined> {
-    const late = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => late.resolve(undefined), PATIENCE_MS);
-    try {
-      const answer = await Promise.race([asking, late.promise]);
-      if (answer !== undefined) return answer;
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-    } finally {
-      clearTimeout(timer);
+  #keep(
+    answer: Answer,
+    isHidden: boolean,
+    { key, absentKey }: { readonly key: string; readonly absentKey: string },
+  ): void {
+    const at = this.#now();
+    if (answer === "shown") {
+      this.#grants.set(key, { at, triedAt: -Infinity });
+      this.#denials.delete(key);
+      return;
     }
-    asking.catch(() => {});
-    if (this.#entries.peek(key) === stale) {
-      this.#entries.set(key, { ...stale, triedAt: this.#now() });
-    }
-    return undefined;
+    // What was granted before does not come back in an outage.
+    if (answer === "refused" || isHidden) this.#grants.delete(key);
+    this.#denials.set(answer === "absent" ? absentKey : key, { answer, at });
   }
 
   #isWithin(moment: number, duration: number): boolean {
@@ -193,6 +205,6 @@ export class Verdicts {
 }
 
 /** Until the registry is asked again, and no longer than the grant may hold. */
-function staleVerdict({ at, triedAt }: Entry, staleFor: number): Verdict {
+function staleVerdict({ at, triedAt }: Grant, staleFor: number): Verdict {
   return { kind: "granted", until: Math.min(triedAt + RETRY_MS, at + staleFor) };
 }

@@ -36,6 +36,7 @@ export function openAdmission({
   const onShown = cache.shown.bind(cache);
   const { visibility } = cache.metadata;
   const verdicts = new Verdicts({ key, onShown });
+  const publicRepositories = new PublicRepositories({ visibility, onShown });
   const clients = new KnownClients({
     key,
     settings: settings.clients,
@@ -53,7 +54,7 @@ export function openAdmission({
   const admission = new Admission({
     key,
     tokens: new SealedTokens(key),
-    publicRepositories: new PublicRepositories({ visibility, onShown }),
+    publicRepositories,
     verdicts,
     attempts: new FailedAttempts(),
     clients,
@@ -64,6 +65,7 @@ export function openAdmission({
     configure(changed) {
       clients.configure(changed.clients);
       verdicts.clear();
+      publicRepositories.clear();
     },
   };
 }

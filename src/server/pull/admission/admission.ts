@@ -171,8 +171,9 @@ export class Admission {
     const { access, name } = upstream.settings;
     const isByUpstream = access && accessMode(access, repository) === "upstream";
     if (!isByUpstream) return { upstream, isHereOnly: false };
-    const [known] = await this.#options.publicRepositories.among(name, [repository]);
-    if (known === undefined) return { upstream, isHereOnly: true };
+    const repo = { upstream: name, repository };
+    if (!(await this.#options.publicRepositories.isPublic(repo)))
+      return { upstream, isHereOnly: true };
     return { upstream: this.#forPublic(upstream, access), isHereOnly: false };
   }
 
@@ -192,7 +193,8 @@ export class Admission {
     const place = { upstream, repo, access };
     const shown = publicRepositories.known(repo) ?? (await publicRepositories.find(place, route));
     if (shown.kind === "public") {
-      return { upstream: this.#forPublic(upstream, access), until: shown.until };
+      const { isStale, until } = shown;
+      return { upstream: isStale ? anonymous(upstream) : this.#forPublic(upstream, access), until };
     }
     const { request } = asking;
     const authorization = this.#presented.of(request);
@@ -241,6 +243,14 @@ export class Admission {
     this.#withAuth.set(registry, { from: settings, view });
     return { settings, registry: view };
   }
+}
+
+/**
+ * Of what was public when the registry last said so, nothing is pulled with credentials: they might show what
+ * is not public any more.
+ */
+function anonymous({ settings, registry }: Upstream): Upstream {
+  return { settings, registry: registry.asClient(undefined) };
 }
 
 function absent(route: RepositoryRoute): Fault {
