@@ -1,112 +1,201 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { writeFile } from "node:fs/promises";
-import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { expect, test } from "bun:test";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { startEntrepot } from "./harness/cache/entrepot.ts";
+import { documentedRows } from "./harness/documented-rows.ts";
 import { textImage } from "./harness/images/images.ts";
+import { mustRun } from "./harness/processes.ts";
+import { isLong, unpackedTests } from "./harness/real-components.ts";
 import {
-  type ScriptedUpstream,
-  startScriptedUpstream,
-} from "./harness/registries/scripted-upstream.ts";
-import { type TempDir, tempDir } from "./harness/temp-dir.ts";
-import { until } from "./harness/waiting.ts";
+  type GuardedRegistry,
+  startGuardedRegistry,
+} from "./harness/registries/guarded-registry.ts";
+import { RecordingRelay } from "./harness/registries/recording-relay.ts";
+import { PODMAN_5, startPodman } from "./harness/runtimes/podman.ts";
+import { tempDir } from "./harness/temp-dir.ts";
+import { DOCKER_28, type DockerNode, startDocker } from "./node/docker-node.ts";
 
-const image = textImage({ text: "for clients that the cache knows" });
+const DOCUMENT = "docs/explanation/access-and-runtimes.md";
+const ROWS = 15;
 
-let dir: TempDir;
-let upstream: ScriptedUpstream;
-let cache: Entrepot;
+const clientTest = await unpackedTests("forky-clients", {
+  suite: "forky",
+  packages: ["cosign", "oras", "crane"],
+});
+const dockerTest = await unpackedTests("forky-docker", DOCKER_28);
+const longTest = (name: string, run: (tree: string) => Promise<void>) =>
+  test.skip(name, () => run(""));
+const podmanTest = isLong ? await unpackedTests("trixie-podman", PODMAN_5) : longTest;
 
-const basic = (user: string, password: string): string =>
-  `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-
-function configOf(rules: readonly object[]): object {
-  return {
-    storage: { scrub: 0 },
-    clients: { htpasswdFile: dir.file("htpasswd"), tokensFile: dir.file("tokens"), rules },
-    upstreams: { "reg.test": { ...localUpstream(upstream.url), access: "clients" } },
-  };
+interface SetUp extends AsyncDisposable {
+  readonly registry: GuardedRegistry;
+  /** Before the cache. Images are named by it, and it is the mirror. */
+  readonly mirror: RecordingRelay;
 }
 
-const RULES = [
-  { principals: ["user:ann", "token:ci"], repositories: ["reg.test/team/**"], effect: "allow" },
-  { principals: ["token:ci"], repositories: ["reg.test/team/secret"], effect: "deny" },
-];
-
-beforeAll(async () => {
-  dir = await tempDir("clients");
-  const hash = await Bun.password.hash("ann-password", { algorithm: "bcrypt", cost: 4 });
-  await writeFile(dir.file("htpasswd"), `ann:${hash}\nbob:${hash}\n`);
-  await writeFile(dir.file("tokens"), "ci 0123456789abcdef0123\n");
-  upstream = await startScriptedUpstream();
-  for (const name of ["team/app", "team/secret"]) upstream.add(name, image, "1");
-  cache = await startEntrepot({ config: configOf(RULES) });
-});
-
-afterAll(async () => {
-  await cache[Symbol.asyncDispose]();
-  await upstream[Symbol.asyncDispose]();
-  await dir[Symbol.asyncDispose]();
-});
-
-async function status(path: string, authorization?: string): Promise<number> {
-  const headers = new Headers(authorization === undefined ? {} : { authorization });
-  const response = await cache.get(path, { headers });
-  await response.bytes();
-  return response.status;
-}
-
-const pull = (name: string, authorization?: string): Promise<number> =>
-  status(`/v2/${name}/manifests/1?ns=reg.test`, authorization);
-
-test("clients that are known pull what the rules let them, and others nothing", async () => {
-  const [ann, bob] = [basic("ann", "ann-password"), basic("bob", "ann-password")];
-  const ci = basic("anything", "0123456789abcdef0123");
-  const asked: [name: string, authorization: string | undefined, expected: number][] = [
-    ["team/app", ann, 200],
-    ["team/secret", ann, 200],
-    ["team/app", ci, 200],
-    ["team/app", "Bearer 0123456789abcdef0123", 200],
-    ["team/secret", ci, 403],
-    ["team/app", bob, 403],
-    ["team/none", bob, 403],
-    ["team/app", undefined, 401],
-    ["team/app", basic("ann", "guess"), 401],
-    ["team/app", "Bearer guess", 401],
-    ["team/none", basic("ann", "guess"), 401],
-  ];
-  for (const [name, authorization, expected] of [...asked, ...asked]) {
-    expect([name, authorization, await pull(name, authorization)]).toEqual([
-      name,
-      authorization,
-      expected,
-    ]);
-  }
-});
-
-test("a login at /v2/ is verified there", async () => {
-  expect(await status("/v2/")).toBe(401);
-  expect(await status("/v2/", basic("ann", "ann-password"))).toBe(200);
-  expect(await status("/v2/", basic("ann", "guess"))).toBe(401);
-});
-
-test("a password in the log would be a secret told", async () => {
-  await pull("team/app", basic("ann", "guess-that-fails"));
-  const refused = cache.logs().filter((line) => line["msg"] === "a client was not let in");
-  expect(refused.at(-1)).toMatchObject({ kind: "password", client: expect.stringMatching(/./) });
-  expect(JSON.stringify(cache.logs())).not.toContain("guess-that-fails");
-});
-
-test("changed rules and files hold, also for what was served a moment ago", async () => {
-  const ann = basic("ann", "ann-password");
-  const becomes = (expected: number): Promise<unknown> =>
-    until(async () => (await pull("team/app", ann)) === expected, { what: `ann gets ${expected}` });
-  expect(await pull("team/app", ann)).toBe(200);
-  await cache.reconfigure(configOf([{ ...RULES[0], effect: "deny" }]));
-  await becomes(403);
-  await cache.reconfigure(configOf(RULES));
-  await becomes(200);
-  await writeFile(
-    dir.file("htpasswd"),
-    "bob:$2y$05$q7NcDMbJBxVPNsMtOCLBYeXmVgHqqAVR2oFEh1mRXcVPNsMtOCLBY\n",
+/** A registry that shows org/public to anybody and org/app to alice alone, and a cache before it. */
+async function setUp(): Promise<SetUp> {
+  await using stack = new AsyncDisposableStack();
+  const registry = stack.use(
+    await startGuardedRegistry({
+      challenge: "Bearer",
+      users: { alice: "of-alice" },
+      mayPull: (user, repository) => repository === "org/public" || user === "alice",
+    }),
   );
-  await becomes(401);
+  await registry.push(textImage({ text: "for anybody" }), "org/public", "1");
+  await registry.push(textImage({ text: "for alice" }), "org/app", "1");
+  const upstream = { ...registry.settings, access: "upstream" };
+  const config = { upstreams: { "reg.test": upstream, "docker.io": upstream } };
+  const cache = stack.use(await startEntrepot({ config }));
+  const mirror = stack.use(new RecordingRelay(cache.url));
+  const owned = stack.move();
+  return { registry, mirror, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/**
+ * How a client got the public image and the private one, and what it showed the cache for the content of
+ * the latter.
+ */
+async function measure(
+  { registry, mirror }: SetUp,
+  who: readonly [client: string, login: string],
+  pull: (repository: string) => Promise<unknown>,
+): Promise<string[]> {
+  const outcomes: string[] = [];
+  let shown: string[] = [];
+  for (const repository of ["org/public", "org/app"]) {
+    registry.take();
+    mirror.take();
+    const isPulled = await pull(repository).then(
+      () => true,
+      () => false,
+    );
+    const asked = registry.take().filter(({ agent }) => !agent.startsWith("entrepot"));
+    const way = asked.length > 0 ? "from the registry" : "through the cache";
+    outcomes.push(isPulled ? way : "refused");
+    const content = mirror.take().filter(({ path }) => /\/(?:manifests|blobs)\//.test(path));
+    shown = [...new Set(content.map(({ credentials }) => credentials))];
+  }
+  const names = { Bearer: "a token", "Basic of nobody": "nothing", none: "nothing" };
+  const words = shown.map(
+    (one) => Object.entries(names).find(([name]) => name === one)?.[1] ?? one,
+  );
+  return [...who, ...outcomes, [...new Set(words)].join(", then ") || "not asked"];
+}
+
+/** Compares rows with those of the document about the same clients. */
+function expectDocumented(rows: readonly string[][]): void {
+  if (process.env["ENTREPOT_GOLDEN"] === "write")
+    console.log(rows.map((row) => `| ${row.join(" | ")} |`).join("\n"));
+  const clients = new Set(rows.map(([client]) => client));
+  expect(rows).toEqual(documentedRows(DOCUMENT, 5).filter(([client]) => clients.has(client)));
+}
+
+test("the document has a row for each client", () => {
+  expect(documentedRows(DOCUMENT, 5)).toHaveLength(ROWS);
+});
+
+clientTest(
+  "skopeo, crane and oras pull with a login at the cache what it opens to them",
+  async (tree) => {
+    await using at = await setUp();
+    await using dir = await tempDir("clients");
+    const { address } = at.mirror;
+    const logins = {
+      none: "{}",
+      "at the cache": JSON.stringify({ auths: { [address]: { auth: btoa("alice:of-alice") } } }),
+    };
+    const rows: string[][] = [];
+    const commands: Record<string, (image: string) => string[]> = {
+      skopeo: (image) => ["skopeo", "inspect", "--raw", "--tls-verify=false", `docker://${image}`],
+      crane: (image) => [join(tree, "usr/bin/crane"), "--insecure", "validate", "--remote", image],
+      oras: (image) => [join(tree, "usr/bin/oras"), "manifest", "fetch", "--plain-http", image],
+    };
+    for (const [client, command] of Object.entries(commands)) {
+      for (const [login, text] of Object.entries(logins)) {
+        const home = dir.file(`${client}-${login.length}`);
+        await mkdir(join(home, ".docker"), { recursive: true });
+        const file = join(home, ".docker/config.json");
+        await writeFile(file, text);
+        const env = { HOME: home, REGISTRY_AUTH_FILE: file };
+        const pull = (repository: string) =>
+          mustRun(command(`${address}/reg.test/${repository}:1`), { env });
+        rows.push(await measure(at, [client, login], pull));
+      }
+    }
+    expectDocumented(rows);
+  },
+);
+
+/** Pulls an image with credentials, as the command line of Docker has it done. */
+async function dockerPull(docker: DockerNode, image: string, server?: string): Promise<void> {
+  const login = { username: "alice", password: "of-alice", serveraddress: server };
+  const text = Buffer.from(JSON.stringify(login)).toString("base64");
+  const query = new URLSearchParams({ fromImage: image, tag: "1" });
+  const response = await fetch(`http://docker/images/create?${query}`, {
+    method: "POST",
+    unix: docker.engine.socket,
+    // With padding: dockerd takes what it cannot decode for no credentials.
+    headers:
+      server === undefined
+        ? {}
+        : { "X-Registry-Auth": text.replaceAll("+", "-").replaceAll("/", "_") },
+  });
+  const progress = await response.text();
+  if (!response.ok || progress.includes('"error"')) throw new Error(progress);
+  await docker.engine.remove(`${image}:1`);
+}
+
+for (const [store, hasContainerdStore] of [
+  ["classic store", false],
+  ["containerd store", true],
+] as const) {
+  const storeTest = hasContainerdStore && !isLong ? longTest : dockerTest;
+  storeTest(
+    `Docker's ${store} pulls with a login at the cache what it opens to it`,
+    async (tree) => {
+      await using at = await setUp();
+      const settings = {
+        "registry-mirrors": [at.mirror.url],
+        "storage-driver": hasContainerdStore ? "native" : "vfs",
+        features: { "containerd-snapshotter": hasContainerdStore },
+      };
+      await using docker = await startDocker(tree, {
+        "docker/daemon.json": JSON.stringify(settings),
+      });
+      const { address } = at.mirror;
+      const hub = "https://index.docker.io/v1/";
+      const client = `Docker, ${store}`;
+      const own = (server?: string) => (repository: string) =>
+        dockerPull(docker, `${address}/reg.test/${repository}`, server);
+      const mirrored = (server?: string) => (repository: string) =>
+        dockerPull(docker, `docker.io/${repository}`, server);
+      expectDocumented([
+        await measure(at, [`${client}, by the cache's name`, "none"], own()),
+        await measure(at, [`${client}, by the cache's name`, "at the cache"], own(address)),
+        await measure(at, [`${client}, as a mirror of Docker Hub`, "at Docker Hub"], mirrored(hub)),
+      ]);
+    },
+  );
+}
+
+podmanTest("Podman gives a mirror the login at the mirror, and no other", async (tree) => {
+  await using at = await setUp();
+  const { registry, mirror } = at;
+  const mirrors = { "reg.test": `${mirror.address}/reg.test` };
+  await using podman = await startPodman(tree, mirrors, { "reg.test": registry.address });
+  const pull = async (repository: string): Promise<void> => {
+    await podman.run("pull", "--tls-verify=false", `reg.test/${repository}:1`);
+    await podman.run("rmi", "--all", "--force");
+  };
+  const login = (server: string) =>
+    podman.run("login", "--tls-verify=false", "-u", "alice", "-p", "of-alice", server);
+  const client = "Podman, by a mirror";
+  const rows = [await measure(at, [client, "none"], pull)];
+  await login(registry.address);
+  rows.push(await measure(at, [client, "at the registry"], pull));
+  await login(mirror.address);
+  rows.push(await measure(at, [client, "at the cache, too"], pull));
+  expectDocumented(rows);
 });

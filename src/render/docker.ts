@@ -4,7 +4,7 @@ import { caFiles, hostOf, isPlain, RenderError, type Target } from "./target.ts"
 export const docker: Target = {
   name: "docker",
   title: "Docker",
-  credentials: { use: "own-name", by: "Docker" },
+  credentials: { use: "docker", by: "Docker" },
   notes: {
     where:
       "/etc/docker/daemon.json: merge these keys into the existing file. JSON has no comments, so this note is not part of it",

@@ -27,8 +27,8 @@ test.each([
   ],
   [
     "Docker",
-    "own-name",
-    "Docker pulls private images through it by its own name alone (cache:5000/REGISTRY/IMAGE), after a login at cache:5000.",
+    "docker",
+    "Docker pulls private images through it by its own name (cache:5000/REGISTRY/IMAGE), after a login at cache:5000; as a mirror, it is given the login at Docker Hub by the classic image store alone.",
   ],
 ] as const)("what %s does is said in a line", (title, use, line) => {
   expect(notes(use, "https://cache:5000", title)).toEqual([

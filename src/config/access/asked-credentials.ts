@@ -4,9 +4,9 @@ import { isLoopbackHost } from "../parsing/host-overlap.ts";
  * Which credentials a client gives to a mirror that asks for them. `pull-secret`: the pod's, where CRI
  * gets them without an address, as from the kubelet. `none`: none at all. The others give what is stored
  * for the mirror's own address, with a login there: `login` for every pull; `login-or-registry` too, and
- * without one they pull from the registry with its own; `own-name` where images are named by the mirror.
+ * without one they pull from the registry with its own; `docker` where images are named by the mirror.
  */
-export type CredentialUse = "pull-secret" | "none" | "login" | "login-or-registry" | "own-name";
+export type CredentialUse = "pull-secret" | "none" | "login" | "login-or-registry" | "docker";
 
 export interface AskedCredentials {
   /** The registries for which the cache asks for credentials. */
@@ -41,8 +41,8 @@ function behaviour({ use, cache }: AskedCredentials): string {
       return `gives it the credentials that are stored for ${cache.host}, ${login}`;
     case "login-or-registry":
       return `keeps the registry's credentials from mirrors, and pulls private images from the registry itself, or through the cache ${login}`;
-    case "own-name":
-      return `pulls private images through it by its own name alone (${cache.host}/REGISTRY/IMAGE), ${login}`;
+    case "docker":
+      return `pulls private images through it by its own name (${cache.host}/REGISTRY/IMAGE), ${login}; as a mirror, it is given the login at Docker Hub by the classic image store alone`;
   }
 }
 

@@ -21,7 +21,7 @@ export class DockerRuntime implements Runtime {
   readonly title = "Docker";
   readonly withoutRestart =
     "daemon.json is reloaded (SIGHUP), and hosts.toml is read at every pull";
-  readonly credentialUse = "own-name";
+  readonly credentialUse = "docker";
   readonly control: DockerControl;
   readonly images: DockerImages;
   readonly #connection: Connection;

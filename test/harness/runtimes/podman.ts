@@ -79,10 +79,12 @@ export class Podman implements AsyncDisposable {
 /**
  * @param tree the folder into which `PODMAN_5` is unpacked
  * @param mirrors by the registry's name: `host:port/path` of a mirror over plain HTTP
+ * @param locations by the registry's name: `host:port` where it is, if not at its name
  */
 export async function startPodman(
   tree: string,
   mirrors: Readonly<Record<string, string>> = {},
+  locations: Readonly<Record<string, string>> = {},
 ): Promise<Podman> {
   const dir = await tempDir("podman");
   const files = {
@@ -96,9 +98,10 @@ enable_partial_images = "true"
 `,
     "policy.json": JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }),
     "registries.conf": Object.entries(mirrors)
-      .map(([name, location]) => {
-        const mirror = `[[registry.mirror]]\nlocation = "${location}"\ninsecure = true\n`;
-        return `[[registry]]\nprefix = "${name}"\nlocation = "${name}"\n${mirror}`;
+      .map(([name, mirrorAt]) => {
+        const mirror = `[[registry.mirror]]\nlocation = "${mirrorAt}"\ninsecure = true\n`;
+        const location = locations[name] ?? name;
+        return `[[registry]]\nprefix = "${name}"\nlocation = "${location}"\n${mirror}`;
       })
       .join(""),
   };
