@@ -66,6 +66,7 @@ test("the requests of a pull make one line", () => {
       since: 999,
       pull: "1",
       client: "node",
+      principal: undefined,
       agent: "containerd/2.1.4",
       image: "reg.test/app:1",
       digest: INDEX,
@@ -142,6 +143,35 @@ test.each<[Partial<AuditedRequest>, string, string | undefined]>([
 test("what was refused before its reference was known has a line, too", () => {
   expect(briefly(request(1000, { status: 403, bytes: 10, result: undefined }))).toEqual([
     "1 reg.test/app refused 1 0 10",
+  ]);
+});
+
+test("a pull that shows who it is once it is asked for that is one line, with who it was", () => {
+  const challenge = { status: 401, isChallenged: true, bytes: 10, error: "send credentials" };
+  const [ann, bob] = [{ principal: "reg.test:ann" }, { principal: "reg.test:bob" }];
+  const lines = audited(
+    byTag(1000, "1", undefined, { ...challenge, isHead: true }),
+    byTag(1010, "1", INDEX, { ...ann, isHead: true, bytes: 0 }),
+    byDigest(1020, INDEX, ann),
+    // At the same address.
+    byTag(1030, "1", undefined, challenge),
+    byTag(1040, "1", INDEX, bob),
+    blob(1050, ann),
+    blob(1060, bob),
+    byTag(1070, "1", undefined, challenge),
+    byTag(1080, "1", undefined, { status: 401, error: "is not accepted", bytes: 10 }),
+    byTag(2000, "2", undefined, challenge),
+    byTag(100_000, "1", INDEX, ann),
+  );
+  const words = lines.map(({ principal, image, outcome, requests, error }) =>
+    [principal ?? "-", image, outcome, requests, error ?? ""].join(" ").trim(),
+  );
+  expect(words.toSorted()).toEqual([
+    "- reg.test/app:1 refused 2 is not accepted",
+    "- reg.test/app:2 challenged 1 send credentials",
+    "reg.test:ann reg.test/app:1 pulled 1",
+    "reg.test:ann reg.test/app:1 pulled 4",
+    "reg.test:bob reg.test/app:1 pulled 3",
   ]);
 });
 

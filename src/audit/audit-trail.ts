@@ -2,10 +2,10 @@ import { LRUCache } from "lru-cache";
 import type { AuditedRequest, AuditedResult } from "./audited-request.ts";
 
 /**
- * What came of a pull. `checked`: it was only asked where a tag points. `refused`: policy, or the registry,
- * does not allow it.
+ * What came of a pull. `challenged`: it was asked for credentials, and sent none. `checked`: it was only asked
+ * where a tag points. `refused`: policy, or the registry, does not allow it.
  */
-export type AuditOutcome = "pulled" | "checked" | "not-found" | "refused" | "failed";
+export type AuditOutcome = "challenged" | "checked" | "pulled" | "not-found" | "refused" | "failed";
 
 /** One line of the audit. */
 export interface AuditLine {
@@ -15,6 +15,8 @@ export interface AuditLine {
   /** The same for all lines of a pull: one that pauses, or that downloads for long, has several. */
   readonly pull: string;
   readonly client: string;
+  /** Who pulled, where that is known. */
+  readonly principal: string | undefined;
   readonly agent: string;
   /** With the tag, also where it was asked for by digest, as far as the tag is known. */
   readonly image: string;
@@ -38,7 +40,14 @@ const ENDED_EARLY = 1000;
 const MAX_TAGS = 20_000;
 
 /** From what says least to what says most of a pull. */
-const OUTCOMES: readonly AuditOutcome[] = ["checked", "pulled", "not-found", "refused", "failed"];
+const OUTCOMES: readonly AuditOutcome[] = [
+  "challenged",
+  "checked",
+  "pulled",
+  "not-found",
+  "refused",
+  "failed",
+];
 const RESULTS: readonly AuditedResult[] = [
   "hit",
   "revalidated",
@@ -56,6 +65,7 @@ interface Image {
 interface Pull {
   readonly id: string;
   readonly client: string;
+  principal: string | undefined;
   /** The upstream and the repository. */
   readonly name: string;
   readonly tag: string | undefined;
@@ -83,7 +93,7 @@ export class AuditTrail {
   readonly #newId: () => string;
   /** Those with requests that no line tells yet. The one with the longest silence is first. */
   readonly #open = new Map<string, Pull>();
-  /** The last pull of a client from a repository, by both. */
+  /** The last pull of a principal at a client from a repository, by all three. */
   readonly #latest = new LRUCache<string, Pull>({ max: MAX_TAGS });
   /** By repository and digest. */
   readonly #tags = new LRUCache<string, string>({ max: MAX_TAGS });
@@ -98,9 +108,10 @@ export class AuditTrail {
     const pull = this.#pullOf(request);
     const outcome = outcomeOf(request);
     const { at, milliseconds, kind, bytes, result, error } = request;
-    if (pull.requests === 0) {
-      pull.since = at - milliseconds;
+    if (pull.requests === 0) pull.since = at - milliseconds;
+    if (pull.requests === 0 || pull.outcome === "challenged") {
       pull.outcome = outcome;
+      pull.error = undefined;
     } else if (OUTCOMES.indexOf(outcome) > OUTCOMES.indexOf(pull.outcome)) pull.outcome = outcome;
     pull.endedAt = Math.max(pull.endedAt, at);
     pull.requests += 1;
@@ -140,19 +151,32 @@ export class AuditTrail {
   }
 
   #pullOf(request: AuditedRequest): Pull {
-    const { client, upstream, repository, kind, at, milliseconds } = request;
+    const { upstream, repository, kind, principal } = request;
     const name = `${upstream}/${repository}`;
-    const key = `${client} ${name}`;
+    const key = keyOf(request);
     const latest = this.#latest.get(key);
-    const isSoon = latest !== undefined && at - milliseconds - latest.endedAt < SILENCE_MS;
     const image = kind === "blob" ? latest : this.#imageOf(name, request);
-    const isSame = kind === "blob" || (latest && image && belongs(image, latest));
-    const pull = isSoon && isSame ? latest : this.#begin(request, name, image);
+    const goesOn = latest && continues(latest, request, image);
+    const pull =
+      (goesOn ? latest : undefined) ??
+      this.#challenged(request, image) ??
+      this.#begin(request, name, image);
+    pull.principal = principal;
     this.#latest.set(key, pull);
     if (kind !== "manifest" || image?.digest === undefined) return pull;
     pull.digest ??= image.digest;
     if (image.digest !== pull.digest) pull.child = image.digest;
     if (pull.tag !== undefined) this.#tags.set(`${name}@${image.digest}`, pull.tag);
+    return pull;
+  }
+
+  /** What the client was asked to show who it is for: runtimes send credentials only then. */
+  #challenged(request: AuditedRequest, image: Image | undefined): Pull | undefined {
+    if (request.principal === undefined) return undefined;
+    const key = keyOf({ ...request, principal: undefined });
+    const pull = this.#latest.get(key);
+    if (pull?.outcome !== "challenged" || !continues(pull, request, image)) return undefined;
+    this.#latest.delete(key);
     return pull;
   }
 
@@ -163,13 +187,14 @@ export class AuditTrail {
   }
 
   #begin(
-    { client, agent, at, milliseconds }: AuditedRequest,
+    { client, principal, agent, at, milliseconds }: AuditedRequest,
     name: string,
     { tag, digest }: Image = { tag: undefined, digest: undefined },
   ): Pull {
     return {
       id: this.#newId(),
       client,
+      principal,
       name,
       tag,
       agent,
@@ -187,15 +212,30 @@ export class AuditTrail {
   }
 
   #end(pull: Pull): void {
-    const { id, client, name, tag, agent, digest, endedAt, since } = pull;
+    const { id, client, principal, name, tag, agent, digest, endedAt, since } = pull;
     const { outcome, result, requests, blobs, bytes, error } = pull;
     const byDigest = digest === undefined ? name : `${name}@${digest}`;
     const image = tag === undefined ? byDigest : `${name}:${tag}`;
     const said = { outcome, result, requests, blobs, bytes, error };
     this.#open.delete(id);
-    this.#write({ at: endedAt, since, pull: id, client, agent, image, digest, ...said });
+    const by = { client, principal, agent };
+    this.#write({ at: endedAt, since, pull: id, ...by, image, digest, ...said });
     Object.assign(pull, { result: undefined, requests: 0, blobs: 0, bytes: 0, error: undefined });
   }
+}
+
+function keyOf({ client, upstream, repository, principal }: AuditedRequest): string {
+  return `${client} ${upstream}/${repository} ${principal ?? ""}`;
+}
+
+/** Whether a request is one of a pull. */
+function continues(
+  pull: Pull,
+  { kind, at, milliseconds }: AuditedRequest,
+  image: Image | undefined,
+): boolean {
+  if (at - milliseconds - pull.endedAt >= SILENCE_MS) return false;
+  return kind === "blob" || (image !== undefined && belongs(image, pull));
 }
 
 /** A manifest that was named by no tag is the one of a platform, if the pull has none yet. */
@@ -204,7 +244,8 @@ function belongs({ tag, digest }: Image, pull: Pull): boolean {
   return digest === pull.digest || pull.child === undefined || pull.child === digest;
 }
 
-function outcomeOf({ status, isHead, error, bytes }: AuditedRequest): AuditOutcome {
+function outcomeOf({ status, isChallenged, isHead, error, bytes }: AuditedRequest): AuditOutcome {
+  if (isChallenged) return "challenged";
   if (status === 404) return "not-found";
   if (status >= 500) return "failed";
   if (status >= 400) return "refused";

@@ -7,6 +7,8 @@ export interface AuditedRequest {
   readonly at: number;
   readonly milliseconds: number;
   readonly client: string;
+  /** Who pulled, where that is known. */
+  readonly principal?: string | undefined;
   readonly agent: string;
   readonly upstream: string;
   readonly repository: string;
@@ -18,6 +20,8 @@ export interface AuditedRequest {
   readonly digest?: string | undefined;
   readonly isHead: boolean;
   readonly status: number;
+  /** Whether it was only asked to show who it is, as runtimes wait for. */
+  readonly isChallenged?: boolean;
   readonly result?: AuditedResult | undefined;
   /** Of the body that was sent. */
   readonly bytes: number;

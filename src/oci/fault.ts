@@ -48,9 +48,11 @@ export type FaultDetail =
       readonly reason: string;
       /** The value of WWW-Authenticate (RFC 9110 section 11.6.1). */
       readonly challenge: string;
+      /** Whether it showed nothing. */
+      readonly isAnonymous: boolean;
     }
   /** The client is known, and the rules do not let it pull this. */
-  | { readonly kind: "not-permitted"; readonly reason: string }
+  | { readonly kind: "not-permitted"; readonly reason: string; readonly principal: string }
   /** Too many attempts of the client to show who it is have failed. */
   | { readonly kind: "slowed"; /** In seconds. */ readonly retryAfter: number }
   | {

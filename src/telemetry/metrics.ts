@@ -1,4 +1,5 @@
 import type { Exposition, Metric } from "./exposition.ts";
+import { requestCounters } from "./described-requests.ts";
 import { NO_REQUESTS, type RequestSample, RequestCounters } from "./request-counters.ts";
 import type { Traffic, UpstreamSample, UpstreamTotals } from "./upstream-traffic.ts";
 import { Histogram } from "./histogram.ts";
@@ -105,31 +106,14 @@ export class Metrics {
       },
     );
     this.#registerCounter(
-      "entrepot_requests_total",
-      "Requests completed on node-facing ports.",
-      ["upstream", "kind", "method", "status"],
-      () => requests.counts(),
-    );
-    this.#registerCounter(
-      "entrepot_response_bytes_total",
-      "Bytes of response bodies sent to clients.",
-      ["upstream"],
-      () => requests.bytes(),
-    );
-    this.#registerCounter(
-      "entrepot_cache_requests_total",
-      "Requests by cache result: hit, miss, stale, collapsed, revalidated or bypass.",
-      ["upstream", "kind", "result"],
-      () => requests.results(),
-    );
-    this.#registerCounter(
       "entrepot_saved_bytes_total",
       "Bytes sent to clients that did not have to be received from the upstream for it.",
       ["upstream"],
       () => this.#saved(),
     );
+    const counted = requestCounters(requests);
     const proxied = { responses: () => requests.responses(), fetched: this.#upstreamBytesByKind };
-    for (const { name, help, labelNames, read } of proxyCounters(proxied)) {
+    for (const { name, help, labelNames, read } of [...counted, ...proxyCounters(proxied)]) {
       this.#registerCounter(name, help, labelNames, read);
     }
   }

@@ -17,6 +17,8 @@ export interface RequestSample {
   readonly status: number;
   /** Absent if the response did not involve the cache. */
   readonly result?: CacheResult | undefined;
+  /** What was decided about who asked, one of a few; absent if nothing was. */
+  readonly access?: string | undefined;
   /** Bytes of the response body. */
   readonly bytes: number;
   /** From the arrival of the request until its response began. */
@@ -54,6 +56,7 @@ interface Series {
   readonly method: string;
   readonly status: string;
   readonly result: CacheResult | undefined;
+  readonly access: string | undefined;
   count: number;
   bytes: number;
   seconds: number;
@@ -124,6 +127,13 @@ export class RequestCounters {
     }
   }
 
+  /** Requests by upstream, and what was decided about who asked. */
+  *decisions(): Generator<CounterValue> {
+    for (const { upstream, access, count } of this.#series.values()) {
+      if (access !== undefined) yield { labels: [upstream, access], value: count };
+    }
+  }
+
   /** Responses that involved the cache, in no order. Several may have the same kind and result. */
   *responses(): Generator<Responses> {
     for (const { upstream, kind, result, count, bytes } of this.#series.values()) {
@@ -178,9 +188,9 @@ export class RequestCounters {
   }
 
   #seriesOf(sample: RequestSample, upstream: string = sample.upstream ?? NO_UPSTREAM): Series {
-    const { kind, status, result } = sample;
+    const { kind, status, result, access } = sample;
     const method = METHODS.has(sample.method) ? sample.method : "other";
-    const key = `${upstream} ${kind} ${method} ${status} ${result}`;
+    const key = `${upstream} ${kind} ${method} ${status} ${result} ${access}`;
     const existing = this.#series.get(key);
     if (existing) return existing;
     const isFull = this.#series.size >= MAX_SERIES && upstream !== OVERFLOW_UPSTREAM;
@@ -191,6 +201,7 @@ export class RequestCounters {
       method,
       status: String(status),
       result,
+      access,
       count: 0,
       bytes: 0,
       seconds: 0,

@@ -24,6 +24,8 @@ export interface RequestLine {
   readonly ms: number;
   readonly cache: string | undefined;
   readonly client: string;
+  /** Who pulls, where that is known. */
+  readonly principal: string | undefined;
   readonly agent: string;
   readonly error: string | undefined;
   /** Set if the request is traced. Spelled as OpenTelemetry has it for logs in JSON. */
@@ -31,7 +33,7 @@ export interface RequestLine {
 }
 
 type Head = Pick<RequestLine, "method" | "path" | "namespace" | "status" | "bytes">;
-type Tail = Pick<RequestLine, "cache" | "client" | "agent">;
+type Tail = Pick<RequestLine, "cache" | "client" | "principal" | "agent">;
 
 /**
  * Formats the log line of each request exactly as the log would, at a tenth of the cost: clients repeat
@@ -73,11 +75,14 @@ export class RequestLines {
     return text;
   }
 
-  #tail({ cache, client, agent }: Tail): string {
+  #tail({ cache, client, principal, agent }: Tail): string {
     const cached = this.#tails.get(agent);
-    if (cached?.client === client && cached.cache === cache) return cached.text;
-    const text = `${optionalField("cache", cache)}${field("client", client)}${field("agent", agent)}`;
-    addToCache(this.#tails, agent, { cache, client, agent, text });
+    if (cached?.client === client && cached.cache === cache && cached.principal === principal) {
+      return cached.text;
+    }
+    const by = `${field("client", client)}${optionalField("principal", principal)}`;
+    const text = `${optionalField("cache", cache)}${by}${field("agent", agent)}`;
+    addToCache(this.#tails, agent, { cache, client, principal, agent, text });
     return text;
   }
 

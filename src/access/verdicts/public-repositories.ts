@@ -5,6 +5,7 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Visibility, VisibilityRecord } from "../../store/visibility.ts";
 import { answerInTime } from "./answer-in-time.ts";
 import { type AskedPlace, placeKey } from "./asked-place.ts";
+import { QuestionCounts } from "./question-counts.ts";
 import { type Answer, type AskedResource, askRegistry, isStillShown } from "./registry-question.ts";
 import { SharedQuestions } from "./shared-question.ts";
 
@@ -43,6 +44,8 @@ export interface PublicRepositoriesOptions {
     /** Says whether it was written. Does not reject. */
     put(repo: RepositoryRef, record: VisibilityRecord): Promise<unknown>;
   };
+  /** Counts what registries are asked. */
+  readonly questions?: QuestionCounts;
   /** A registry has shown something of a repository. */
   readonly onShown: (repo: RepositoryRef) => Promise<void>;
   /** The current time, in milliseconds of the epoch. */
@@ -58,10 +61,12 @@ export class PublicRepositories {
   readonly #now: () => number;
   readonly #known = new LRUCache<string, Known>({ max: MAX_ENTRIES });
   readonly #questions = new SharedQuestions();
+  readonly #counts: QuestionCounts;
   #generation = 0;
 
   constructor(options: PublicRepositoriesOptions) {
     this.#options = options;
+    this.#counts = options.questions ?? new QuestionCounts();
     this.#now = options.now ?? Date.now;
   }
 
@@ -126,7 +131,8 @@ export class PublicRepositories {
   async #ask({ upstream, repo }: AskedPlace, resource: AskedResource, known: Known | undefined) {
     const generation = this.#generation;
     const registry = upstream.registry.asClient(undefined, { skipsMirrors: true, asksAnew: true });
-    const answer = await askRegistry(registry, repo.repository, resource);
+    const asking = askRegistry(registry, repo.repository, resource);
+    const answer = await this.#counts.counted(repo.upstream, "anybody", asking);
     if (answer === "absent") {
       // What was public before does not come back in an outage. It is asked for again meanwhile.
       const isHidden = known?.isPublic && !(await isStillShown(registry, repo.repository));

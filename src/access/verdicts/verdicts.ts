@@ -4,6 +4,7 @@ import type { ClientCredentials } from "../../upstream/auth/client-keyring.ts";
 import type { ProcessKey } from "../process-key.ts";
 import { type AskedPlace, placeKey } from "./asked-place.ts";
 import { answerInTime } from "./answer-in-time.ts";
+import { QuestionCounts } from "./question-counts.ts";
 import {
   type Answer,
   type AskedResource,
@@ -45,6 +46,8 @@ interface Denial {
 
 export interface VerdictsOptions {
   readonly key: ProcessKey;
+  /** Counts what registries are asked. */
+  readonly questions?: QuestionCounts;
   /** A registry has shown something of a repository. */
   readonly onShown: (repo: RepositoryRef) => Promise<void>;
   /** The current time, in milliseconds of the epoch. */
@@ -65,10 +68,12 @@ export class Verdicts {
   /** Apart, since whoever sends wrong credentials has as many of them as it likes. */
   readonly #denials: LRUCache<string, Denial>;
   readonly #questions = new SharedQuestions();
+  readonly #counts: QuestionCounts;
   #generation = 0;
 
   constructor(options: VerdictsOptions) {
     this.#options = options;
+    this.#counts = options.questions ?? new QuestionCounts();
     this.#now = options.now ?? Date.now;
     const { max = MAX_ENTRIES } = options;
     this.#grants = new LRUCache({ max });
@@ -164,7 +169,8 @@ export class Verdicts {
       skipsMirrors: true,
       asksAnew: true,
     });
-    const answer = await askRegistry(registry, repo.repository, resource);
+    const asking = askRegistry(registry, repo.repository, resource);
+    const answer = await this.#counts.counted(repo.upstream, "client", asking);
     const isHidden =
       answer === "absent" &&
       this.#grants.has(keys.key) &&

@@ -3,6 +3,7 @@ import { FailedAttempts } from "../../access/failed-attempts.ts";
 import type { ProcessKey } from "../../access/process-key.ts";
 import { SealedTokens } from "../../access/sealed-tokens.ts";
 import { PublicRepositories } from "../../access/verdicts/public-repositories.ts";
+import { QuestionCounts } from "../../access/verdicts/question-counts.ts";
 import { Verdicts } from "../../access/verdicts/verdicts.ts";
 import type { Cache } from "../../cache/cache.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -15,7 +16,7 @@ export interface AdmissionParts {
   readonly cache: Cache;
   readonly key: ProcessKey;
   readonly log: Log;
-  readonly metrics: Pick<Metrics, "counters">;
+  readonly metrics: Pick<Metrics, "counters" | "gauge">;
 }
 
 /** What decides who may pull. */
@@ -34,9 +35,21 @@ export function openAdmission({
   metrics,
 }: AdmissionParts): OpenAdmission {
   const onShown = cache.shown.bind(cache);
+  const questions = new QuestionCounts();
+  const verdicts = new Verdicts({ key, onShown, questions });
+  metrics.counters(
+    "entrepot_access_questions_total",
+    "Questions to upstreams about who may pull, as nobody or with a client's credentials, by the answer: shown, refused, absent or failed.",
+    ["upstream", "as", "answer"],
+    () => questions,
+  );
+  metrics.gauge(
+    "entrepot_access_verdicts",
+    "What upstreams said of the credentials of clients, as far as it is kept.",
+    () => verdicts.size,
+  );
   const { visibility } = cache.metadata;
-  const verdicts = new Verdicts({ key, onShown });
-  const publicRepositories = new PublicRepositories({ visibility, onShown });
+  const publicRepositories = new PublicRepositories({ visibility, onShown, questions });
   const clients = new KnownClients({
     key,
     settings: settings.clients,

@@ -14,6 +14,7 @@ import type { UpstreamEvent } from "../../upstream/observer.ts";
 import type { Emitter } from "./emitter.ts";
 import { noticeExhaustedLimit, noticeFailingWrite, noticeUnstored } from "./machine-limits.ts";
 import type { Insight } from "./operator/insight.ts";
+import type { Principals } from "./operator/principals.ts";
 import type { OperatorAudit } from "./operator/operator-audit.ts";
 import type { MetadataHealth } from "./metadata-health.ts";
 import { endPullSpan } from "./operator/pull-span.ts";
@@ -24,6 +25,7 @@ export interface RequestReporterOptions {
   readonly recentPulls: RecentPulls;
   /** Records who pulled what, where that is configured. */
   readonly audit: Pick<OperatorAudit, "request">;
+  readonly principals: Principals;
   /** Whether the disk is full: then each pull fails to be stored, which was logged once. */
   readonly isFull: () => boolean;
   /** Emits the fault of each metadata write that failed, before it is logged. */
@@ -40,6 +42,7 @@ export class RequestReporter implements CacheObserver {
   readonly #metrics: Metrics;
   readonly #recentPulls: RecentPulls;
   readonly #audit: Pick<OperatorAudit, "request">;
+  readonly #principals: Principals;
   readonly #isFull: () => boolean;
   readonly #metadataNotWritten: Emitter<Fault>;
   readonly #metadataHealth: MetadataHealth;
@@ -48,6 +51,7 @@ export class RequestReporter implements CacheObserver {
   readonly #lines = new RequestLines();
 
   constructor(options: RequestReporterOptions) {
+    this.#principals = options.principals;
     this.#isFull = options.isFull;
     this.#metadataNotWritten = options.metadataNotWritten;
     this.#metadataHealth = options.metadataHealth;
@@ -59,7 +63,8 @@ export class RequestReporter implements CacheObserver {
     this.#audit = options.audit;
   }
 
-  request(record: RequestRecord): void {
+  request(told: RequestRecord): void {
+    const record = this.#principals.shownIn(told);
     const { route, method, status, bytes, result, span } = record;
     const kind = !route || route.kind === "base" || route.kind === "token" ? "other" : route.kind;
     const upstream = upstreamOf(route);
@@ -72,6 +77,7 @@ export class RequestReporter implements CacheObserver {
       method,
       status,
       result: isOfUpstream ? result : undefined,
+      access: record.access,
       bytes,
       secondsToFirstByte: record.millisecondsToFirstByte / 1000,
       seconds: record.milliseconds / 1000,
@@ -88,6 +94,7 @@ export class RequestReporter implements CacheObserver {
       ms: record.milliseconds,
       cache: result,
       client: record.address,
+      principal: record.principal,
       agent: cutForLog(record.userAgent),
       error: record.error,
       trace_id: span?.context.traceId,

@@ -141,6 +141,7 @@ async function start(
   const metadataHealth = new MetadataHealth(log);
   const insight = closing.use(new Insight({ storage, metrics, log }));
   const reporter = new RequestReporter({
+    principals: news.principals,
     insight,
     log,
     metrics,

@@ -141,6 +141,11 @@ test.each([
 @:3:15: clients.tokensFile: /etc/odd-tokens line 5: the token is that of "a" as well: use another`,
   ],
   [
+    "rules without anything to know clients by",
+    `  auditAs: hash\n  rules:\n    - { principals: ["user:a"], repositories: ["**"], effect: allow }`,
+    `@:2:1: clients: says nothing that a client could show: add htpasswdFile, tokensFile, jwt or certificates`,
+  ],
+  [
     "nothing to know clients by",
     `  rules: []`,
     "@:2:1: clients: says nothing that a client could show: add htpasswdFile, tokensFile, jwt or certificates",

@@ -27,7 +27,9 @@ export function readClients(
     context.report(at, "needs TLS, in which clients show their certificates: set tls", "key");
   }
   const sources = clientSources(entry);
-  if (sources.length === 0) {
+  // Where registries say who may pull, nobody has to be known here.
+  const isAsked = rules.length > 0 || isUsed(context);
+  if (sources.length === 0 && (isAsked || entry.auditAs === undefined)) {
     const message =
       "says nothing that a client could show: add htpasswdFile, tokensFile, jwt or certificates";
     context.report(["clients"], message, "key");
@@ -44,6 +46,11 @@ export function readClients(
     }),
     auditAs,
   };
+}
+
+/** Whether an upstream is for the clients that this cache knows. */
+function isUsed({ upstreams }: ClientsContext): boolean {
+  return upstreams.some(({ upstream }) => hasMode(upstream.access, "clients"));
 }
 
 /** Nobody could pull from an upstream whose clients are not known. */

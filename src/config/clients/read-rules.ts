@@ -33,7 +33,10 @@ const AT = ["clients", "rules"] as const;
 /** Reads the rules of who may pull what. Those that cannot be meant are reported. */
 export function readRules(entries: readonly RuleEntry[], context: RulesContext): AccessRule[] {
   const rules = entries.map((entry, index) => {
-    checkEach([...AT, index, "principals"], entry.principals, context, principalProblem);
+    // That there is nobody is told elsewhere.
+    if (context.sources.length > 0) {
+      checkEach([...AT, index, "principals"], entry.principals, context, principalProblem);
+    }
     checkEach([...AT, index, "repositories"], entry.repositories, context, repositoryProblem);
     return { ...entry, from: context.location([...AT, index]) };
   });

@@ -5,6 +5,7 @@ import { Fault } from "../../oci/fault.ts";
 import type { DiskTimes } from "../../store/disk-times.ts";
 import type { Tracer } from "../../telemetry/tracing/tracer.ts";
 import type { Admission } from "./admission/admission.ts";
+import { grantOf } from "./admission/decision.ts";
 import type { BlobRedirects } from "./blob-redirects.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { faultResponse } from "./errors.ts";
@@ -102,6 +103,7 @@ export class PullApi {
       digest: cached.digest,
       result: "hit",
       span,
+      access: cached.access,
       ...(cached.principal === undefined ? {} : { principal: cached.principal }),
     });
     return new Response(cached.body, { headers: cached.headers });
@@ -178,6 +180,7 @@ export class PullApi {
       const headers = new Headers(response.headers);
       const { viewer, principal, until = Infinity } = admitted ?? {};
       const by = {
+        access: admitted && "repo" in route ? grantOf(route, admitted) : "open",
         ...(principal === undefined ? {} : { principal }),
         ...(viewer ? { viewer } : {}),
       };

@@ -11,7 +11,7 @@ import type { Route } from "./route.ts";
 const FILL_IDLE_TIMEOUT = 255;
 
 /** What a handler knows of a response that may be cached. */
-export type ReusableResponse = Omit<CachedResponse, "route" | "path" | "headers">;
+export type ReusableResponse = Omit<CachedResponse, "route" | "path" | "headers" | "access">;
 
 export interface RequestContextOptions {
   readonly request: Pick<Request, "method" | "headers">;

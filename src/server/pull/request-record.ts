@@ -1,7 +1,9 @@
 import { type CacheStatus, HIT } from "../../cache/cache-status.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { AccessDecision } from "../../access/decision.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { Span } from "../../telemetry/tracing/span.ts";
+import { decisionOf } from "./admission/decision.ts";
 import { type Refusal, refusalOf } from "./errors.ts";
 import type { RequestContext } from "./request-context.ts";
 import type { RecordedRoute } from "./route.ts";
@@ -32,6 +34,8 @@ export interface RequestRecord {
   readonly reason?: string;
   /** Who pulled, where that is known. */
   readonly principal?: string;
+  /** What was decided about that; absent if nothing was. */
+  readonly access?: AccessDecision;
   /** Set if the request is traced; ended by whoever takes the record. */
   readonly span?: Span | undefined;
   /** Why the request failed, for operators. */
@@ -61,7 +65,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(result ? { result } : {}),
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
     ...(span ? { span } : {}),
-    ...(context.admitted?.principal === undefined ? {} : { principal: context.admitted.principal }),
+    ...decisionOf(context),
     ...(fault ? { error: messageOf(fault) } : {}),
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),

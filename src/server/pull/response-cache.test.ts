@@ -6,6 +6,7 @@ import { type CachedResponse, ResponseCache, type ResponseKey } from "./response
 const bytes = new TextEncoder().encode("{}");
 
 const response: CachedResponse = {
+  access: "open",
   route: { kind: "base" },
   path: "/v2/a/manifests/1",
   digest: digestOf(bytes),

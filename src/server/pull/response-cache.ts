@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import type { Grant } from "../../access/decision.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RemovalLog } from "../../store/memory/removal-log.ts";
 import type { RecordedRoute } from "./route.ts";
@@ -36,6 +37,8 @@ export interface CachedResponse {
   /** Of the body, in bytes. */
   readonly size: number;
   readonly headers: Headers;
+  /** As what it was let in. */
+  readonly access: Grant;
   /** Who pulled it, for the audit, and by whom alone it may be had: see `ResponseKey`. */
   readonly principal?: string;
   readonly viewer?: string;

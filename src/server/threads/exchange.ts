@@ -61,7 +61,7 @@ export class Exchange implements ResponseSender {
   }
 
   keep(
-    { path, digest, size, accept, from, until, route, viewer, principal }: CachedResponse,
+    { path, digest, size, accept, from, until, route, access, viewer, principal }: CachedResponse,
     snapshot: Snapshot,
   ): void {
     if (!("repo" in route)) return;
@@ -69,6 +69,7 @@ export class Exchange implements ResponseSender {
     const plain = { ...route, upstream: undefined };
     const forAccept = accept === undefined ? {} : { accept };
     const by = {
+      access,
       ...(viewer === undefined ? {} : { viewer }),
       ...(principal === undefined ? {} : { principal }),
     };

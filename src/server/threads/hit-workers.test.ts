@@ -97,6 +97,7 @@ function kept(shared: () => RevisionMemory): Responses[string] {
           repo: { upstream: "reg.test" as UpstreamName, repository },
           digest: DIGEST,
         },
+        access: "open",
         path: "/v2/app/blobs/kept",
         digest: DIGEST,
         body: BYTES,

@@ -77,14 +77,17 @@ export class KnownHits {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#count === 0) return;
-    const hits = [...this.#hits].map(([{ path, route, digest, size, principal }, requests]) => ({
-      path,
-      principal,
-      route,
-      digest,
-      size,
-      requests,
-    }));
+    const hits = [...this.#hits].map(
+      ([{ path, route, digest, size, access, principal }, requests]) => ({
+        path,
+        access,
+        principal,
+        route,
+        digest,
+        size,
+        requests,
+      }),
+    );
     this.#hits = new Map();
     this.#count = 0;
     this.#tell(hits);

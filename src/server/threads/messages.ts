@@ -1,3 +1,4 @@
+import type { Grant } from "../../access/decision.ts";
 import type { Identity } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Page } from "../listen/node-answers.ts";
@@ -43,6 +44,7 @@ export interface Hits {
   readonly route: RepositoryTarget;
   readonly digest: Digest;
   readonly size: number;
+  readonly access: Grant;
   readonly principal: string | undefined;
   readonly requests: readonly Hit[];
 }

@@ -98,6 +98,8 @@ function auditedOf(record: RequestRecord, at: number): AuditedRequest | undefine
     at,
     milliseconds: record.milliseconds,
     client: address,
+    principal: record.principal,
+    isChallenged: record.access === "unauthorized",
     agent: userAgent,
     isHead: method === "HEAD",
     status,

@@ -103,7 +103,8 @@ export class Admission {
     const wasAnonymousToken = presentsToken(request);
     if (authorization.kind === "none" && !wasAnonymousToken && !connection.certificate) {
       const reason = "some repositories here are private: send credentials, or ask for a token";
-      throw new Fault({ kind: "unauthorized", reason, challenge: tokenChallenge(request) });
+      const challenge = tokenChallenge(request);
+      throw new Fault({ kind: "unauthorized", reason, challenge, isAnonymous: true });
     }
     // Where a registry decides, it is asked once it is known about which repository.
     if (modes.some((access) => !hasMode(access, "clients") || hasMode(access, "upstream"))) return;
@@ -203,7 +204,7 @@ export class Admission {
     if (!credentials) {
       if (shown.kind === "absent") throw absent(route);
       const reason = `${repo.repository} of ${repo.upstream} is private, or does not exist: send credentials that ${repo.upstream} accepts for it`;
-      throw unauthorized(reason, request);
+      throw unauthorized(reason, request, { isAnonymous: authorization.kind === "none" });
     }
     const { address } = asking.connection;
     const isUnknown = verdicts.isUnknown(place, route, credentials);

@@ -49,10 +49,15 @@ export function presentsToken({ headers }: ReceivedRequest): boolean {
 /**
  * The fault of a request that has to present something else, in the way in which it does.
  *
- * @param cause for the log alone
+ * @param options.cause for the log alone
+ * @param options.isAnonymous whether it presents nothing
  */
-export function unauthorized(reason: string, request: ReceivedRequest, cause?: string): Fault {
+export function unauthorized(
+  reason: string,
+  request: ReceivedRequest,
+  { cause, isAnonymous = false }: { readonly cause?: string; readonly isAnonymous?: boolean } = {},
+): Fault {
   const isToken = presentsToken(request);
   const challenge = isToken ? tokenChallenge(request, "invalid_token") : basicChallenge();
-  return new Fault({ kind: "unauthorized", reason, challenge }, { cause });
+  return new Fault({ kind: "unauthorized", reason, challenge, isAnonymous }, { cause });
 }

@@ -34,13 +34,14 @@ export class ClientRules {
     const identity = await this.identify(authorization, asking);
     if (identity.kind === "anonymous") {
       const reason = `${repo.repository} of ${repo.upstream} is for the clients of this cache: send credentials`;
-      throw unauthorized(reason, request);
+      throw unauthorized(reason, request, { isAnonymous: true });
     }
     const { principal } = identity;
     const until = Math.min(identity.until ?? Infinity, authorization.until ?? Infinity);
     if (!this.mayPull(principal, repo)) {
-      const reason = `the rules of this cache do not let ${principal.name} pull ${repo.repository} of ${repo.upstream}`;
-      throw new Fault({ kind: "not-permitted", reason });
+      // Without a name: in the log it may have to be a hash.
+      const reason = `the rules of this cache do not let these credentials pull ${repo.repository} of ${repo.upstream}`;
+      throw new Fault({ kind: "not-permitted", reason, principal: principal.name });
     }
     // By a certificate, which the response cache does not see: nothing is sent again.
     const viewer = asking.connection.certificate
@@ -54,7 +55,7 @@ export class ClientRules {
     const presented = authorization.kind === "presented" ? authorization.credentials : undefined;
     const identity = await this.#options.clients.identify(presented, connection);
     if (identity.kind === "refused") {
-      throw unauthorized("these credentials are not accepted", request, identity.reason);
+      throw unauthorized("these credentials are not accepted", request, { cause: identity.reason });
     }
     if (identity.kind === "slowed") {
       throw new Fault({ kind: "slowed", retryAfter: identity.retryAfter });

@@ -44,8 +44,18 @@ export class Presented {
   }
 }
 
+/** How tokens of GitHub, GitLab, Docker, npm and others begin, and JWTs. */
+const TOKEN = /^(?:gh[a-z]_|github_pat_|gl[a-z]{2,8}-|dckr_|npm_|xox|eyJ)/;
+/** Longer runs of digits and letters are no names. */
+const RANDOM = /[A-Za-z\d]{32}/;
+
 /** Some put a token in the place of the user's name: those are not written anywhere. */
 export function shownName({ username, password, account }: ClientCredentials): string {
-  const isSecret = password === "" || password === "x-oauth-basic" || username.length > 64;
+  const isSecret =
+    password === "" ||
+    password === "x-oauth-basic" ||
+    username.length > 64 ||
+    TOKEN.test(username) ||
+    RANDOM.test(username);
   return isSecret || username === IDENTITY_TOKEN_USER ? `#${account.slice(0, 16)}` : username;
 }
