@@ -209,14 +209,14 @@ upstreams:
   e.test: { auth: { username: a, password: b, passwordFile: c } }
   f.test: { auth: { username: a, passwd: b } }
 `,
-    `@:2:19: upstreams.a.test.auth: must have either username or usernameEnv, or secretDir, dockerConfig or helper instead
+    `@:2:19: upstreams.a.test.auth: must have either username or usernameEnv, or secretDir, dockerConfig, helper, aws, google or azure instead
 @:3:19: upstreams.b.test.auth: must have exactly one of password, passwordFile or passwordEnv
 @:4:31: upstreams.c.test.auth.username: must not be empty
 @:4:45: upstreams.c.test.auth.password: must not be empty
 @:5:31: upstreams.d.test.auth.username: must not contain a colon
 @:6:19: upstreams.e.test.auth: must have exactly one of password, passwordFile or passwordEnv
 @:7:19: upstreams.f.test.auth: must have exactly one of password, passwordFile or passwordEnv
-@:7:34: upstreams.f.test.auth: unknown key "passwd": did you mean "password"? Allowed keys: username, usernameEnv, password, passwordFile, passwordEnv, secretDir, dockerConfig, helper, useFor`,
+@:7:34: upstreams.f.test.auth: unknown key "passwd": did you mean "password"? Allowed keys: username, usernameEnv, password, passwordFile, passwordEnv, secretDir, dockerConfig, helper, aws, google, azure, useFor`,
   ],
   [
     "missing and empty password files",

@@ -1,5 +1,6 @@
 import type { AccessSettings } from "./access/access-settings.ts";
 import type { ClientsSettings } from "./access/clients-settings.ts";
+import type { CloudCredentials } from "./cloud/cloud-credentials.ts";
 import type { ClusterSettings } from "./cluster-settings.ts";
 import type { KubernetesSettings } from "./kubernetes-api/kubernetes-settings.ts";
 import type { AdminTokens } from "./operator/admin-token.ts";
@@ -17,6 +18,11 @@ import type { TracingSettings } from "./tracing/tracing-settings.ts";
 export interface Credentials {
   readonly username: string;
   readonly password: string;
+  /**
+   * Whom they were issued to, where that is known and the password changes all the time: another password of the
+   * same is no other account.
+   */
+  readonly issuedTo?: string;
 }
 
 /** Credentials from a Docker credential helper. */
@@ -34,7 +40,14 @@ export interface HelperCredentials {
   readonly from?: string;
 }
 
-export type CredentialSource = Credentials | HelperCredentials;
+/** Credentials that are fetched when they are needed, and replaced. */
+export type FetchedCredentialSource = HelperCredentials | CloudCredentials;
+
+export type CredentialSource = Credentials | FetchedCredentialSource;
+
+export function isFetched(source: CredentialSource): source is FetchedCredentialSource {
+  return "program" in source || "cloud" in source;
+}
 
 /** A TLS certificate, followed by its intermediate certificates, and its private key. Both are PEM text. */
 export interface Identity {

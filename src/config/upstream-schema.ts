@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { accessSchema } from "./access-schema.ts";
+import { authSchema } from "./auth-schema.ts";
 import { maxRate } from "./max-rate.ts";
 import { isSubpath, isVolumeName, type RegistryData } from "./registry-data.ts";
 import {
@@ -11,76 +12,6 @@ import {
   realmHost,
   registryUrl,
 } from "./schema-values.ts";
-
-const auth = z
-  .strictObject({
-    // RFC 7617 section 2: the first colon separates the username from the password.
-    username: z
-      .string()
-      .min(1)
-      .refine((name) => !name.includes(":"), { message: "must not contain a colon" })
-      .optional()
-      .describe("The username. Must not contain a colon."),
-    usernameEnv: nonEmptyText.describe("The environment variable with the username."),
-    password: nonEmptyText.describe("The password. Prefer passwordFile or passwordEnv."),
-    passwordFile: nonEmptyText.describe(
-      "The file with the password, at most 64 KiB. A line break at its end is ignored.",
-    ),
-    passwordEnv: nonEmptyText.describe("The environment variable with the password."),
-    secretDir: nonEmptyText.describe(
-      "The directory of a mounted Kubernetes Secret, with the files username and password, or with .dockerconfigjson. Excludes the other keys of auth.",
-    ),
-    dockerConfig: nonEmptyText.describe(
-      "A Docker config.json, at most 1 MiB. Its credential helpers (docker-credential-…) are run. Excludes the other keys of auth.",
-    ),
-    helper: z
-      .strictObject({
-        program: z
-          .string()
-          .min(1)
-          .describe(
-            "The program, which is run as `PROGRAM get`: a name in PATH, such as docker-credential-pass, or a path.",
-          ),
-        server: nonEmptyText.describe(
-          "What the program is asked for. Default: the upstream's name; https://index.docker.io/v1/ for docker.io.",
-        ),
-        ttl: duration
-          .optional()
-          .describe(
-            "How long its credentials are used at most before it is run again. 0 runs it whenever credentials are needed. Range: 0 to 365d. Default: until the expiry that they state, or 15m.",
-          ),
-      })
-      .optional()
-      .describe(
-        "A Docker credential helper: a program that reads the server from its standard input and prints JSON with Username and Secret. Excludes the other keys of auth.",
-      ),
-    useFor: z
-      .literal("public", { message: "must be public, or be omitted" })
-      .optional()
-      .describe(
-        "With access: upstream, what these credentials are sent for: public has content that the registry shows to anybody pulled with them, so that its rate limits are those of this account. Private content is pulled with the credentials of clients alone. Default: none, they are sent for nothing.",
-      ),
-  })
-  .superRefine((value, context) => {
-    const problem = authProblem(value);
-    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
-  });
-
-function authProblem(value: Readonly<Record<string, unknown>>): string | undefined {
-  const count = (...keys: string[]): number =>
-    keys.filter((key) => value[key] !== undefined).length;
-  const partial = count("username", "usernameEnv", "password", "passwordFile", "passwordEnv");
-  const complete = count("secretDir", "dockerConfig", "helper");
-  if (complete > 0) {
-    if (complete + partial === 1) return undefined;
-    return "must have only one of: a username with a password, secretDir, dockerConfig, or helper";
-  }
-  if (count("username", "usernameEnv") !== 1)
-    return "must have either username or usernameEnv, or secretDir, dockerConfig or helper instead";
-  if (count("password", "passwordFile", "passwordEnv") !== 1)
-    return "must have exactly one of password, passwordFile or passwordEnv";
-  return undefined;
-}
 
 const mirror = z.union([
   registryUrl,
@@ -175,7 +106,7 @@ export const upstreamSchema = z.strictObject({
     .describe(
       "How long a tag is served from the cache before the registry is asked whether it moved. 0 asks on each request. Range: 0 to 365d. Default: 30s.",
     ),
-  auth: auth
+  auth: authSchema
     .optional()
     .describe("The credentials for this registry. Default: none, so that pulls are anonymous."),
   allowPrivate: z

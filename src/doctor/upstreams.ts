@@ -181,6 +181,7 @@ function credentialFinding(
 }
 
 function userOf(credentials: CredentialSource): string {
+  if ("cloud" in credentials) return `the token that auth.${credentials.cloud} gets`;
   return "program" in credentials
     ? `the credentials of ${credentials.program.slice(credentials.program.lastIndexOf("/") + 1)}`
     : credentials.username;

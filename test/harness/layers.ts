@@ -74,12 +74,14 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       tracing: ["parsing"],
       // Who may pull.
       access: ["parsing"],
-      ".": ["parsing", "warm", "kubernetes-api", "operator", "tracing", "access"],
+      // Registries of clouds, and whom the clouds take this machine for.
+      cloud: ["parsing"],
+      ".": ["parsing", "warm", "kubernetes-api", "operator", "tracing", "access", "cloud"],
       foreign: [".", "parsing"],
-      upstreams: [".", "parsing", "access"],
+      upstreams: [".", "parsing", "access", "cloud"],
       // Which settings claim the same one.
       addresses: [".", "parsing"],
-      cluster: [".", "parsing", "upstreams"],
+      cluster: [".", "parsing", "upstreams", "cloud"],
       // How the API of a cluster is reached.
       kubeconfig: [".", "parsing", "upstreams", "kubernetes-api"],
       // Whom the cache knows, and what they may pull.
@@ -155,7 +157,9 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Its program runs http1 in a thread of its own.
       "download-thread": ["http1"],
       transport: [".", "http1", "rates"],
-      auth: [".", "transport"],
+      // What clouds issue to this machine.
+      cloud: ["transport"],
+      auth: [".", "transport", "cloud"],
       health: ["."],
     },
     above: [
@@ -174,6 +178,15 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       "registry-transport.ts",
       "traced-dialer.ts",
     ],
+  },
+  "upstream/cloud": {
+    folders: {
+      ".": [],
+      aws: ["."],
+      google: ["."],
+      azure: ["."],
+    },
+    above: ["issued-credentials.ts"],
   },
   access: {
     folders: {

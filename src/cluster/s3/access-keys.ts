@@ -1,16 +1,10 @@
+import type { AccessKeys } from "../../upstream/cloud/aws/access-keys.ts";
+import { CloudError } from "../../upstream/cloud/cloud-error.ts";
+import { readSecretLine } from "../../upstream/cloud/secret-file.ts";
 import { SharedStoreError } from "../shared-store/shared-store-error.ts";
 
 /** How long keys are used before their files are read again, in milliseconds. */
 const FRESH_MS = 10_000;
-const MAX_FILE_BYTES = 16 * 1024;
-
-/** What requests are signed with. */
-export interface AccessKeys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Of temporary keys. */
-  readonly sessionToken?: string;
-}
 
 /** Where access keys come from. They may change at any time. */
 export interface AccessKeySource {
@@ -82,7 +76,7 @@ export class FileAccessKeys implements AccessKeySource {
   }
 
   #text(path: string): Promise<string> {
-    return readSecretLine(this.#store, path);
+    return credentialsFor(this.#store, () => readSecretLine(path));
   }
 }
 
@@ -95,23 +89,19 @@ export function isSame(one: AccessKeys, other: AccessKeys): boolean {
 }
 
 /**
- * The one line of a file with a secret.
+ * Does something that clouds and files give access keys for.
  *
  * @param store its name, for messages
  * @throws SharedStoreError
  */
-export async function readSecretLine(store: string, path: string): Promise<string> {
-  const problem = (reason: string): SharedStoreError =>
-    new SharedStoreError(store, { kind: "credentials", reason: `${path} ${reason}` });
-  let text: string;
+export async function credentialsFor<Result>(
+  store: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
   try {
-    text = (await Bun.file(path).slice(0, MAX_FILE_BYTES).text()).trim();
+    return await work();
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
-    throw problem(`cannot be read (${code})`);
+    if (!(cause instanceof CloudError)) throw cause;
+    throw new SharedStoreError(store, { kind: "credentials", reason: cause.message }, { cause });
   }
-  if (text === "") throw problem("is empty");
-  // It becomes a part of a header.
-  if (!/^[\x21-\x7e]+$/.test(text)) throw problem("has more than one line or word of ASCII");
-  return text;
 }

@@ -1,4 +1,5 @@
-import { elementsOf, textOf } from "./xml.ts";
+import { textOf } from "../../upstream/cloud/aws/xml-text.ts";
+import { elementsOf } from "./xml.ts";
 
 export interface ListedKey {
   readonly key: string;

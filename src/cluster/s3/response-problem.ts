@@ -1,5 +1,5 @@
 import type { SharedStoreProblem } from "../shared-store/shared-store-error.ts";
-import { textOf } from "./xml.ts";
+import { errorCodeOf, textOf } from "../../upstream/cloud/aws/xml-text.ts";
 
 /** What a failed response says. */
 export interface FailedResponse {
@@ -40,12 +40,6 @@ const WRONG_BYTES_CODES = new Set([
 ]);
 
 const BUSY_CODES = new Set(["SlowDown", "RequestLimitExceeded", "TooManyRequests"]);
-
-/** The code of an S3 error; empty if the response has none, as that of HEAD. */
-export function errorCodeOf(body: string): string {
-  const code = textOf(body, "Code") ?? "";
-  return /^[\w.-]{1,64}$/.test(code) ? code : "";
-}
 
 /** What a response means that is no success, and not that an object is missing. */
 export function responseProblem(response: FailedResponse, asked: Asked): SharedStoreProblem {

@@ -1,12 +1,13 @@
 import { AwsV4Signer } from "aws4fetch";
 import { type ProxyRule, proxyFor } from "../../config/parsing/proxy.ts";
 import { systemCode } from "../../store/storage-fault.ts";
+import type { AccessKeys } from "../../upstream/cloud/aws/access-keys.ts";
 import { networkFault } from "../../upstream/transport/network-fault.ts";
 import { tlsOptions } from "../../upstream/transport/tls-options.ts";
 import { SharedStoreError, type SharedStoreProblem } from "../shared-store/shared-store-error.ts";
-import type { AccessKeys, AccessKeySource } from "./access-keys.ts";
+import type { AccessKeySource } from "./access-keys.ts";
 import type { Bucket } from "./bucket.ts";
-import { readText } from "./read-text.ts";
+import { readText } from "../../upstream/transport/read-text.ts";
 import { responseProblem } from "./response-problem.ts";
 import { MAX_XML_BYTES } from "./xml.ts";
 

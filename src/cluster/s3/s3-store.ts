@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import type { ProxyRule } from "../../config/parsing/proxy.ts";
 import { type Digest, digestHex } from "../../oci/digest.ts";
 import type { StoredBlob } from "../../store/blob-store.ts";
+import type { AccessKeys } from "../../upstream/cloud/aws/access-keys.ts";
+import { errorCodeOf, textOf } from "../../upstream/cloud/aws/xml-text.ts";
 import { checkFullContent, checkPartialContent } from "../../upstream/transport/content-range.ts";
 import { Dialer, type DialerOptions } from "../../upstream/transport/dialer.ts";
 import { readBody } from "../../upstream/transport/response-body.ts";
@@ -13,12 +15,11 @@ import type {
 } from "../shared-store/shared-store.ts";
 import { isShareable } from "../shared-store/shared-store.ts";
 import { SharedStoreError } from "../shared-store/shared-store-error.ts";
-import type { AccessKeys, AccessKeySource } from "./access-keys.ts";
+import type { AccessKeySource } from "./access-keys.ts";
 import type { Bucket } from "./bucket.ts";
 import { readPage } from "./listing.ts";
-import { errorCodeOf } from "./response-problem.ts";
 import { failedRequest, S3Requests, type S3Response } from "./s3-requests.ts";
-import { elementsOf, encodeXml, textOf } from "./xml.ts";
+import { elementsOf, encodeXml } from "./xml.ts";
 
 const SMALL_MS = 2000;
 const LIST_MS = 30_000;

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../../../test/harness/waiting.ts";
-import type { AccessKeys } from "./access-keys.ts";
+import type { AccessKeys } from "../../upstream/cloud/aws/access-keys.ts";
 import { FileAccessKeys } from "./access-keys.ts";
 import { WebIdentityKeys } from "./web-identity.ts";
 
@@ -98,7 +98,7 @@ test.each<[string, () => Response, string]>([
   ],
   ["sends something else", () => new Response("<html></html>"), "(200)"],
   ["redirects", () => Response.redirect("http://127.0.0.1:1/"), "(302)"],
-  ["sends far too much", () => new Response("x".repeat(100_000)), "does not answer"],
+  ["sends far too much", () => new Response("x".repeat(100_000)), "more than 65536 bytes"],
 ])("STS that %s gives no keys, and the message says who", async (_, response, text) => {
   const { keys } = await setup();
   answer = response;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readPage } from "./listing.ts";
-import { elementsOf, textOf } from "./xml.ts";
+import { textOf } from "../../upstream/cloud/aws/xml-text.ts";
+import { elementsOf } from "./xml.ts";
 
 test.each([
   ["<a>1</a>", "1"],

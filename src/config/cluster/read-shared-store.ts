@@ -1,4 +1,5 @@
 import path from "node:path";
+import { regionalSts } from "../cloud/aws-hosts.ts";
 import type { AccessKeySettings, SharedStoreSettings } from "../cluster-settings.ts";
 import type { ProxyRule } from "../parsing/proxy.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
@@ -96,7 +97,7 @@ function readWebIdentity(
     return undefined;
   }
   const tokenFile = fileOf("webIdentityTokenFile", name, context);
-  const sts = env["AWS_ENDPOINT_URL_STS"] || `https://sts.${region}.amazonaws.com`;
+  const sts = env["AWS_ENDPOINT_URL_STS"] || regionalSts(region);
   const stsUrl = entry.stsUrl ?? URL.parse(sts);
   if (!stsUrl) context.report(AT, `AWS_ENDPOINT_URL_STS is not a URL`, "key");
   if (tokenFile === undefined || !stsUrl) return undefined;

@@ -2,18 +2,20 @@ import path from "node:path";
 import { readDockerConfig, serverOf } from "./docker-config.ts";
 import { UnreadableError } from "../parsing/read-text.ts";
 import type { Path } from "../parsing/yaml-source.ts";
-import type { UpstreamEntry } from "../upstream-schema.ts";
+import type { AuthEntry } from "../auth-schema.ts";
+import type { CloudCredentials } from "../cloud/cloud-credentials.ts";
+import { readCloudCredentials } from "./cloud-registry.ts";
 import { type CredentialSource, type Credentials, DOCKER_HUB } from "../settings.ts";
 import type { UpstreamContext } from "./upstream-context.ts";
 
 const MAX_SECRET_BYTES = 64 * 1024;
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
-type Auth = NonNullable<UpstreamEntry["auth"]>;
-
 interface Registry {
   readonly name: string;
   readonly url: URL;
+  /** How its requests are sent. */
+  readonly connection: CloudCredentials["connection"];
 }
 
 /** A value is not available. The message is reported at its key. */
@@ -22,12 +24,12 @@ class UnavailableError extends Error {}
 /** Resolves the `auth` of an upstream to credentials or a credential helper. Problems are reported. */
 export function readCredentials(
   at: Path,
-  auth: Auth | undefined,
+  auth: AuthEntry | undefined,
   registry: Registry,
   context: UpstreamContext,
 ): CredentialSource | undefined {
   if (!auth) return undefined;
-  const attempt = <Value>(key: keyof Auth, work: () => Value): Value | undefined => {
+  const attempt = <Value>(key: keyof AuthEntry, work: () => Value): Value | undefined => {
     try {
       return work();
     } catch (error) {
@@ -37,6 +39,9 @@ export function readCredentials(
     }
   };
   const { dockerConfig, secretDir, helper } = auth;
+  if (auth.aws ?? auth.google ?? auth.azure) {
+    return readCloudCredentials([...at, "auth"], auth, registry, context);
+  }
   if (helper) {
     return attempt("helper", () =>
       withLocation(fromHelper(helper, registry, context), [...at, "auth", "helper"], context),
@@ -135,7 +140,7 @@ function fromDockerConfig(
 }
 
 function fromHelper(
-  { program: given, server, ttl }: NonNullable<Auth["helper"]>,
+  { program: given, server, ttl }: NonNullable<AuthEntry["helper"]>,
   registry: Registry,
   context: UpstreamContext,
 ): CredentialSource {

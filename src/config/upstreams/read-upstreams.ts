@@ -101,9 +101,10 @@ function readUpstream(
     const message = "excludes listen, which has a port of its own: omit one of them";
     context.report([...at, "port"], message, "key");
   }
-  const credentials = readCredentials(at, entry.auth, { name, url }, context);
   const proxy = readProxy(at, entry.proxy, context);
   const ca = readCaBundle(at, entry.ca, context);
+  const connection = { ...(ca === undefined ? {} : { ca }), ...(proxy ? { proxy } : {}) };
+  const credentials = readCredentials(at, entry.auth, { name, url, connection }, context);
   const client = readClientIdentity(at, entry, context);
   const access = readAccess(at, entry, context);
   const { staleFor, allow, deny, bypass, immutableTags } = entry;

@@ -1,15 +1,15 @@
-import type {
-  Credentials,
-  CredentialSource,
-  HelperCredentials,
-  UpstreamSettings,
+import {
+  type Credentials,
+  type CredentialSource,
+  isFetched,
+  type UpstreamSettings,
 } from "../../config/settings.ts";
-import { runCredentialHelper, HelperError, type HelperOptions } from "./credential-helper.ts";
 import { accessMode } from "../../config/access/access-settings.ts";
 import type { RepositoryName } from "../../oci/names.ts";
+import { FetchedCredentials, type FetchedEntry } from "./fetched-credentials.ts";
+import type { HelperOptions } from "./credential-helper.ts";
 import type { CredentialUse } from "../../oci/fault.ts";
 import type { UpstreamObserver } from "../observer.ts";
-import { localLimitFault } from "../transport/local-limits.ts";
 
 /**
  * The first and the longest wait before refused credentials are tried again, in milliseconds. The wait
@@ -18,8 +18,9 @@ import { localLimitFault } from "../transport/local-limits.ts";
  */
 const FIRST_RETRY = 10_000;
 const MAX_RETRY = 600_000;
-/** How long a failed helper is not run again, in milliseconds. */
-const HELPER_RETRY = 10_000;
+
+/** What a change begins with that is about the source of credentials, and not about a registry's answer. */
+const NOT_FETCHED = "not fetched: ";
 
 /** The account of requests without credentials. */
 export const ANONYMOUS = "anonymous";
@@ -86,11 +87,6 @@ export interface CredentialChoice {
   account(name: string): string;
 }
 
-interface HelperEntry {
-  readonly credentials: Credentials | undefined;
-  readonly renewAt: number;
-}
-
 interface Refusal {
   readonly account: string;
   readonly until: number;
@@ -106,24 +102,20 @@ interface Refusal {
 export class Keyring implements CredentialChoice {
   readonly #options: KeyringOptions;
   readonly #now: () => number;
-  /** By helper and server. */
-  readonly #helperCache = new Map<string, HelperEntry>();
-  /** Helpers that are running, by helper and server: concurrent requests share one run (single-flight). */
-  readonly #running = new Map<string, Promise<HelperEntry>>();
+  readonly #fetched: FetchedCredentials;
   /** By upstream name, as the maps below. */
   readonly #refused = new Map<string, Refusal>();
   /** The problem that was reported last, so that each is reported once. */
   readonly #reported = new Map<string, string>();
   /** The account whose credentials a response confirmed last. */
   readonly #accepted = new Map<string, string>();
-  /** Why the helper returned no credentials. */
-  readonly #helperFailures = new Map<string, string>();
   /** The account that requests are sent as. */
   readonly #accounts = new Map<string, string>();
 
   constructor(options: KeyringOptions = {}) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#fetched = new FetchedCredentials(options);
   }
 
   /**
@@ -167,14 +159,16 @@ export class Keyring implements CredentialChoice {
   ): Promise<Credentials | undefined> {
     const { name } = upstream;
     const source = (await this.#options.reread?.(name)) ?? upstream.credentials;
-    if (source && "program" in source) this.#helperCache.delete(keyOf(source));
-    const newer = source && (await this.#find(name, source));
+    const newer =
+      source && isFetched(source) ? await this.#fetched.renewed(name, source, used) : source;
     const account = accountOf(used);
-    if (newer && accountOf(newer) !== account && !this.isRefused(name, accountOf(newer))) {
-      return newer;
-    }
+    if (newer && !isSame(newer, used) && !this.isRefused(name, accountOf(newer))) return newer;
     const user = used.username === "<token>" ? "an identity token" : `user ${used.username}`;
-    const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): correct them. Until they change, public images are pulled without them`;
+    const advice =
+      used.issuedTo === undefined
+        ? "correct them. Until they change, public images are pulled without them"
+        : "they were issued for this registry just now: see that the identity may pull from it. Until then, public images are pulled without them";
+    const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): ${advice}`;
     // A 403 may be about one repository: requests for others still carry the credentials.
     if (refusal.status === 401) {
       const wait = this.#waitAfterRefusal(name, account);
@@ -200,10 +194,11 @@ export class Keyring implements CredentialChoice {
 
   status({ name, credentials: source }: UpstreamSettings): CredentialStatus {
     if (!source) return { state: "none" };
-    const isHelper = "program" in source;
-    const failure = isHelper ? this.#helperFailures.get(name) : undefined;
-    if (failure !== undefined) return { state: "failed", problem: failure };
-    const found = isHelper ? this.#helperCache.get(keyOf(source))?.credentials : source;
+    const entry = isFetched(source) ? this.#fetched.peek(source) : undefined;
+    if (entry?.failure !== undefined) {
+      return { state: "failed", problem: failureText(name, entry, entry.failure) };
+    }
+    const found = isFetched(source) ? entry?.credentials : source;
     const account = accountOf(found);
     const refused = this.#refused.get(name);
     if (refused?.account === account) return { state: "refused", problem: refused.problem };
@@ -221,48 +216,14 @@ export class Keyring implements CredentialChoice {
   }
 
   async #find(name: string, source: CredentialSource): Promise<Credentials | undefined> {
-    if (!("program" in source)) return source;
-    const key = keyOf(source);
-    const cached = this.#helperCache.get(key);
-    if (cached && this.#now() < cached.renewAt) return cached.credentials;
-    let running = this.#running.get(key);
-    if (!running) {
-      running = this.#runHelper(name, source, cached).finally(() => this.#running.delete(key));
-      this.#running.set(key, running);
+    if (!isFetched(source)) return source;
+    const entry = await this.#fetched.current(name, source);
+    if (entry.failure !== undefined) {
+      this.#report(name, `${NOT_FETCHED}${entry.failure}`, failureText(name, entry, entry.failure));
+    } else if (this.#reported.get(name)?.startsWith(NOT_FETCHED)) {
+      this.#reported.delete(name);
     }
-    return (await running).credentials;
-  }
-
-  async #runHelper(
-    name: string,
-    source: HelperCredentials,
-    previous: HelperEntry | undefined,
-  ): Promise<HelperEntry> {
-    let entry: HelperEntry;
-    try {
-      const { credentials, ttl } = await runCredentialHelper(source, this.#options);
-      entry = { credentials, renewAt: this.#now() + ttl };
-      this.#helperFailures.delete(name);
-    } catch (error) {
-      if (!(error instanceof HelperError)) throw error;
-      const local = localLimitFault(name, error.cause);
-      // EACCES is about the helper's own file.
-      if (local?.detail.kind === "local-limit" && local.detail.limit !== "permission") {
-        const { limit, reason } = local.detail;
-        this.#options.observe?.({ type: "local-limit", upstream: name, limit, reason });
-        // They may still be valid.
-        if (previous?.credentials) return previous;
-        throw local;
-      }
-      const at = source.from === undefined ? "" : ` (${source.from})`;
-      const problem = `${programName(source.program)}${at} ${error.message}: public images of ${name} are pulled without credentials`;
-      this.#helperFailures.set(name, problem);
-      this.#report(name, error.message, problem);
-      // The previous credentials may still be valid. Otherwise they are refused, and that is reported.
-      entry = { credentials: previous?.credentials, renewAt: this.#now() + HELPER_RETRY };
-    }
-    this.#helperCache.set(keyOf(source), entry);
-    return entry;
+    return entry.credentials;
   }
 
   /** @param change reported once for as long as it stays the same */
@@ -276,13 +237,17 @@ export class Keyring implements CredentialChoice {
 /** A key for the account that credentials belong to: a hash, so that no password is used as a key. */
 export function accountOf(credentials: Credentials | undefined): string {
   if (!credentials) return ANONYMOUS;
-  return Bun.SHA256.hash(`${credentials.username}\0${credentials.password}`, "hex");
+  const { username, password, issuedTo } = credentials;
+  return Bun.SHA256.hash(`${username}\0${issuedTo ?? password}`, "hex");
 }
 
-function keyOf({ program, server, ttl }: HelperCredentials): string {
-  return `${program}\0${server}\0${ttl ?? ""}`;
+function isSame(one: Credentials, other: Credentials): boolean {
+  return one.username === other.username && one.password === other.password;
 }
 
-function programName(program: string): string {
-  return program.slice(program.lastIndexOf("/") + 1);
+function failureText(name: string, { credentials }: FetchedEntry, failure: string): string {
+  const meanwhile = credentials
+    ? `${name} is sent those from before, for as long as they are valid`
+    : `public images of ${name} are pulled without credentials`;
+  return `${failure}: ${meanwhile}`;
 }
