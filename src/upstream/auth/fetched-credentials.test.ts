@@ -30,8 +30,8 @@ function setUp() {
     told,
     keyring,
     upstream,
-    current: () => keyring.current(upstream),
-    password: async () => (await keyring.current(upstream))?.password,
+    current: () => keyring.forPublic(upstream),
+    password: async () => (await keyring.forPublic(upstream))?.password,
     async refused(used: Credentials) {
       return keyring.refused(upstream, used, new CredentialsRefused(401, "europe-docker.pkg.dev"));
     },
