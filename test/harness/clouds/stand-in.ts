@@ -64,3 +64,11 @@ export function projectedToken(claims: object): string {
   );
   return [...parts, "c2lnbmF0dXJl"].join(".");
 }
+
+/** What a promise is rejected with, as text. */
+export async function failureOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => "no failure",
+    (error: unknown) => String(error),
+  );
+}
