@@ -5,6 +5,8 @@ const isLong = process.env["ENTREPOT_LONG"] === "1";
 
 /** Whatever depends on who accepts a connection, and sends what. */
 const SUITES = [
+  "access-changes",
+  "access-upstream",
   "ending",
   "failing-blobs",
   "freshness",

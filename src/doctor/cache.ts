@@ -1,4 +1,5 @@
-import { addressOf, type Settings } from "../config/settings.ts";
+import { hasMode } from "../config/access/access-settings.ts";
+import { addressOf, type Settings, type UpstreamSettings } from "../config/settings.ts";
 import { MANIFEST_ACCEPT } from "../oci/media-types.ts";
 import { type Finding, reporter } from "./finding.ts";
 import { ANY_CERTIFICATE, dialableHost, listenerAt, urlOf } from "./ports.ts";
@@ -16,6 +17,7 @@ export async function cacheFindings(
   const address = { host: dialableHost(listen.host), port: listen.port };
   if ((await listenerAt(address)) !== "entrepot") return [];
   const findings: Finding[] = [];
+  const anyAsks = [...upstreams.values()].some(asks);
   for (const upstream of upstreams.values()) {
     const { name } = upstream;
     const own = addressOf(upstream, settings);
@@ -33,7 +35,9 @@ export async function cacheFindings(
     let isOk = true;
     for (const path of paths) {
       const status = await statusOf(`${base}${path}${ns}`);
-      isOk &&= status === 200;
+      // Without credentials, that is the right answer.
+      const mayAsk = asks(upstream) || (path === "/v2/" && !own && anyAsks);
+      isOk &&= status === 200 || (status === 401 && mayAsk);
       results.push(`${path} ${status}`);
     }
     findings.push(
@@ -47,6 +51,11 @@ export async function cacheFindings(
     );
   }
   return findings;
+}
+
+/** Whether credentials are asked for, for any of its repositories. */
+function asks({ access }: UpstreamSettings): boolean {
+  return hasMode(access, "upstream", "clients");
 }
 
 /** The status code, or the reason why there was no response. */

@@ -22,3 +22,28 @@ function serving(namespaces: readonly string[]): Bun.Server<undefined> & AsyncDi
   const server = Bun.serve({ port: 0, fetch: () => Response.json({ namespaces }) });
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.stop(true) });
 }
+
+test.each([
+  [200, "", true],
+  [401, 'Bearer realm="http://cache/v2/token",service="entrepot", Basic realm="entrepot"', true],
+  // A proxy before the cache, at which no runtime gets past.
+  [401, 'Basic realm="proxy"', false],
+  [401, "", false],
+  [403, 'Basic realm="entrepot"', false],
+  [404, "", false],
+])(
+  "a cache that answers %i (%s) at /v2/ serves a registry: %p",
+  async (status, challenge, isServed) => {
+    const headers = challenge === "" ? {} : { "www-authenticate": challenge };
+    await using server = Object.assign(
+      Bun.serve({ port: 0, fetch: () => new Response("", { status, headers }) }),
+      { [Symbol.asyncDispose]: () => server.stop(true) },
+    );
+    const asked = new CacheClient(server.url.origin).requireNamespace("ghcr.io");
+    const result = await asked.then(
+      () => true,
+      () => false,
+    );
+    expect(result).toBe(isServed);
+  },
+);

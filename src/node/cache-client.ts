@@ -190,7 +190,10 @@ export class CacheClient {
     const query = namespace === "_default" ? "" : `?ns=${encodeURIComponent(namespace)}`;
     const response = await this.#get(`/v2/${query}`, timeoutMs);
     await response.body?.cancel();
-    if (response.status === 200) return;
+    // With `access`, it asks at once who pulls. The runtime tells it, or goes on to the registry.
+    const challenge = response.headers.get("www-authenticate") ?? "";
+    const isAsking = response.status === 401 && challenge.includes('realm="entrepot"');
+    if (response.status === 200 || isAsking) return;
     const what = `${this.url} responds with ${response.status} for the namespace ${namespace}`;
     throw new CacheFault("unhealthy", what);
   }

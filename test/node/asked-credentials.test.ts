@@ -1,8 +1,10 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { CacheClient } from "../../src/node/cache-client.ts";
 import { startEntrepot } from "../harness/cache/entrepot.ts";
 import { mustRun } from "../harness/processes.ts";
+import type { TempDir } from "../harness/temp-dir.ts";
 import { offlineNode } from "./offline-node.ts";
 import { PROGRAM, entrepotNode } from "./program.ts";
 
@@ -13,14 +15,25 @@ const outward = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
 
-const config = {
+/** @param tokensFile of the clients that the cache knows */
+const configOf = (tokensFile: string) => ({
   plainCredentials: true,
+  clients: {
+    tokensFile,
+    rules: [{ principals: ["token:ci"], repositories: ["quay.io/**"], effect: "allow" }],
+  },
   upstreams: {
     "docker.io": { access: [{ repositories: ["org/**"], access: "denied" }, { access: "open" }] },
     "ghcr.io": { access: [{ repositories: ["org/private"], access: "upstream" }] },
     "quay.io": { access: "clients" },
   },
-};
+});
+
+/** A cache that asks for credentials for two of its registries. */
+async function startAsking(dir: TempDir, listen = "127.0.0.1:0") {
+  writeFileSync(dir.file("tokens"), `ci ${"t".repeat(40)}\n`);
+  return startEntrepot({ config: configOf(dir.file("tokens")), listen });
+}
 
 interface PlanJson {
   readonly asking: readonly string[];
@@ -28,7 +41,8 @@ interface PlanJson {
 }
 
 test("a plan says what the runtime does where the cache asks for credentials", async () => {
-  await using cache = await startEntrepot({ config });
+  await using dir = await offlineNode();
+  await using cache = await startAsking(dir);
   const served = await (await cache.get("/entrepot/v1/namespaces")).json();
   expect(served).toEqual({
     namespaces: ["docker.io", "ghcr.io", "quay.io"],
@@ -36,7 +50,10 @@ test("a plan says what the runtime does where the cache asks for credentials", a
     asks: { "ghcr.io": "credentials", "quay.io": "credentials" },
   });
 
-  await using dir = await offlineNode();
+  // It serves them to runtimes.
+  const client = new CacheClient(cache.url);
+  for (const name of ["docker.io", "ghcr.io", "_default"]) await client.requireNamespace(name);
+
   for (const name of ["podman", "cri-o"]) {
     const entry = `Package: ${name}\nStatus: install ok installed\nVersion: 5.4.0\n\n`;
     appendFileSync(dir.file("var/lib/dpkg/status"), entry);
@@ -75,8 +92,8 @@ test("a plan says what the runtime does where the cache asks for credentials", a
 test.skipIf(outward === undefined)(
   "a plan and rendered files warn where credentials would cross the network without TLS",
   async () => {
-    await using cache = await startEntrepot({ config, listen: `${outward}:0` });
     await using dir = await offlineNode();
+    await using cache = await startAsking(dir, `${outward}:0`);
     const options = ["--root", dir.path, "--runtime", "containerd", "--cache", cache.url];
     const { text } = await entrepotNode(["plan", "--json", ...options]);
     const { notes }: PlanJson = JSON.parse(text);
