@@ -4,7 +4,7 @@ import type { KeySource } from "../access/clients-settings.ts";
 import { configErrorOf, filesOf } from "../configtest/load-text.ts";
 import { type LoadedSettings, loadSettings } from "../load.ts";
 
-const BCRYPT = "$2y$05$q7NcDMbJBxVPNsMtOCLBYeXmVgHqqAVR2oFEh1mRXcVPNsMtOCLBY";
+const BCRYPT = "$2y$05$q7NcDMbJBxVPNsMtOCLBYeXmVgHqqAVR2oFEh1mRXcVPNsMtOCLBy";
 const KEY = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const PUBLIC = KEY.publicKey.export({ format: "jwk" });
 const PRIVATE = KEY.privateKey.export({ format: "jwk" });
@@ -18,6 +18,7 @@ const FILES = {
     "dave:secret",
     `eve:${BCRYPT.replace("$05$", "$17$")}`,
     "frank",
+    `grace:${BCRYPT.slice(0, -1)}Y`,
   ].join("\n"),
   "/etc/twice": `alice:${BCRYPT}\nalice:${BCRYPT}\n`,
   "/etc/odd-user": `al ice:${BCRYPT}\n:${BCRYPT}\n`,

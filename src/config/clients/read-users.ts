@@ -4,8 +4,11 @@ import type { FileContext } from "../upstreams/certificates.ts";
 import { nameProblem } from "./principal-name.ts";
 import { readLines } from "./read-lines.ts";
 
-/** bcrypt: version, cost, 22 characters of salt and 31 of hash. */
-const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
+/**
+ * bcrypt: version, cost, 22 characters of salt and 31 of hash. Not all bits of the last character of each are used,
+ * and Bun takes none in which the others are set.
+ */
+const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]$/;
 /** The cost of bcrypt is an exponent of 2. At the highest one, a password takes a third of a second. */
 const COST = { min: 4, max: 12 };
 
@@ -49,7 +52,7 @@ function kindOf(hash: string): string {
     return "SHA-1, which can be guessed fast";
   }
   if (/^\$[56]\$/.test(hash)) return "SHA-2 (crypt)";
-  if (hash.startsWith("$2")) return "something like bcrypt that is incomplete";
+  if (hash.startsWith("$2")) return "something like bcrypt that is incomplete or damaged";
   if (/^[./A-Za-z0-9]{13}$/.test(hash)) return "crypt (DES), which can be guessed fast";
   return "something else, or not at all";
 }
