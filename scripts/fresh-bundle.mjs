@@ -37,15 +37,15 @@ export function stateOf(folder, files) {
 }
 
 /**
- * The bundle's path if it was built in this folder, for this Bun, from exactly the current files;
+ * The path of a program's bundle if it was built in this folder, for this Bun, from exactly the current files;
  * otherwise undefined.
  */
-export function freshBundle(folder = root) {
+export function freshBundle(folder = root, program = "serve") {
   const current = readCurrent(folder);
   if (current?.folder !== folder || current.bun !== runtime()) return undefined;
   const { name, files, state } = current;
   return stateOf(folder, files) === state
-    ? path.join(bundlesFolder(folder), name, "serve.js")
+    ? path.join(bundlesFolder(folder), name, `${program}.js`)
     : undefined;
 }
 

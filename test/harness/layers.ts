@@ -2,6 +2,7 @@
 export const FLOORS: Readonly<Record<string, number>> = {
   "main.ts": 6,
   "serve.ts": 6,
+  "node-command.ts": 6,
   "hit-worker.ts": 6,
   "download-worker.ts": 6,
   commands: 6,
