@@ -26,6 +26,7 @@ const CONCURRENT_TESTS = 4;
  */
 const WAITING_FILES = [
   "access-changes",
+  "access-pod-secrets",
   "credentials",
   "metadata-repair",
   "mirrors",
