@@ -10,6 +10,7 @@ import { textImage } from "./harness/images/images.ts";
 import { freePort } from "./harness/free-port.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { run } from "./harness/processes.ts";
+import { startPrivateRegistry } from "./harness/registries/private-registry.ts";
 import { push } from "./harness/registries/push.ts";
 import { realTest } from "./harness/real-components.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
@@ -216,4 +217,65 @@ problem  clock  ghcr.io  600 s
 
 1 problem, 0 notes`);
   expect(table(findings, true)).toContain("\u001B[31mproblem\u001B[0m");
+});
+
+test("doctor says who may pull, and which stored repositories the registry shows to nobody without credentials", async () => {
+  await using registry = await startPrivateRegistry();
+  const names = ["team/one", "team/two", "open/app"];
+  const image = textImage();
+  for (const name of names) registry.upstream.add(name, image, "1");
+  registry.publish("open/app");
+  registry.grant("me", ...names);
+  const auth = { username: "me", password: "me-password" };
+  const upstream = { ...localUpstream(registry.upstream.url), auth };
+  const listen = `0.0.0.0:${freePort()}`;
+  await using cache = await startEntrepot({
+    config: { upstreams: { "reg.test": upstream } },
+    listen,
+  });
+  const [, port] = listen.split(":");
+  for (const name of names) {
+    const response = await fetch(`http://127.0.0.1:${port}/v2/${name}/manifests/1?ns=reg.test`);
+    expect([name, response.status]).toEqual([name, 200]);
+    await response.bytes();
+  }
+  const accessOf = async (settings: object) => {
+    const upstreams = { "reg.test": { ...upstream, ...settings } };
+    const args = ["--listen", listen, "--admin", cache.adminAddress];
+    return (await doctor({ upstreams }, ...args)).rows.filter(({ topic }) => topic === "access");
+  };
+  const [mode, open, stored, ...none] = await accessOf({});
+  expect(mode).toMatchObject({
+    state: "ok",
+    found: "open; its own credentials are sent for all images",
+  });
+  expect(open?.state).toBe("note");
+  expect(open?.found).toStartWith(
+    `private images that its credentials can see are open to whoever reaches ${listen}.`,
+  );
+  expect(stored).toMatchObject({
+    state: "problem",
+    found: expect.stringMatching(
+      /^2 stored repositories \(such as team\/(?:one|two)\) are given by the registry with credentials only, and by this cache to everybody$/,
+    ),
+    advice: expect.stringContaining("set access: upstream or clients for upstreams.reg.test"),
+  });
+  expect(none).toEqual([]);
+  // As it is meant, or for one of them.
+  expect((await accessOf({ access: "open" })).map(({ state }) => state)).toEqual(["ok", "note"]);
+  const entries = [{ repositories: ["team/one"], access: "denied" }, { access: "open" }];
+  expect((await accessOf({ access: entries })).at(-1)?.found).toStartWith(
+    "1 stored repository (team/two) is given",
+  );
+});
+
+test("doctor tells of a registry that asks for nothing, where it is to say who may pull", async () => {
+  await using upstream = await startScriptedUpstream();
+  const settings = { ...localUpstream(upstream.url), access: "upstream" };
+  const listen = `127.0.0.1:${freePort()}`;
+  const { rows } = await doctor({ listen, upstreams: { "reg.test": settings } });
+  expect(of(rows, "access")).toEqual([
+    "ok: upstream",
+    "note: the registry asks for no credentials, so with access: upstream everybody may pull",
+  ]);
 });

@@ -92,6 +92,7 @@ test("status reports the store, downloads, upstreams, request budgets and saved 
       ],
       rate: { used: expect.any(Number) },
       credentials: { state: "none" },
+      access: { mode: "open", entries: 0 },
       prefetch: { state: "on", downloaded: 0, asked: 0 },
       traffic: {
         responses: 5,

@@ -11,6 +11,11 @@ export const healthSchema = z
     sentence: z.string().describe("what is the case, and what it means for pulls"),
     advice: z.string().optional().describe("what to do about it; absent if nothing has to be done"),
     problems: z.array(z.string()).describe("each says what is wrong and what to do"),
+    warnings: z
+      .array(z.string())
+      .describe(
+        "what fails nothing, and should be known: private images that are open to the network",
+      ),
   })
   .meta({ id: "Health" });
 

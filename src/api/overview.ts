@@ -38,6 +38,9 @@ export const registrySchema = z
   .object({
     name: z.string(),
     state: z.enum(["ok", "rate-limited", "unavailable"]),
+    access: z
+      .enum(["open", "upstream", "clients", "denied", "mixed"])
+      .describe("who may pull; `mixed`: that depends on the repository"),
     circuit: z.enum(["closed", "open", "half-open"]).describe("of the registry's own address"),
     reason: z
       .string()

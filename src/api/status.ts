@@ -53,6 +53,20 @@ export const upstreamSchema = z
       state: z.enum(["none", "unused", "ok", "refused", "failed"]),
       problem: z.string().optional(),
     }),
+    access: z
+      .object({
+        mode: z
+          .enum(["open", "upstream", "clients", "denied", "mixed"])
+          .describe("who may pull; `mixed`: that depends on the repository"),
+        entries: z.int().describe("how many entries say so; 0 where nothing is configured"),
+        credentialsFor: z
+          .enum(["nothing", "public", "all", "others", "others-and-public"])
+          .optional()
+          .describe(
+            "what the cache's own credentials are sent for: `public` is what the registry shows to anybody, `others` are repositories without `access: upstream`. Absent without credentials",
+          ),
+      })
+      .describe("as `access` of the upstream says"),
     /** Of layers before clients ask for them, since the start. */
     prefetch: z.object({
       state: z

@@ -1,5 +1,6 @@
 import type { Settings } from "../config/settings.ts";
 import { openRegistryTransport } from "../upstream/registry-transport.ts";
+import { accessFindings, exposureFindings } from "./access.ts";
 import { addressFindings } from "./address.ts";
 import { cacheFindings } from "./cache.ts";
 import { adminFindings } from "./admin.ts";
@@ -47,6 +48,7 @@ export async function examine(
     ...certificateFindings(settings, machine),
     ...clusterCertificateFindings(settings),
     ...adminFindings(settings),
+    ...accessFindings(settings),
     ...diskFindings(settings.dataDirectory, machine, settings.storage.minFree),
     ...(await diskSpeedFindings(settings.dataDirectory)),
     ...limitFindings(settings.dataDirectory, machine),
@@ -64,6 +66,7 @@ export async function examine(
         const findings = await Promise.all([
           upstreamFindings(upstream, transport, samples.get(upstream.name)),
           mirrorFindings(upstream, transport),
+          exposureFindings(upstream, settings, transport),
         ]);
         pending.delete(upstream.name);
         onPending?.([...pending]);

@@ -1,9 +1,11 @@
+import { accessWarnings, upstreamAccess } from "../../access/upstream-access.ts";
 import type { Fill } from "../../cache/fill/fill.ts";
 import type { Fills } from "../../cache/fill/fills.ts";
 import type { Siblings } from "../../cache/siblings/siblings.ts";
 import type { Usefulness } from "../../cache/siblings/usefulness.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { ClusterStatus } from "../../cluster/cluster-status.ts";
+import type { Settings } from "../../config/settings.ts";
 import { formatSize } from "../../config/parsing/units.ts";
 import type { ByteBudget } from "../../process/byte-budget.ts";
 import type { DescriptorBudget } from "../../process/file-descriptors.ts";
@@ -39,6 +41,8 @@ export interface StatusReportOptions {
   readonly fills: Fills;
   readonly siblings: Pick<Siblings, "usefulness">;
   readonly upstreams: Upstreams;
+  /** Where nodes reach this cache. */
+  readonly address: Pick<Settings, "listen" | "tls">;
   readonly metrics: Metrics;
   readonly memory: MemoryPlan;
   /** Who holds bytes of blobs that were received and are not written yet. */
@@ -83,7 +87,12 @@ export class StatusReport {
     return {
       version,
       startedAt: this.#startedAt,
-      health: healthOf({ ...parts, metadataProblem: problem, rejected }),
+      health: healthOf({
+        ...parts,
+        metadataProblem: problem,
+        rejected,
+        warnings: this.#warnings(),
+      }),
       listening,
       storage,
       machine,
@@ -94,6 +103,14 @@ export class StatusReport {
       ...(cluster && { cluster: statusOf(cluster) }),
       problems,
     };
+  }
+
+  #warnings(): string[] {
+    const { upstreams, address } = this.#options;
+    const settings = [...upstreams.all].map(
+      ([name, { registry }]) => [name, registry.settings] as const,
+    );
+    return accessWarnings({ ...address, upstreams: new Map(settings) });
   }
 
   #machine(): Status["machine"] {
@@ -165,6 +182,7 @@ function upstreamOf(registry: Registry, usefulness: Usefulness, metrics: Metrics
     addresses,
     rate: rateOf(registry.rate),
     credentials: registry.credentials,
+    access: upstreamAccess(registry.settings),
     prefetch: prefetchOf(registry, usefulness),
     traffic: {
       responses: cacheable + count("bypass"),

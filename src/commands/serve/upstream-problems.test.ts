@@ -20,6 +20,7 @@ function failing(secondsAgo: number): Status["upstreams"][number] {
     ],
     rate: { used: 0 },
     credentials: { state: "none" },
+    access: { mode: "open", entries: 0 },
     prefetch: { state: "on", downloaded: 0, asked: 0 },
     traffic: { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },
   };

@@ -10,7 +10,7 @@ const traffic = { responses: 0, fromCache: 0, sentBytes: 0, fetchedBytes: 0, sav
 
 const status: Status = {
   version: "0.1.0",
-  health: { state: "ok", sentence: "All is well.", problems: [] },
+  health: { state: "ok", sentence: "All is well.", problems: [], warnings: [] },
   startedAt: ago(4 * 86_400 + 7200),
   listening: { listen: "0.0.0.0:5000", admin: "127.0.0.1:5001", ports: {} },
   storage: {
@@ -91,6 +91,7 @@ const status: Status = {
       ],
       rate: { used: 3 * MIB, limit: 4 * MIB, until: "18:00" },
       credentials: { state: "ok" },
+      access: { mode: "mixed", entries: 2, credentialsFor: "others-and-public" },
       prefetch: { state: "on", downloaded: 40, asked: 38 },
       traffic: {
         responses: 1000,
@@ -116,12 +117,20 @@ const status: Status = {
       ],
       rate: { used: 0 },
       credentials: { state: "none" },
+      access: { mode: "open", entries: 0 },
       prefetch: { state: "paused", pausedUntil: NOW + 1_800_000, downloaded: 30, asked: 9 },
       traffic,
     },
   ],
   problems: [],
 };
+
+test("warnings are told before problems", () => {
+  const health = { ...status.health, warnings: ["private images are open"] };
+  expect(statusText({ ...status, health }, NOW)).toEndWith(
+    "\n\nWarnings:\n  private images are open\n\nNo problems found.",
+  );
+});
 
 test("the status is one screen of tables, with the problems at the end", () => {
   expect(statusSchema.parse(status)).toEqual(status);
@@ -144,9 +153,9 @@ test("the status is one screen of tables, with the problems at the end", () => {
     "docker.io/library/nginx@sha256:abababababab…  200 MiB  45 %  5 MiB/s       22 s        3            5",
     "ghcr.io/org/app@sha256:cdcdcdcdcdcd…                -   0 B    0 B/s          -        0            1",
     "",
-    "UPSTREAM   STATE         RESPONSES  HIT RATE    SENT   SAVED  CREDENTIALS  PREFETCH",
-    "docker.io  ok                 1000      98 %  12 GiB  11 GiB  ok           38 of 40 asked for",
-    "ghcr.io    rate-limited          0         -     0 B     0 B  none         paused for 30 min: 9 of 30 asked for",
+    "UPSTREAM   STATE         RESPONSES  HIT RATE    SENT   SAVED  ACCESS             CREDENTIALS                  PREFETCH",
+    "docker.io  ok                 1000      98 %  12 GiB  11 GiB  mixed (2 entries)  ok: public and other images  38 of 40 asked for",
+    "ghcr.io    rate-limited          0         -     0 B     0 B  open               none                         paused for 30 min: 9 of 30 asked for",
     "",
     "ADDRESS                       STATE            RATE LIMIT              LAST ERROR",
     "https://mirror.test/hub       down for 2 min   -                       2 min ago: another digest",

@@ -12,6 +12,7 @@ import {
   type StoreOptions,
 } from "./store-connection.ts";
 
+type UpstreamAccess = Status["upstreams"][number]["access"];
 type AddressStatus = Status["upstreams"][number]["addresses"][number];
 
 /** What the states of a circuit breaker mean to an operator. */
@@ -51,6 +52,9 @@ export function statusText(status: Status, now: number): string {
     addressTable(status.upstreams, now),
     ...kubernetesLines(status),
     ...(status.cluster ? clusterText(status.cluster, now) : []),
+    ...(health.warnings.length === 0
+      ? []
+      : [["Warnings:", ...health.warnings.map((warning) => `  ${warning}`)].join("\n")]),
     problems.length === 0
       ? "No problems found."
       : ["Problems:", ...problems.map((problem) => `  ${problem}`)].join("\n"),
@@ -170,20 +174,40 @@ function upstreamTable(upstreams: Status["upstreams"], now: number): string {
     { title: "HIT RATE", right: true },
     { title: "SENT", right: true },
     { title: "SAVED", right: true },
+    { title: "ACCESS" },
     { title: "CREDENTIALS" },
     { title: "PREFETCH" },
   ];
-  const rows = upstreams.map(({ name, state, traffic, credentials, prefetch }) => [
+  const rows = upstreams.map(({ name, state, traffic, access, credentials, prefetch }) => [
     name,
     state,
     String(traffic.responses),
     traffic.hitRatio === undefined ? "-" : `${percent(traffic.hitRatio, 1)} %`,
     formatSize(traffic.sentBytes),
     formatSize(traffic.savedBytes),
-    credentials.state,
+    accessText(access),
+    credentialsText(credentials.state, access),
     prefetchText(prefetch, now),
   ]);
   return table(columns, rows);
+}
+
+function accessText({ mode, entries }: UpstreamAccess): string {
+  return mode === "mixed" ? `mixed (${counted(entries, "entry", "entries")})` : mode;
+}
+
+const USES = {
+  nothing: "unused",
+  public: "public images",
+  all: undefined,
+  others: "other images",
+  "others-and-public": "public and other images",
+} as const;
+
+/** `ok: public images`; others are those without `access: upstream`. */
+function credentialsText(state: string, { credentialsFor }: UpstreamAccess): string {
+  const use = credentialsFor && USES[credentialsFor];
+  return use === undefined ? state : `${state}: ${use}`;
 }
 
 /** `38 of 40 asked for` */

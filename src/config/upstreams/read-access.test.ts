@@ -44,7 +44,7 @@ ${CLIENTS}upstreams:
   const [first, second, third] = settings;
   expect(first?.access).toMatchObject({ ttl: 60_000, staleFor: 7_200_000 });
   expect(second?.access).toMatchObject({ ttl: 300_000, staleFor: 3_600_000 });
-  expect(third?.access).toBeUndefined();
+  expect(third?.access?.entries).toMatchObject([{ mode: "open" }]);
 });
 
 test("what makes no sense is refused, with its place and what to write", () => {

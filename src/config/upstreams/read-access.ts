@@ -12,7 +12,7 @@ const STALE_FOR = 3_600_000;
 type Entry = Pick<UpstreamEntry, "access" | "accessTtl" | "accessStaleFor" | "auth">;
 type Context = Pick<UpstreamContext, "location" | "report">;
 
-/** Reads who may pull from an upstream; `undefined` if whoever reaches the cache may. */
+/** Reads who may pull from an upstream; `undefined` if nothing is written, so that whoever reaches the cache may. */
 export function readAccess(at: Path, entry: Entry, context: Context): AccessSettings | undefined {
   const { access, auth } = entry;
   const report = (key: string, message: string): void =>
@@ -35,7 +35,7 @@ export function readAccess(at: Path, entry: Entry, context: Context): AccessSett
       "is used for nothing with access: upstream, where clients send their own credentials: add useFor: public, so that public content is pulled with it, or omit it",
     );
   }
-  return entries.every(({ mode }) => mode === "open") ? undefined : settings;
+  return entries.length === 0 ? undefined : settings;
 }
 
 function readEntries(

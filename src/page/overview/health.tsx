@@ -36,6 +36,20 @@ export function Health({
           </a>
         </p>
       )}
+      {health.warnings.length === 0 ? null : (
+        <details>
+          <summary>
+            {health.warnings.length === 1 ? "A warning" : `${health.warnings.length} warnings`}
+          </summary>
+          <ul>
+            {health.warnings.map((warning) => (
+              <li key={warning}>
+                <Prose text={warning} />
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
       {others.length === 0 ? null : (
         <details>
           <summary>

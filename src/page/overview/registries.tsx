@@ -31,6 +31,7 @@ export function Registries({
             columns={[
               "Registry",
               "State",
+              "Access",
               { title: "Heartbeat", kind: "wide" },
               figures("Latency"),
               figures("Responses"),
@@ -73,6 +74,7 @@ function Row({
         <State tone={tone}>{word}</State>{" "}
         {circuit === "closed" ? null : <span class="note">circuit {circuit}</span>}
       </td>
+      <td>{registry.access}</td>
       <td class="wide">
         <Heartbeats beats={beats} />
       </td>

@@ -23,10 +23,13 @@ function upstream(
     ],
     rate: { used: 0 },
     credentials: { state: "none" },
+    access: { mode: "open", entries: 0 },
     prefetch: { state: "on", downloaded: 0, asked: 0 },
     traffic: { responses: 3, fromCache: 0, sentBytes: 0, fetchedBytes: 0, savedBytes: 0 },
   };
 }
+
+const WARNINGS: readonly string[] = ["private images are open to the network"];
 
 /** Of what health reads, what is set. */
 function parts(
@@ -40,6 +43,7 @@ function parts(
   return {
     upstreams,
     problems: some.problems ?? [],
+    warnings: WARNINGS,
     metadataProblem: some.metadataProblem,
     rejected: some.rejected,
     storage: { isFull, ...(isFull ? { fullReason: "raise storage.maxSize" } : {}) },
@@ -134,5 +138,10 @@ test.each<[HealthParts, string, string]>([
     "The mirror https://m.test of docker.io is unavailable: it fails (and 1 more problem).",
   ],
 ])("of several problems, the worst is told (%#)", (some, state, sentence) => {
-  expect(healthOf(some)).toMatchObject({ state, sentence, problems: some.problems });
+  expect(healthOf(some)).toMatchObject({
+    state,
+    sentence,
+    problems: some.problems,
+    warnings: [...WARNINGS],
+  });
 });

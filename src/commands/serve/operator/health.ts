@@ -8,15 +8,17 @@ export type HealthParts = Pick<Status, "storage" | "upstreams" | "problems" | "m
   readonly metadataProblem?: string | undefined;
   /** Why the configuration on the disk is not in use. */
   readonly rejected?: string | undefined;
+  /** What fails nothing, and should be known. */
+  readonly warnings: readonly string[];
 };
 
-type Verdict = Omit<Health, "problems">;
+type Verdict = Omit<Health, "problems" | "warnings">;
 
 const DOCTOR = "`entrepot doctor` says what is wrong, and tries each registry";
 
 /** Whether all is well, in one sentence: the worst of what is the case, and what it means for pulls. */
 export function healthOf(parts: HealthParts): Health {
-  const { problems } = parts;
+  const { problems, warnings } = parts;
   const verdict =
     ofDrill(parts) ??
     ofMetadata(parts) ??
@@ -25,7 +27,7 @@ export function healthOf(parts: HealthParts): Health {
     ofMachine(parts) ??
     ofConfiguration(parts) ??
     ofRest(parts);
-  return { ...(verdict ?? wellness(parts)), problems: [...problems] };
+  return { ...(verdict ?? wellness(parts)), problems: [...problems], warnings: [...warnings] };
 }
 
 /** It explains all that fails meanwhile. */

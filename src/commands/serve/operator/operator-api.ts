@@ -22,7 +22,7 @@ const LOOK_MS = 60_000;
 
 export interface OperatorApiOptions extends Omit<
   StatusReportOptions,
-  "fills" | "siblings" | "cluster" | "kubernetes"
+  "fills" | "siblings" | "cluster" | "kubernetes" | "address"
 > {
   readonly settings: Settings;
   readonly log: Log;
@@ -52,6 +52,7 @@ export class OperatorApi implements AsyncDisposable {
       ...options,
       fills,
       siblings,
+      address: settings,
       cluster: cluster?.status,
       kubernetes: () => this.#outage.kubernetes,
     });

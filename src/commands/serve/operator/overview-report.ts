@@ -85,6 +85,7 @@ export class OverviewReport {
     return {
       name,
       state,
+      access: upstream.access.mode,
       circuit: own?.circuit ?? "closed",
       ...(reason === undefined ? {} : { reason }),
       ...(latencyMs === undefined ? {} : { latencyMs }),
