@@ -177,6 +177,18 @@ export function isRefusal({ detail }: Fault): boolean {
   return detail.kind === "upstream-denied" && detail.credentials !== "failed";
 }
 
+/**
+ * Whether the answer may be about whoever asked: another account may see it, and is not limited. Some registries
+ * say of what they hide that it is not found.
+ */
+export function isOfAsker({ detail }: Fault): boolean {
+  return (
+    detail.kind === "not-found" ||
+    detail.kind === "upstream-denied" ||
+    detail.kind === "upstream-rate-limited"
+  );
+}
+
 /** Whether this cache caused the fault, so that retrying with another source cannot help. */
 export function isLocalFault({ detail }: Fault): boolean {
   return (

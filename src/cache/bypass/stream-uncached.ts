@@ -33,8 +33,10 @@ export async function streamUncached(
   smallBlobs: SingleFlight<Uint8Array<ArrayBuffer>>,
 ): Promise<BlobResult> {
   if (size !== undefined && size <= SMALL_BLOB_BYTES) {
-    const bytes = await smallBlobs.run(`${source.name}@${digest}`, () =>
-      download(digest, source, size),
+    const bytes = await smallBlobs.run(
+      `${source.name}@${digest}`,
+      () => download(digest, source, size),
+      source.askedAs,
     );
     return inMemory(digest, bytes, cacheStatus);
   }

@@ -9,7 +9,7 @@ const MAX_SOURCES = 8;
 export class SourceList {
   readonly sources: Source[];
   readonly #tried = new Set<Source>();
-  /** Names of sources that are not to be asked again. */
+  /** Of sources that are not to be asked again. */
   readonly #removed = new Set<string>();
   /**
    * The places for which usable responses have vouched, and when the upstream answered for each, by a monotonic
@@ -29,10 +29,10 @@ export class SourceList {
     this.sources = [...near, source];
   }
 
-  /** Adds a source, unless one of this name is or was listed, or the list is full. */
+  /** Adds a source, unless the same one is or was listed, or the list is full. */
   add(source: Source): void {
-    const isListed = this.sources.some(({ name }) => name === source.name);
-    const isNew = !isListed && !this.#removed.has(source.name);
+    const isListed = this.sources.some((one) => idOf(one) === idOf(source));
+    const isNew = !isListed && !this.#removed.has(idOf(source));
     const count = this.sources.filter(({ near }) => !near).length;
     if (isNew && count < MAX_SOURCES) this.sources.push(source);
   }
@@ -57,7 +57,7 @@ export class SourceList {
   remove(source: Source): void {
     const at = this.sources.indexOf(source);
     if (at >= 0) this.sources.splice(at, 1);
-    this.#removed.add(source.name);
+    this.#removed.add(idOf(source));
   }
 
   /**
@@ -69,8 +69,8 @@ export class SourceList {
     return at === undefined ? undefined : Math.max(0, performance.now() - at);
   }
 
-  hasTried({ name }: Source): boolean {
-    return [...this.#tried].some((source) => source.name === name);
+  hasTried(source: Source): boolean {
+    return [...this.#tried].some((one) => idOf(one) === idOf(source));
   }
 
   /**
@@ -125,4 +125,9 @@ export class SourceList {
     this.#corruptReporters.clear();
     this.#tried.clear();
   }
+}
+
+/** Where it downloads, and as whom. */
+function idOf({ name, askedAs }: Source): string {
+  return askedAs === undefined ? name : `${name} ${askedAs}`;
 }

@@ -43,6 +43,8 @@ export interface Source {
    * is shared by digest alone vouches for none: the upstream is asked about the place.
    */
   readonly vouchesFor?: RepositoryName;
+  /** See `Registry.askedAs`: one of two clients may be refused. */
+  readonly askedAs?: string | undefined;
   /**
    * Set for a source beside the upstream, which is asked before it and only once: whatever goes wrong with it,
    * the next source goes on at the same offset. It is asked for all that is missing at once.

@@ -46,6 +46,10 @@ export class UpstreamSource implements Source {
     return this.#repo.repository;
   }
 
+  get askedAs(): string | undefined {
+    return this.#upstream.registry.askedAs;
+  }
+
   get vouchesFor(): RepositoryRef["repository"] {
     return this.#repo.repository;
   }

@@ -138,7 +138,7 @@ export class BlobLookup {
     const cacheStatus = isAhead || !running ? MISS : isHere ? HIT : COLLAPSED;
     const source = new UpstreamSource(upstream, repo, digest);
     const fill = await this.#negativeCache.run(
-      { asker: "GET", what: blobKey(repo, digest) },
+      { asker: "GET", what: blobKey(repo, digest), askedAs: upstream.registry.askedAs },
       upstream.settings.tagTtl,
       () => {
         const { size } = link ?? {};

@@ -106,8 +106,10 @@ export class ListCache {
       return { value: valueOf(stale), cacheStatus: { result: "stale", reason } };
     }
     try {
-      return (await this.#fetches.run(name, () =>
-        this.#fetch(query, listing ? REPLACED : MISS),
+      return (await this.#fetches.run(
+        name,
+        () => this.#fetch(query, listing ? REPLACED : MISS),
+        upstream.registry.askedAs,
       )) as CachedList<Value>;
     } catch (error) {
       if (!stale || !(error instanceof Fault) || !isUpstreamFault(error)) throw error;

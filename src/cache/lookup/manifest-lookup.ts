@@ -122,8 +122,10 @@ export class ManifestLookup {
         (await this.#checks.toldByOthers(upstream, repo, reference))?.digest);
     const stored = digest && (await this.#manifests.get(repo, digest));
     if (!stored) {
-      const remote = await this.#heads.run(`${repo.upstream}/${repo.repository} ${reference}`, () =>
-        this.#forwardHead(upstream, repo, reference),
+      const remote = await this.#heads.run(
+        `${repo.upstream}/${repo.repository} ${reference}`,
+        () => this.#forwardHead(upstream, repo, reference),
+        upstream.registry.askedAs,
       );
       if (remote && accept.allowsManifest(remote.mediaType)) return remote;
     }
@@ -167,7 +169,7 @@ export class ManifestLookup {
     }
     const cacheStatus = this.#manifests.isFetching(repo, digest) ? COLLAPSED : MISS;
     const manifest = await this.#negativeCache.run(
-      { asker, what: keyOf(repo, digest) },
+      { asker, what: keyOf(repo, digest), askedAs: upstream.registry.askedAs },
       upstream.settings.tagTtl,
       () => this.#manifests.fetch(upstream, repo, digest),
     );
@@ -187,7 +189,7 @@ export class ManifestLookup {
   ): Promise<ManifestHeadResult | undefined> {
     if (!isDigest(reference) && !this.#trust.isTrusted(repo)) return undefined;
     const head = await this.#negativeCache.run(
-      { asker: "HEAD", what: keyOf(repo, reference) },
+      { asker: "HEAD", what: keyOf(repo, reference), askedAs: upstream.registry.askedAs },
       upstream.settings.tagTtl,
       () => headUpstream(upstream, repo, reference),
     );

@@ -129,7 +129,7 @@ export class ManifestStore {
     reference: Tag | Digest,
     near: Pick<NearSources, "manifest"> = this.#options.near,
   ): Promise<StoredManifest> {
-    return this.#fetches.run(keyOf(repo, reference), async () => {
+    const fetch = async (): Promise<StoredManifest> => {
       const nearby = isDigest(reference)
         ? await this.#fetchNear(upstream, repo, reference, near)
         : undefined;
@@ -143,7 +143,8 @@ export class ManifestStore {
       };
       const isStored = await this.#options.behind.run(store, bytes.byteLength);
       return isStored === false ? { ...fetched, unstored: true } : fetched;
-    });
+    };
+    return this.#fetches.run(keyOf(repo, reference), fetch, upstream.registry.askedAs);
   }
 
   async #fetchFar(

@@ -20,6 +20,8 @@ export interface NegativeKey {
   readonly asker: Asker;
   /** The repository and the reference. */
   readonly what: string;
+  /** See `Registry.askedAs`: what is missing for one may be hidden from it. */
+  readonly askedAs?: string | undefined;
 }
 
 /**
@@ -43,12 +45,12 @@ export class NegativeCache {
    * @throws Fault the cached one, or that of `work`
    */
   async run<Value>(
-    { asker, what }: NegativeKey,
+    { asker, what, askedAs }: NegativeKey,
     tagTtl: number,
     work: () => Promise<Value>,
   ): Promise<Value> {
     if (asker === "cache") return work();
-    const key = `${asker} ${what}`;
+    const key = askedAs === undefined ? `${asker} ${what}` : `${asker} ${what} ${askedAs}`;
     const cached = this.#faults.get(key);
     if (cached) throw cached;
     const generation = this.#generation;

@@ -151,12 +151,13 @@ export class RepositoryAccess {
     digest: Digest,
   ): Promise<number | undefined> {
     const what = blobKey(repo, digest);
-    return this.#blobQuestions.run(`${asker} ${what}`, async () => {
+    const { askedAs } = upstream.registry;
+    const ask = async (): Promise<number | undefined> => {
       // An earlier question may have been answered since the caller looked.
       const link = await this.link(repo, digest);
       if (link?.confirmed) return link.size;
       const { size } = await this.#negativeCache.run(
-        { asker, what },
+        { asker, what, askedAs },
         upstream.settings.tagTtl,
         () => upstream.registry.probeBlob(repo.repository, digest),
       );
@@ -164,7 +165,8 @@ export class RepositoryAccess {
       // Without the size: only manifests and verified blobs are trusted for it.
       await this.#metadata.links.add(repo, [{ digest, confirmed: true }]);
       return size;
-    });
+    };
+    return this.#blobQuestions.run(`${asker} ${what}`, ask, askedAs);
   }
 
   /**
@@ -202,7 +204,8 @@ export class RepositoryAccess {
     const sinceTry = this.#now() - known.triedAt;
     if ((sinceTry >= 0 && sinceTry < RETRY_MS) || upstream.registry.isUnhealthy) return undefined;
     const isImpatient = this.#patience.isOver(upstream);
-    const asking = this.#questions.run(key, () => this.#ask(upstream, repo, question));
+    const ask = (): Promise<true> => this.#ask(upstream, repo, question);
+    const asking = this.#questions.run(key, ask, upstream.registry.askedAs);
     if (isImpatient) {
       asking.catch(() => {});
       return undefined;

@@ -5,22 +5,16 @@ import { Fault, isRefusal, isUpstreamFault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import { SingleFlight } from "../single-flight.ts";
+import { isTagDeleted } from "./deleted-tag.ts";
 import type { HeadTrust } from "./head-trust.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { Asker, NegativeCache } from "./negative-cache.ts";
-import {
-  type CacheStatus,
-  COLLAPSED,
-  HIT,
-  MISS,
-  REPLACED,
-  REVALIDATED,
-  staleAfter,
-} from "../cache-status.ts";
+import { COLLAPSED, HIT, MISS, REPLACED, REVALIDATED, staleAfter } from "../cache-status.ts";
 import type { ResolvedTag, StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import { type Patience, PATIENCE_MS } from "./patience.ts";
 import { freshness, type TagChecks } from "./tag-checks.ts";
+import { staleTag } from "./stale-tag.ts";
 import type { TagRecords } from "./tag-records.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 
@@ -118,10 +112,11 @@ export class TagResolver {
 
   /** A request that others wait for already was sent before this call. */
   #fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<FetchedTag> {
-    return this.#fetches.run(keyOf(repo, tag), async () => {
+    const fetch = async (): Promise<FetchedTag> => {
       const askedAt = this.#now();
       return { manifest: await this.#manifests.fetch(upstream, repo, tag), askedAt };
-    });
+    };
+    return this.#fetches.run(keyOf(repo, tag), fetch, upstream.registry.askedAs);
   }
 
   /**
@@ -154,7 +149,7 @@ export class TagResolver {
   ): Promise<ResolvedTag> {
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
     const fetch = (): Promise<FetchedTag> => this.#fetchUnknown(upstream, repo, tag);
-    const key = { asker, what: keyOf(repo, tag) };
+    const key = { asker, what: keyOf(repo, tag), askedAs: upstream.registry.askedAs };
     const { tagTtl } = upstream.settings;
     const { manifest, askedAt } = await this.#negativeCache.run(key, tagTtl, fetch);
     await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
@@ -183,7 +178,7 @@ export class TagResolver {
   ): Promise<ResolvedTag> {
     const { name } = upstream.settings;
     if (upstream.registry.isUnhealthy) {
-      return stale(
+      return staleTag(
         record,
         `${name} failed or limited requests a moment ago; it is not asked again yet`,
       );
@@ -192,7 +187,7 @@ export class TagResolver {
     const revalidation = this.#revalidate(upstream, repo, tag, record);
     if (isImpatient) {
       revalidation.catch(() => {});
-      return stale(record, `${name} failed or was slow the last time; it is being asked again`);
+      return staleTag(record, `${name} failed or was slow the last time; it is being asked again`);
     }
     try {
       const resolved = await this.#patience.wait(upstream, revalidation);
@@ -203,7 +198,7 @@ export class TagResolver {
       return { digest: record.digest, cacheStatus: staleAfter(error) };
     }
     const reason = `${name} did not answer within ${secondsText(PATIENCE_MS / 1000)}`;
-    return stale(record, reason, { forwarded: true });
+    return staleTag(record, reason, { forwarded: true });
   }
 
   /** Asks the upstream where the tag points now, and fetches the manifest if the tag has moved. */
@@ -213,7 +208,7 @@ export class TagResolver {
     tag: Tag,
     record: TagRecord,
   ): Promise<ResolvedTag> {
-    return this.#revalidations.run(`${repo.upstream}/${repo.repository}:${tag}`, async () => {
+    const revalidate = async (): Promise<ResolvedTag> => {
       const headAt = this.#now();
       try {
         const digest = await this.#headDigest(upstream, repo, tag);
@@ -227,7 +222,7 @@ export class TagResolver {
         if (!stored && isBudgetLow) {
           const remaining = budget?.remaining ?? 0;
           const name = upstream.settings.name;
-          return stale(
+          return staleTag(
             record,
             `${name} allows only ${remaining} more requests, which are reserved for content that is not stored`,
             // It answered the HEAD request, which does not count as a pull.
@@ -244,12 +239,15 @@ export class TagResolver {
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        if (error.detail.kind === "not-found") await this.#checks.missing(repo, tag, headAt);
+        if (error.detail.kind === "not-found" && (await isTagDeleted(upstream, repo))) {
+          await this.#checks.missing(repo, tag, headAt);
+        }
         // Here, since the client may have gone on without this answer.
         if (isRefusal(error)) await this.#access.refused(upstream, repo);
         throw error;
       }
-    });
+    };
+    return this.#revalidations.run(keyOf(repo, tag), revalidate, upstream.registry.askedAs);
   }
 
   /** Whether access was taken away, and not just a moment ago. */
@@ -289,12 +287,4 @@ export class TagResolver {
   ): void {
     if (named !== given && !registry.budget) this.#trust.doubt(repo);
   }
-}
-
-function stale(
-  record: TagRecord,
-  reason: string,
-  asked: Pick<CacheStatus, "forwarded" | "upstreamStatus"> = {},
-): ResolvedTag {
-  return { digest: record.digest, cacheStatus: { result: "stale", reason, ...asked } };
 }

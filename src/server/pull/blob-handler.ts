@@ -46,7 +46,7 @@ export async function handleBlob(
   if (context.isHead) {
     const { size, cacheStatus } = await blobs.head(upstream, repo, digest);
     context.cacheStatus = cacheStatus;
-    const headers = blobHeaders(upstream.settings.name, digest, cacheStatus);
+    const headers = blobHeaders(upstream.settings.name, digest, cacheStatus, context);
     if (isNotModified(context.request, digest)) return notModified(headers);
     headers["content-length"] = String(size);
     return new Response(null, { headers });
@@ -68,7 +68,7 @@ export async function handleBlob(
     isSeveral || isUnmodified ? false : undefined,
   );
   context.cacheStatus = result.cacheStatus;
-  const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus);
+  const headers = blobHeaders(upstream.settings.name, digest, result.cacheStatus, context);
   if (isUnmodified) {
     // A body from an upstream occupies a connection until it is read or cancelled.
     if (result.kind === "streaming") await result.body({ giveUp: () => {} }).cancel();
@@ -183,12 +183,15 @@ function blobHeaders(
   upstream: string,
   digest: Digest,
   cacheStatus: BlobResult["cacheStatus"],
+  { admitted }: Pick<RequestContext, "admitted">,
 ): ResponseHeaders {
   const headers = contentHeaders(upstream, digest, cacheStatus);
   headers["accept-ranges"] = "bytes";
   headers["content-type"] = "application/octet-stream";
   // Otherwise Bun adds this header with the name of the file.
   headers["content-disposition"] = "attachment";
-  headers["cache-control"] = "public, max-age=31536000, immutable";
+  // What is not for everybody is kept by no cache on the way (RFC 9111 section 5.2.2.7).
+  const whose = admitted?.viewer === undefined ? "public" : "private";
+  headers["cache-control"] = `${whose}, max-age=31536000, immutable`;
   return headers;
 }

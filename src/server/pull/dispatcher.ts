@@ -4,7 +4,7 @@ import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Admission } from "./admission/admission.ts";
-import type { Asking } from "./admission/admitted.ts";
+import type { Admitted, Asking } from "./admission/admitted.ts";
 import { handleBlob } from "./blob-handler.ts";
 import type { BlobRedirects } from "./blob-redirects.ts";
 import { API_VERSION } from "./headers.ts";
@@ -69,15 +69,25 @@ export class Dispatcher {
     asking: Asking,
     context: RequestContext,
   ): Promise<Response> {
-    const admitting = this.#options.admission.admit(route, asking);
+    const { admission } = this.#options;
+    const admitting = admission.admit(route, asking);
     const admitted = admitting instanceof Promise ? await admitting : admitting;
-    context.admitted = admitted;
     try {
-      return await this.#respondTo({ ...route, upstream: admitted.upstream }, context);
+      return await this.#respondAs(admitted, route, context);
     } catch (error) {
-      if (isOfClient(error)) this.#options.admission.denied(route, asking);
-      throw error;
+      if (!isDenied(error) || !(await admission.denied(route, asking))) throw error;
+      // What it had granted may be for others now, or for the client as it shows itself.
+      return this.#respondAs(await admission.admit(route, asking), route, context);
     }
+  }
+
+  #respondAs(
+    admitted: Admitted,
+    route: RepositoryRoute,
+    context: RequestContext,
+  ): Promise<Response> {
+    context.admitted = admitted;
+    return this.#respondTo({ ...route, upstream: admitted.upstream }, context);
   }
 
   async #respondTo(route: RepositoryRoute, context: RequestContext): Promise<Response> {
@@ -103,10 +113,8 @@ export class Dispatcher {
   }
 }
 
-/** Whether a registry refused the credentials of a client. */
-function isOfClient(error: unknown): boolean {
-  if (!(error instanceof Fault) || error.detail.kind !== "upstream-denied") return false;
-  return error.detail.credentials === "client";
+function isDenied(error: unknown): boolean {
+  return error instanceof Fault && error.detail.kind === "upstream-denied";
 }
 
 function connectionOf({ address, certificate }: IncomingRequest): ClientConnection {

@@ -178,13 +178,17 @@ export class PullApi {
     if (reusable) {
       // A copy: headers such as Connection, which the port may add, are for one client.
       const headers = new Headers(response.headers);
-      const { viewer, principal, until = Infinity } = admitted ?? {};
+      const { viewer, principal, from = -Infinity, until = Infinity } = admitted ?? {};
       const by = {
         access: admitted && "repo" in route ? grantOf(route, admitted) : "open",
         ...(principal === undefined ? {} : { principal }),
         ...(viewer ? { viewer } : {}),
       };
-      const bounded = { ...reusable, ...by, until: Math.min(reusable.until, until) };
+      const window = {
+        from: Math.max(reusable.from, from),
+        until: Math.min(reusable.until, until),
+      };
+      const bounded = { ...reusable, ...by, ...window };
       const cached = { ...bounded, route, path, headers };
       const key = { ...keyOf(incoming), viewer };
       // Nobody else has an empty name, and nobody is found by it.

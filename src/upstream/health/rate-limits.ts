@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { Fault } from "../../oci/fault.ts";
 import { QUIRKS } from "../quirks.ts";
 import { type Budget, RATE_LIMIT_KINDS, type RateLimitKind } from "./budget.ts";
@@ -16,8 +17,11 @@ const LOW_BUDGET_RATIO = 0.1;
 const LOW_BUDGET_MIN = 5;
 /** The window of a header that states none, in seconds. */
 const DEFAULT_WINDOW = 3600;
-/** Accounts to remember for a host. Rotated credentials leave old ones behind. */
-const MAX_ACCOUNTS = 8;
+/**
+ * Accounts to remember for a host. Rotated credentials leave old ones behind, and clients of this cache may send
+ * their own.
+ */
+const MAX_ACCOUNTS = 1024;
 
 /** The longest name of a source that is kept: an address, or an identifier. */
 const MAX_SOURCE_LENGTH = 64;
@@ -54,7 +58,7 @@ export class RateLimits {
   readonly #host: string;
   readonly #pooled: PooledLimits | undefined;
   readonly #now: () => number;
-  readonly #accounts = new Map<string, AccountState>();
+  readonly #accounts = new LRUCache<string, AccountState>({ max: MAX_ACCOUNTS });
 
   constructor(options: RateLimitsOptions) {
     const { upstream, host = upstream, pooled, now = () => performance.now() } = options;
@@ -201,8 +205,6 @@ export class RateLimits {
         budgetExpiresAt: 0,
       };
       this.#accounts.set(account, state);
-      const [oldest] = this.#accounts.keys();
-      if (oldest !== undefined && this.#accounts.size > MAX_ACCOUNTS) this.#accounts.delete(oldest);
     }
     return state;
   }

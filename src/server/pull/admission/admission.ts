@@ -178,10 +178,14 @@ export class Admission {
     return { upstream: this.#forPublic(upstream, access), isHereOnly: false };
   }
 
-  /** A registry has just refused what it had granted to this client. */
-  denied(route: RepositoryRoute, { request }: Asking): void {
+  /** A registry has just refused what it had granted. Returns whether it is asked anew for it. */
+  async denied({ upstream, repo }: RepositoryRoute, { request }: Asking): Promise<boolean> {
+    const { access } = upstream.settings;
+    if (!access || accessMode(access, repo.repository) !== "upstream") return false;
     const credentials = this.#presented.credentials(this.#presented.of(request));
-    if (credentials) this.#options.verdicts.revoke(route.repo, credentials);
+    if (credentials) this.#options.verdicts.revoke(repo, credentials);
+    await this.#options.publicRepositories.doubt(repo);
+    return true;
   }
 
   async #byUpstream(
@@ -195,7 +199,8 @@ export class Admission {
     const shown = publicRepositories.known(repo) ?? (await publicRepositories.find(place, route));
     if (shown.kind === "public") {
       const { isStale, until } = shown;
-      return { upstream: isStale ? anonymous(upstream) : this.#forPublic(upstream, access), until };
+      const asked = isStale ? anonymous(upstream) : this.#forPublic(upstream, access);
+      return { upstream: asked, from: Date.now(), until };
     }
     const { request } = asking;
     const authorization = this.#presented.of(request);
@@ -220,6 +225,7 @@ export class Admission {
         const principal = `${repo.upstream}:${shownName(credentials)}`;
         return {
           upstream: { settings: upstream.settings, registry },
+          from: Date.now(),
           until,
           principal,
           ...(viewer ? { viewer } : {}),

@@ -14,7 +14,11 @@ export interface Admitted {
   readonly upstream: Upstream;
   /** Absent: anybody may have the response. Otherwise, who else is named like this. */
   readonly viewer?: string;
-  /** While the response may be sent again, in milliseconds of the epoch. */
+  /**
+   * While the response may be sent again, in milliseconds of the epoch: from the first moment on and before
+   * the second, so that a clock that is set back makes it no longer.
+   */
+  readonly from?: number;
   readonly until?: number;
   /** Who pulls, for the audit. */
   readonly principal?: string;

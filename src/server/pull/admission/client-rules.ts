@@ -47,7 +47,7 @@ export class ClientRules {
     const viewer = asking.connection.certificate
       ? ""
       : (viewerOf(this.#options.key, request.headers) ?? "");
-    return { upstream, viewer, principal: principal.name, until };
+    return { upstream, viewer, principal: principal.name, from: Date.now(), until };
   }
 
   /** @throws Fault `unauthorized` for what proves nothing */
