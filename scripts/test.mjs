@@ -27,6 +27,7 @@ const CONCURRENT_TESTS = 4;
 const WAITING_FILES = [
   "access-changes",
   "access-pod-secrets",
+  "cloud-registries",
   "credentials",
   "metadata-repair",
   "mirrors",

@@ -167,7 +167,7 @@ export class Keyring implements CredentialChoice {
     const advice =
       used.issuedTo === undefined
         ? "correct them. Until they change, public images are pulled without them"
-        : "they were issued for this registry just now: see that the identity may pull from it. Until then, public images are pulled without them";
+        : "they were issued for it, and so will the next be: see that the identity may pull from it. Until then, public images are pulled without them";
     const problem = `${refusal.host} answered ${refusal.status} to the credentials of ${name} (${user}): ${advice}`;
     // A 403 may be about one repository: requests for others still carry the credentials.
     if (refusal.status === 401) {
