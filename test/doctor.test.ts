@@ -103,6 +103,34 @@ realTest("doctor reports an old registry:2 on the cache's port", async () => {
   ]);
 });
 
+test("doctor tells which credentials could not be had, and does not take a public image for their proof", async () => {
+  using registry = Bun.serve({ port: 0, fetch: () => new Response("") });
+  using metadata = Bun.serve({ port: 0, fetch: () => new Response("", { status: 404 }) });
+  const url = `http://127.0.0.1:${registry.port}`;
+  const images: [string, object][] = [
+    ["helper.test", { helper: { program: "/bin/false" } }],
+    ["cloud.test", { google: { registry: "europe-docker.pkg.dev" } }],
+  ];
+  process.env["GCE_METADATA_HOST"] = `127.0.0.1:${metadata.port}`;
+  try {
+    for (const [name, auth] of images) {
+      const upstreams = { [name]: { ...localUpstream(url), auth } };
+      const config = { listen: `127.0.0.1:${freePort()}`, upstreams };
+      const { rows } = await doctor(config, "--image", `${name}/org/app:1`);
+      expect(of(rows, "manifest")).toEqual(["ok: org/app:1: 200"]);
+      const [found = "", ...more] = of(rows, "credentials");
+      expect(more).toEqual([]);
+      expect(found).toMatch(
+        name === "helper.test"
+          ? /^problem: false \(.*entrepot\.yaml:\d+:\d+\) ended with exit code 1: public images/
+          : /^problem: auth\.google \(.*entrepot\.yaml:\d+:\d+\), by the metadata server, 127\.0\.0\.1:\d+ is not Google's metadata server/,
+      );
+    }
+  } finally {
+    delete process.env["GCE_METADATA_HOST"];
+  }
+});
+
 test("doctor reports a wrong clock, a used-up rate limit and an unreachable registry", async () => {
   const date = new Date(Date.now() - 600_000).toUTCString();
   using registry = Bun.serve({

@@ -135,7 +135,7 @@ async function manifestFindings(
     if (status === 200) {
       return [
         report("ok", found),
-        ...(credentials ? [credentialFinding(transport, name, credentials)] : []),
+        ...(credentials ? [credentialFinding(transport, settings, credentials)] : []),
         ...rateLimitFindings(name, headers, Boolean(credentials)),
       ];
     }
@@ -149,7 +149,7 @@ async function manifestFindings(
     }
     return [
       credentials
-        ? rejectedCredentials(name, userOf(credentials), status)
+        ? rejectedCredentials(transport, settings, credentials, status)
         : report(
             "problem",
             `${found}: it is private or does not exist`,
@@ -161,7 +161,7 @@ async function manifestFindings(
     // The token is fetched first, so the token endpoint rejects credentials before the registry
     // does.
     if (error.detail.kind === "upstream-denied" && credentials) {
-      return [rejectedCredentials(name, userOf(credentials), error.detail.status)];
+      return [rejectedCredentials(transport, settings, credentials, error.detail.status)];
     }
     return [report("problem", error.message, adviceFor(error, settings))];
   }
@@ -173,11 +173,14 @@ async function manifestFindings(
  */
 function credentialFinding(
   transport: RegistryTransport,
-  name: string,
+  settings: UpstreamSettings,
   credentials: CredentialSource,
 ): Finding {
-  if (transport.keyring.isRefused(name)) return rejectedCredentials(name, userOf(credentials), 401);
-  return reporter("credentials", name)("ok", `accepted for ${userOf(credentials)}`);
+  const { keyring } = transport;
+  if (keyring.isRefused(settings.name) || keyring.status(settings).state === "failed") {
+    return rejectedCredentials(transport, settings, credentials, 401);
+  }
+  return reporter("credentials", settings.name)("ok", `accepted for ${userOf(credentials)}`);
 }
 
 function userOf(credentials: CredentialSource): string {
@@ -187,10 +190,20 @@ function userOf(credentials: CredentialSource): string {
     : credentials.username;
 }
 
-function rejectedCredentials(name: string, username: string, status: number): Finding {
-  return reporter("credentials", name)(
+function rejectedCredentials(
+  { keyring }: RegistryTransport,
+  settings: UpstreamSettings,
+  credentials: CredentialSource,
+  status: number,
+): Finding {
+  const { name } = settings;
+  const report = reporter("credentials", name);
+  const { state, problem = "" } = keyring.status(settings);
+  // There were none to reject.
+  if (state === "failed") return report("problem", problem, `check upstreams.${name}.auth`);
+  return report(
     "problem",
-    `rejected for ${username} (${status})`,
+    `rejected for ${userOf(credentials)} (${status})`,
     `check upstreams.${name}.auth: the password may have expired, or the account may lack access to this image`,
   );
 }
