@@ -3,7 +3,7 @@ import ipaddr from "ipaddr.js";
 import type { z } from "zod";
 import { ecrHost, regionalSts } from "./aws-hosts.ts";
 import type { AwsCredentials, AwsIdentity } from "./cloud-credentials.ts";
-import { type CloudContext, CloudProblem, registryHost, urlOf } from "./cloud-context.ts";
+import { type CloudContext, CloudProblem, registryHost, urlOf, wordOf } from "./cloud-context.ts";
 import type { awsSchema } from "./cloud-schema.ts";
 
 /** Where ECS and EKS Pod Identity give keys to containers: the SDKs of AWS ask nobody else without TLS. */
@@ -36,10 +36,10 @@ export function awsRegistry(
  */
 function awsIdentity(region: string, context: CloudContext): AwsIdentity {
   const { env } = context;
-  const accessKeyId = env["AWS_ACCESS_KEY_ID"];
-  const secretAccessKey = env["AWS_SECRET_ACCESS_KEY"];
+  const accessKeyId = wordOf(env, "AWS_ACCESS_KEY_ID");
+  const secretAccessKey = wordOf(env, "AWS_SECRET_ACCESS_KEY");
   if (accessKeyId && secretAccessKey) {
-    const sessionToken = env["AWS_SESSION_TOKEN"];
+    const sessionToken = wordOf(env, "AWS_SESSION_TOKEN");
     return {
       kind: "keys",
       accessKeyId,
@@ -94,7 +94,7 @@ function container({ env, readFile }: CloudContext): AwsIdentity | undefined {
     readFile(tokenFile);
     return { kind: "container", url, tokenFile };
   }
-  const token = env["AWS_CONTAINER_AUTHORIZATION_TOKEN"];
+  const token = wordOf(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
   return { kind: "container", url, ...(token ? { token } : {}) };
 }
 

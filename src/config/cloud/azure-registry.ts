@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { type CloudContext, CloudProblem, registryHost, urlOf } from "./cloud-context.ts";
+import { type CloudContext, CloudProblem, registryHost, urlOf, wordOf } from "./cloud-context.ts";
 import type { AzureCredentials, AzureIdentity } from "./cloud-credentials.ts";
 import type { azureSchema } from "./cloud-schema.ts";
 
@@ -53,7 +53,7 @@ function azureIdentity(
   }
   const chosen = clientId === undefined ? {} : { clientId };
   const service = urlOf(env, "IDENTITY_ENDPOINT");
-  const header = env["IDENTITY_HEADER"];
+  const header = wordOf(env, "IDENTITY_HEADER");
   if (service && header) return { kind: "service", url: service, header, ...chosen };
   const url = urlOf(env, "AZURE_POD_IDENTITY_AUTHORITY_HOST") ?? new URL(INSTANCE);
   return { kind: "instance", url, ...chosen };

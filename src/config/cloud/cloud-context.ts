@@ -28,6 +28,13 @@ export function urlOf(env: CloudContext["env"], variable: string): URL | undefin
   throw new CloudProblem(`${variable} is not a URL: write https://host`);
 }
 
+/** A secret from a variable of the environment, which becomes a part of a header. */
+export function wordOf(env: CloudContext["env"], variable: string): string | undefined {
+  const text = env[variable];
+  if (!text || /^[\x21-\x7e]+$/.test(text)) return text || undefined;
+  throw new CloudProblem(`${variable} has more than one line or word of ASCII`);
+}
+
 /** The name that a cloud knows a registry by. */
 export function registryHost(
   { registry }: { readonly registry?: string | undefined },

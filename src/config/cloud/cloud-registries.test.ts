@@ -140,6 +140,10 @@ test.each<[string, Registry]>([
   ],
   ["ghcr.io is not the host name of a registry there, such as", aws({}, ECR, "ghcr.io")],
   ["needs both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", aws({ AWS_ACCESS_KEY_ID: "AKIA" })],
+  [
+    "AWS_SECRET_ACCESS_KEY has more than one line",
+    aws({ AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "hidden\n" }),
+  ],
   ["needs AWS_ROLE_ARN", aws({ AWS_WEB_IDENTITY_TOKEN_FILE: "/token" })],
   ["/gone does not exist", aws({ ...IRSA, AWS_WEB_IDENTITY_TOKEN_FILE: "/gone" })],
   ["/gone does not exist", aws({ AWS_SHARED_CREDENTIALS_FILE: "/gone" })],

@@ -1,12 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { signatureProblem } from "./signed-request.ts";
-import { claimsOf, CloudStandIn } from "./stand-in.ts";
+import { claimsOf, CloudStandIn, type CloudStandInOptions } from "./stand-in.ts";
 
 const INSTANCE = "/latest/meta-data/iam/security-credentials/";
 const ROLE = "entrepot-node";
 
-export interface AwsStandInOptions {
-  readonly port?: number;
+export interface AwsStandInOptions extends CloudStandInOptions {
   readonly region?: string;
   readonly service?: "ecr" | "ecr-public";
   /** Called with each token of ECR, before it is sent. */
@@ -27,7 +26,7 @@ export class AwsStandIn extends CloudStandIn {
   readonly #options: AwsStandInOptions;
 
   constructor(options: AwsStandInOptions = {}) {
-    super(options.port);
+    super(options);
     this.#options = options;
   }
 

@@ -5,10 +5,6 @@ const RESOURCE = "https://containerregistry.azure.net";
 const MANAGED = "/metadata/identity/oauth2/token";
 const ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-export interface AzureStandInOptions {
-  readonly port?: number;
-}
-
 /** Azure: the metadata of a machine, App Service's identities and Microsoft Entra, at one address. */
 export class AzureStandIn extends CloudStandIn {
   static readonly tenantId = "11111111-2222-3333-4444-555555555555";
@@ -17,10 +13,6 @@ export class AzureStandIn extends CloudStandIn {
   readonly identityHeader = randomUUID();
   readonly secret = `s~${randomUUID()}`;
   readonly #tokens = new Set<string>();
-
-  constructor(options: AzureStandInOptions = {}) {
-    super(options.port);
-  }
 
   /** Whether it has issued a token for registries. */
   hasIssued(token: string): boolean {

@@ -1,13 +1,12 @@
 import { createVerify, generateKeyPairSync, randomUUID } from "node:crypto";
-import { claimsOf, CloudStandIn } from "./stand-in.ts";
+import { claimsOf, CloudStandIn, type CloudStandInOptions } from "./stand-in.ts";
 
 const TOKEN = "/computeMetadata/v1/instance/service-accounts/default/token";
 const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 const ACCOUNT = "entrepot@project.iam.gserviceaccount.com";
 const IMPERSONATION = `/v1/projects/-/serviceAccounts/${ACCOUNT}:generateAccessToken`;
 
-export interface GoogleStandInOptions {
-  readonly port?: number;
+export interface GoogleStandInOptions extends CloudStandInOptions {
   /** Called with each access token, before it is sent. */
   readonly onIssued?: (user: string, token: string) => Promise<void>;
 }
@@ -23,7 +22,7 @@ export class GoogleStandIn extends CloudStandIn {
   readonly #options: GoogleStandInOptions;
 
   constructor(options: GoogleStandInOptions = {}) {
-    super(options.port);
+    super(options);
     this.#options = options;
   }
 

@@ -4,6 +4,12 @@ export interface AskedCloud {
   readonly path: string;
 }
 
+export interface CloudStandInOptions {
+  readonly port?: number;
+  /** It then speaks HTTPS; in PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
 type Answer = Response | Promise<Response>;
 
 /** An HTTP server that speaks a cloud's documented protocol; faults are injected before it decides. */
@@ -12,10 +18,11 @@ export abstract class CloudStandIn implements AsyncDisposable {
   #fault: ((request: Request) => Answer | undefined) | undefined;
   readonly #server: Bun.Server<undefined>;
 
-  constructor(port = 0) {
+  constructor({ port = 0, tls }: CloudStandInOptions = {}) {
     this.#server = Bun.serve({
       hostname: "127.0.0.1",
       port,
+      ...(tls ? { tls } : {}),
       fetch: async (request) => {
         const { pathname } = new URL(request.url);
         this.asked.push({ method: request.method, path: pathname });
@@ -30,7 +37,7 @@ export abstract class CloudStandIn implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://${this.host}`;
+    return this.#server.url.origin;
   }
 
   /** How often a path was asked for. */

@@ -1,5 +1,5 @@
 import { CloudError } from "../cloud-error.ts";
-import { askCloud, type CloudConnection } from "../cloud-request.ts";
+import { askCloud, type CloudConnection, headerValue } from "../cloud-request.ts";
 import { readSecretLine } from "../secret-file.ts";
 import type { AccessKeys } from "./access-keys.ts";
 import { errorCodeOf, textOf } from "./xml-text.ts";
@@ -48,9 +48,9 @@ export async function assumeRole(
     signal,
   });
   const until = Date.parse(textOf(text, "Expiration") ?? "");
-  const accessKeyId = textOf(text, "AccessKeyId");
-  const secretAccessKey = textOf(text, "SecretAccessKey");
-  const sessionToken = textOf(text, "SessionToken");
+  const accessKeyId = headerValue(textOf(text, "AccessKeyId"));
+  const secretAccessKey = headerValue(textOf(text, "SecretAccessKey"));
+  const sessionToken = headerValue(textOf(text, "SessionToken"));
   if (status !== 200 || !accessKeyId || !secretAccessKey || !sessionToken || !(until > 0)) {
     const code = errorCodeOf(text) || String(status);
     throw new CloudError(

@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { AwsStandIn } from "../../../../test/harness/clouds/aws.ts";
 import { failureOf, projectedToken } from "../../../../test/harness/clouds/stand-in.ts";
+import { makeCertificate } from "../../../../test/harness/services/certificates.ts";
 import { tempDir } from "../../../../test/harness/temp-dir.ts";
 import { awsRegistry } from "../../../config/cloud/aws-registry.ts";
 import type { AwsCredentials } from "../../../config/cloud/cloud-credentials.ts";
@@ -210,17 +211,38 @@ test("a role that another may assume is told with its trust policy", async () =>
   );
 });
 
-test("metadata is never asked for through a proxy", async () => {
+test("the CA of the upstream is trusted for AWS too, and only then", async () => {
+  const certificate = await makeCertificate(dir);
+  const tls = { cert: certificate.certificate, key: certificate.key };
+  await using aws = new AwsStandIn({ tls });
+  const { id, secret } = aws.userKeys();
+  const source = sourceOf(aws, { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret });
+  expect(await failureOf(issuedToken(source, 300))).toContain("of a CA that is not trusted here");
+  const trusted = { ...source, connection: { ca: certificate.certificate } };
+  expect((await issuedToken(trusted)).username).toBe("AWS");
+});
+
+test("AWS is asked through the proxy of the upstream, and metadata never is", async () => {
   await using aws = new AwsStandIn();
+  const proxied: string[] = [];
   using proxy = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
-    fetch: () => new Response("proxied"),
+    async fetch({ method, url, headers, body }) {
+      const { pathname, host } = new URL(url);
+      proxied.push(`${method} ${host}${pathname}`);
+      return fetch(new URL(pathname, aws.url), { method, headers, body, proxy: false });
+    },
   });
-  process.env["HTTP_PROXY"] = proxy.url.origin;
+  const http = new URL(proxy.url.origin);
+  const source = sourceOf(aws, { AWS_ENDPOINT_URL_ECR: "http://ecr.invalid" });
+  const connection = { proxy: { http, except: [], from: "HTTP_PROXY" } };
+  // As the environment of the process has it, which fetch reads by itself.
+  process.env["HTTP_PROXY"] = http.href;
   try {
-    expect((await issuedToken(sourceOf(aws, {}))).username).toBe("AWS");
+    expect((await issuedToken({ ...source, connection })).username).toBe("AWS");
   } finally {
     delete process.env["HTTP_PROXY"];
   }
+  expect(proxied).toEqual(["POST ecr.invalid/"]);
 });

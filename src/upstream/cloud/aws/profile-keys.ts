@@ -1,4 +1,5 @@
 import { CloudError } from "../cloud-error.ts";
+import { headerValue } from "../cloud-request.ts";
 import { readSecretFile } from "../secret-file.ts";
 import type { AccessKeys } from "./access-keys.ts";
 
@@ -10,15 +11,15 @@ import type { AccessKeys } from "./access-keys.ts";
 export async function profileKeys(file: string, profile: string): Promise<AccessKeys> {
   const values = sectionOf(await readSecretFile(file), profile);
   if (!values) throw new CloudError(`${file} has no profile ${profile}`);
-  const accessKeyId = values.get("aws_access_key_id");
-  const secretAccessKey = values.get("aws_secret_access_key");
-  const sessionToken = values.get("aws_session_token");
-  if (!accessKeyId || !secretAccessKey) {
+  const accessKeyId = headerValue(values.get("aws_access_key_id"));
+  const secretAccessKey = headerValue(values.get("aws_secret_access_key"));
+  const sessionToken = headerValue(values.get("aws_session_token"));
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
     throw new CloudError(
       `${file} has no aws_access_key_id and aws_secret_access_key in the profile ${profile}: other kinds of profiles are not supported here`,
     );
   }
-  return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) };
+  return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
 }
 
 /** The keys and values below `[name]`; a later section of the same name adds to the first. */
