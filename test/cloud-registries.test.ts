@@ -32,6 +32,13 @@ async function pull(
   return statuses;
 }
 
+/** The upstreams of which the metrics say that their credentials fail. */
+async function failing(cache: Entrepot): Promise<string[]> {
+  const text = await (await cache.getAdmin("/metrics")).text();
+  const samples = /^entrepot_upstream_credentials_failing\{upstream="([^"]+)"\} 1$/gm;
+  return [...text.matchAll(samples)].map(([, name = ""]) => name);
+}
+
 realTest(
   "registries of AWS, Google and Azure are pulled from as whom the cloud takes the cache for, and lose no pull as tokens change",
   async () => {
@@ -97,6 +104,7 @@ realTest(
     expect(String(told["problem"])).toEndWith(problem);
     const status = await cache.getAdmin("/api/v1/status");
     expect(await status.text()).toContain(problem);
+    expect(await failing(cache)).toEqual([ECR]);
     expect(await pull(cache, GOOGLE, first)).toEqual(all);
     expect(await pull(cache, ACR, first)).toEqual(all);
     // The identity is given its policy. Ten seconds after the failure, AWS is asked again.
@@ -106,6 +114,7 @@ realTest(
       within: 20_000,
     });
     expect(issuedBy()).toEqual([1, 1, 1]);
+    expect(await failing(cache)).toEqual([]);
     // All tokens are taken back, as when a role or an account was changed.
     await Promise.all([ecr.revoke(), artifacts.revoke()]);
     acr.revoke();

@@ -64,6 +64,16 @@ const cases: [what: string, yaml: string, message: RegExp][] = [
     /:3:27: .*dockerConfig: .*rubbish\.pem is not valid JSON/,
   ],
   [
+    "a registry that is none of the cloud's",
+    "auth: { aws: {} }",
+    /:3:13: .*auth\.aws: reg\.test is not the host name of a registry there: if it stands for one, set registry to that one's, such as 123456789012\.dkr\.ecr/,
+  ],
+  [
+    "another cloud's registry",
+    "auth: { azure: { registry: europe-docker.pkg.dev } }",
+    /:3:13: .*auth\.azure: europe-docker\.pkg\.dev is not the host name of a registry there, such as example\.azurecr\.io/,
+  ],
+  [
     "two sources of credentials",
     "auth: { username: a, secretDir: . }",
     /:3:11: .*auth: must have only one of/,

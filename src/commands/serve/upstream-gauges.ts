@@ -14,6 +14,7 @@ export function measureUpstreams(
   rates: DownloadRates,
 ): void {
   measureAddresses(metrics, upstreams);
+  measureCredentials(metrics, upstreams);
   measureFills(metrics, fills);
   measureRates(metrics, upstreams, rates);
   measurePrefetch(metrics, upstreams, siblings);
@@ -60,6 +61,20 @@ function measureAddresses(metrics: Metrics, upstreams: Upstreams): void {
     "entrepot_upstream_circuit_open",
     "1 if the circuit breaker of the address is open or half-open, else 0.",
     ({ circuit }) => (circuit === "closed" ? 0 : 1),
+  );
+}
+
+function measureCredentials(metrics: Metrics, upstreams: Upstreams): void {
+  metrics.gauges(
+    "entrepot_upstream_credentials_failing",
+    "1 if the upstream refuses the credentials of its auth, or none can be had from their helper or cloud, else 0. Only with auth.",
+    ["upstream"],
+    () =>
+      [...upstreams.all.values()].flatMap(({ registry }) => {
+        const { state } = registry.credentials;
+        const isFailing = state === "refused" || state === "failed";
+        return state === "none" ? [] : [{ labels: [registry.name], value: isFailing ? 1 : 0 }];
+      }),
   );
 }
 

@@ -160,6 +160,11 @@ test.each<[string, string, (request: Request) => Response | Promise<Response> | 
     },
   ],
   [
+    "meets a body that never ends",
+    "did not answer within 2 s",
+    () => new Response(new ReadableStream({ pull: () => hanging.promise })),
+  ],
+  [
     "has no role",
     "knows no role of this instance",
     ({ url }) =>
