@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hiddenField } from "./page.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
 
@@ -55,6 +56,7 @@ export const drillsSchema = z
     current: drillSchema
       .optional()
       .describe("with `endedAt`, it is over, and its report is being completed"),
+    hidden: hiddenField,
     last: drillSchema.optional().describe("the one before; forgotten when the cache stops"),
   })
   .meta({ id: "DrillReport" });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { pageOf, pageQuery } from "./page.ts";
+import { hiddenField, pageOf, pageQuery } from "./page.ts";
 import { patternField } from "./pins.ts";
 
 const imageFields = {
@@ -85,6 +85,7 @@ const referrer = z
 export const imageDetailsSchema = z
   .object({
     ...imageFields,
+    hidden: hiddenField,
     mediaType: z.string().optional(),
     storedAt: moment.optional().describe("when its manifest was stored"),
     checkedAt: moment.optional().describe("when the registry last confirmed the tag"),

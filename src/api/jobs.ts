@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hiddenField } from "./page.ts";
 import { problemSchema } from "./problem.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
@@ -38,6 +39,7 @@ const jobFields = {
   shortfall: z.string().optional().describe("what it did not reach, in words"),
   endedAt: moment.optional(),
   progress: progressSchema,
+  hidden: hiddenField,
   problem: problemSchema.optional().describe("why it failed"),
 };
 
@@ -59,5 +61,8 @@ export function jobOf<Result extends z.ZodType>(id: string, result: Result) {
 }
 
 export const jobsSchema = z
-  .object({ items: z.array(jobSchema).describe("the last ones first, 64 at most") })
+  .object({
+    items: z.array(jobSchema).describe("the last ones first, 64 at most"),
+    hidden: hiddenField,
+  })
   .meta({ id: "Jobs" });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hiddenField } from "./page.ts";
 import { healthSchema } from "./health.ts";
 import { nodeSchema } from "./nodes.ts";
 import { pullSchema } from "./pulls.ts";
@@ -123,6 +124,7 @@ export const overviewSchema = z
       ),
     nodeCount: z.int().describe("of all that are known, also those that are not in `nodes`"),
     pulls: z.array(pullSchema).describe("the newest first, at most 50"),
+    hidden: hiddenField,
   })
   .meta({ id: "Overview" });
 

@@ -15,6 +15,14 @@ export const pageQuery = {
     .describe("the most items in the answer"),
 };
 
+/** What an answer says to a token that may only read, if some images are private. */
+export const hiddenField = z
+  .int()
+  .optional()
+  .describe(
+    "how many items are not told to a token that may only read, since their images are private",
+  );
+
 /** A yes or no in a query. */
 export const queryFlag = z
   .enum(["true", "false"])
@@ -26,5 +34,6 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
   return {
     items: z.array(item),
     next: z.string().optional().describe("the cursor of the next page; absent on the last one"),
+    hidden: hiddenField,
   };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hiddenField } from "./page.ts";
 import { reachField } from "./replicas.ts";
 
 /** The text of an image pattern, which its parser checks. */
@@ -27,7 +28,9 @@ export const pinSchema = z
   .meta({ id: "Pin" });
 export type Pin = z.infer<typeof pinSchema>;
 
-export const pinsSchema = z.object({ items: z.array(pinSchema) }).meta({ id: "Pins" });
+export const pinsSchema = z
+  .object({ items: z.array(pinSchema), hidden: hiddenField })
+  .meta({ id: "Pins" });
 
 export const newPinSchema = z
   .strictObject({

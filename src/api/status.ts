@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hiddenField } from "./page.ts";
 import { healthSchema } from "./health.ts";
 import { clusterStatusSchema } from "./cluster-status.ts";
 
@@ -113,7 +114,7 @@ export const downloadSchema = z
   .meta({ id: "Download" });
 
 export const downloadsSchema = z
-  .object({ items: z.array(downloadSchema) })
+  .object({ items: z.array(downloadSchema), hidden: hiddenField })
   .meta({ id: "Downloads" });
 
 export const upstreamsSchema = z
@@ -210,6 +211,7 @@ export const statusSchema = z
       .describe("absent where `kubernetes` is not configured"),
     cluster: clusterStatusSchema.optional().describe("absent where `cluster` is not configured"),
     problems: z.array(z.string()).describe("each says what is wrong and what to do"),
+    hidden: hiddenField,
   })
   .meta({ id: "Status" });
 

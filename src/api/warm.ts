@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { hiddenField } from "./page.ts";
 import { jobOf } from "./jobs.ts";
 
 /** How many images an order may name. */
@@ -93,6 +94,7 @@ export const warmListsSchema = z
         })
         .meta({ id: "WarmList" }),
     ),
+    hidden: hiddenField,
   })
   .meta({ id: "WarmLists" });
 

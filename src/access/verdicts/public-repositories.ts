@@ -14,7 +14,7 @@ const TTL_MS = 600_000;
 /** How long a registry that did not answer is not asked again, in milliseconds. */
 const RETRY_MS = 5000;
 /** How long ago a registry may have said it of a repository whose name is told, in milliseconds. */
-const NAME_MS = 86_400_000;
+export const NAME_MS = 86_400_000;
 /** How many repositories are kept in memory: about 2 MB. */
 const MAX_ENTRIES = 10_000;
 

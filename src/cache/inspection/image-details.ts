@@ -204,6 +204,11 @@ function textOf({ upstream, repository }: RepositoryRef): string {
   return `${upstream}/${repository}`;
 }
 
+/** What is said of an image that is not cached, and of one of which nothing is to be told. */
+export function imageNotCached({ tag, digest, ...repo }: ImageReference): RefusedError {
+  return notCached(repo, digest ?? tag ?? "");
+}
+
 function notCached(repo: RepositoryRef, version: string): RefusedError {
   const mark = version.includes(":") ? "@" : ":";
   return new RefusedError(

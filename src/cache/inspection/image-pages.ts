@@ -1,4 +1,5 @@
 import type { ImagePattern } from "../../oci/image-pattern.ts";
+import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { CachedImage, ImageName, Images, Survey } from "../retention/images.ts";
 
 export type ImageOrder = "name" | "size" | "used";
@@ -17,12 +18,18 @@ export interface ImageQuery {
   readonly limit: number;
   readonly after?: ImagePlace | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Which of some repositories are not to be named; absent: none. */
+  readonly privateAmong?:
+    | ((repositories: Iterable<RepositoryRef>) => Promise<(repo: RepositoryRef) => boolean>)
+    | undefined;
 }
 
 export interface ImagePage {
   readonly images: readonly CachedImage[];
   /** Absent on the last page. */
   readonly next?: ImagePlace;
+  /** How many images are left out since they are not to be named, whatever was searched for. */
+  readonly hidden?: number;
 }
 
 export interface ImagePagesOptions {
@@ -59,12 +66,13 @@ export class ImagePages {
     const survey = await this.survey(after !== undefined);
     const pins = await images.pins();
     const isFound = matcher(query);
+    const hidden = await this.#hidden(query, survey);
     const found: Place[] = [];
     const begin = order === "name" ? after : undefined;
     for await (const name of images.names(survey, begin)) {
       signal?.throwIfAborted();
       if (pattern && !pattern.matches(name)) continue;
-      if (!isFound(name)) continue;
+      if (!isFound(name) || hidden?.isHidden(name)) continue;
       // It came since: a tag or an index may lead to it.
       if (name.tag === undefined && !survey.knows(name.digest)) continue;
       const image = await images.describe(name, survey, pins);
@@ -80,7 +88,28 @@ export class ImagePages {
     }
     const page = found.slice(0, limit);
     const next = found.length > limit ? page.at(-1)?.place : undefined;
-    return { images: page.map(({ image }) => image), ...(next && { next }) };
+    return {
+      images: page.map(({ image }) => image),
+      ...(next && { next }),
+      ...(hidden && { hidden: hidden.count }),
+    };
+  }
+
+  /** Counts all of them: the number of those that match would tell what was guessed. */
+  async #hidden({ privateAmong, signal }: ImageQuery, survey: Survey) {
+    if (!privateAmong) return undefined;
+    const counts = new Map<string, { readonly repo: RepositoryRef; count: number }>();
+    for await (const { upstream, repository } of this.#options.images.names(survey)) {
+      signal?.throwIfAborted();
+      const key = `${upstream}/${repository}`;
+      const known = counts.get(key);
+      if (known) known.count += 1;
+      else counts.set(key, { repo: { upstream, repository }, count: 1 });
+    }
+    const all = [...counts.values()];
+    const isHidden = await privateAmong(all.map(({ repo }) => repo));
+    const count = all.reduce((sum, one) => sum + (isHidden(one.repo) ? one.count : 0), 0);
+    return { isHidden, count };
   }
 
   /**

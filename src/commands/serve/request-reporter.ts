@@ -221,7 +221,9 @@ export class RequestReporter implements CacheObserver {
     return this.#isFull() ? "debug" : "warn";
   }
 
-  #remember({ route, status, address, refused }: RequestRecord, at: number): void {
+  /** Whoever else is behind the address may not know what is private. */
+  #remember({ route, status, address, refused, access }: RequestRecord, at: number): void {
+    if (access !== undefined && access !== "open" && access !== "public") return;
     if (refused) this.#recentPulls.refuse(address, { ...refused, status, at });
     if (!route || !("repo" in route) || status >= 400) return;
     this.#recentPulls.add(address, {

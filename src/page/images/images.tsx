@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { Image } from "../../api/images.ts";
 import { ago, bytes, shortDigest } from "../parts/format.ts";
+import { Hidden } from "../parts/hidden.tsx";
 import { Empty, Panel, Scrolling, State } from "../parts/panel.tsx";
 import { type Column, figures, TableHead } from "../parts/table-head.tsx";
 import { imageHref, type ImagesQuestion, nameOf, type View } from "../view.ts";
@@ -13,7 +14,7 @@ export function Images({
   readonly view: Extract<View, { page: "images" }>;
   readonly now: number;
 }): JSX.Element {
-  const { items, next, storing } = images;
+  const { items, next, storing, hidden } = images;
   return (
     <Panel id="images" title="Images" aside={storing === 0 ? undefined : `${storing} being stored`}>
       <Search question={question} />
@@ -40,6 +41,7 @@ export function Images({
           </table>
         </Scrolling>
       )}
+      <Hidden count={hidden} what="image" />
       <nav class="paging" aria-label="More images">
         {question.cursor === undefined ? null : (
           <a href={href({ ...question, cursor: undefined })}>First page</a>

@@ -1,6 +1,7 @@
 import { ImageInspector } from "../../cache/inspection/image-details.ts";
 import { ImagePages } from "../../cache/inspection/image-pages.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
+import type { Concealment } from "../api/concealment.ts";
 import type { Failures } from "../api/failures.ts";
 import type { Operation, Right } from "../api/operation.ts";
 import { type AdoptionParts, adoptionOperations } from "../api/operations/adoption.ts";
@@ -34,6 +35,8 @@ export interface AdminApiOptions
   /** Has other replicas do what was done here; absent if there are none. */
   readonly tellReplicas?: TellReplicas | undefined;
   readonly failures: Failures;
+  /** For whoever may only read; absent where nothing can be private. */
+  readonly concealment?: Concealment | undefined;
   /** Those of other parts of the cache. */
   readonly operations?: readonly Operation[];
 }
@@ -75,6 +78,7 @@ export class AdminApi {
         ...documentOperations(version, () => this.#router.operations),
       ],
       options.failures,
+      options.concealment,
     );
     this.failures = options.failures;
   }

@@ -1,4 +1,5 @@
 import type { Overview } from "../../api/overview.ts";
+import type { Concealment } from "./concealment.ts";
 import { encodeEvent, eventStream } from "./event-stream.ts";
 import { ProblemError } from "./problem-details.ts";
 import { ReaderLimit } from "./reader-limit.ts";
@@ -12,10 +13,18 @@ const SOON_MS = 250;
 /** When a page asks again after the cache was restarted, in milliseconds. */
 const RETRY_MS = 2000;
 
+interface MadeOverview {
+  readonly said: string;
+  readonly event: Uint8Array;
+  readonly data: unknown;
+}
+
 type EventName = "overview" | "pull" | "job";
 
 /** What a reader has not read yet. */
 class Reader implements AsyncIterator<Uint8Array> {
+  /** Set if whoever reads may not know what is private. */
+  readonly concealment: Concealment | undefined;
   readonly #waiting: Uint8Array[] = [];
   readonly #onEnd: (reader: Reader) => void;
   /** The newest one that was not read: an older one says nothing any more. */
@@ -23,8 +32,9 @@ class Reader implements AsyncIterator<Uint8Array> {
   #wake: PromiseWithResolvers<void> | undefined;
   #hasEnded = false;
 
-  constructor(onEnd: (reader: Reader) => void) {
+  constructor(onEnd: (reader: Reader) => void, concealment: Concealment | undefined) {
     this.#onEnd = onEnd;
+    this.concealment = concealment;
   }
 
   add(event: Uint8Array): void {
@@ -70,7 +80,8 @@ export class EventFeed {
   #timer: Timer | undefined;
   #making: Promise<void> | undefined;
   /** The last one, for those that come later. */
-  #overview: { readonly said: string; readonly event: Uint8Array } | undefined;
+  #overview: MadeOverview | undefined;
+  #telling: Promise<void> = Promise.resolve();
   readonly #soon = new Map<string, { readonly event: EventName; readonly data: unknown }>();
   #lastId = 0;
   #isClosed = false;
@@ -85,8 +96,11 @@ export class EventFeed {
     return this.#readers.size;
   }
 
-  /** @throws ProblemError if too many read it, or the cache stops */
-  open(): Response {
+  /**
+   * @param concealment set if whoever reads may not know what is private
+   * @throws ProblemError if too many read it, or the cache stops
+   */
+  open(concealment?: Concealment): Response {
     if (this.#isClosed) {
       const next = "ask again when it has started";
       throw new ProblemError({ status: 503, detail: "the cache is stopping", next });
@@ -95,10 +109,10 @@ export class EventFeed {
     const reader = new Reader((ended) => {
       leave();
       this.#leave(ended);
-    });
+    }, concealment);
     this.#readers.add(reader);
     reader.add(new TextEncoder().encode(`retry: ${RETRY_MS}\n\n`));
-    if (this.#overview && this.#timer) reader.setOverview(this.#overview.event);
+    if (this.#overview && this.#timer) this.#setOverview([reader], this.#overview);
     else void this.#tellOverview();
     this.#timer ??= setInterval(() => void this.#tellOverview(), OVERVIEW_MS).unref();
     return eventStream(reader);
@@ -106,8 +120,44 @@ export class EventFeed {
 
   publish(event: EventName, data: unknown): void {
     if (this.#readers.size === 0) return;
-    const text = this.#encode(event, JSON.stringify(data));
-    for (const reader of this.#readers) reader.add(text);
+    const readers = [...this.#readers];
+    const open = readers.filter(({ concealment }) => !concealment);
+    if (open.length > 0) {
+      const text = this.#encode(event, JSON.stringify(data));
+      for (const reader of open) reader.add(text);
+    }
+    this.#tellConcealed(readers, data, (reader, told) => {
+      // A list of which nothing is left says only that there was something.
+      const isEmpty = Array.isArray(told) && told.length === 0;
+      if (!isEmpty) reader.add(this.#encode(event, JSON.stringify(told)));
+    });
+  }
+
+  #setOverview(readers: Iterable<Reader>, overview: MadeOverview): void {
+    const all = [...readers];
+    for (const reader of all) if (!reader.concealment) reader.setOverview(overview.event);
+    this.#tellConcealed(all, overview.data, (reader, told) =>
+      reader.setOverview(this.#encode("overview", JSON.stringify(told))),
+    );
+  }
+
+  /** One after the other, so that nothing overtakes what came before. */
+  #tellConcealed(
+    readers: readonly Reader[],
+    data: unknown,
+    tell: (reader: Reader, told: unknown) => void,
+  ): void {
+    const concealed = readers.filter((reader) => reader.concealment);
+    const concealment = concealed[0]?.concealment;
+    if (!concealment) return;
+    const before = this.#telling;
+    const tellAll = async (): Promise<void> => {
+      await before;
+      const told = await concealment.answer(data).catch(() => undefined);
+      if (told === undefined) return;
+      for (const reader of concealed) tell(reader, told);
+    };
+    this.#telling = tellAll();
   }
 
   /** Tells what something has become, a quarter of a second later: what it was meanwhile is left out. */
@@ -152,8 +202,8 @@ export class EventFeed {
     const said = JSON.stringify(rest);
     if (said === this.#overview?.said || this.#readers.size === 0) return;
     const event = this.#encode("overview", `{"at":${at},${said.slice(1)}`);
-    this.#overview = { said, event };
-    for (const reader of this.#readers) reader.setOverview(event);
+    this.#overview = { said, event, data: { at, ...rest } };
+    this.#setOverview(this.#readers, this.#overview);
   }
 
   #encode(event: EventName, json: string): Uint8Array {

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Concealment } from "./concealment.ts";
 import { parsePart } from "./invalid-request.ts";
 import type { ProblemStatus } from "./problem-details.ts";
 
@@ -57,6 +58,8 @@ export interface Received {
   /** Parsed JSON; undefined where the operation takes none. */
   readonly body: unknown;
   readonly request: Request;
+  /** Set if whoever asks may not know what is private. */
+  readonly concealment: Concealment | undefined;
 }
 
 /** What a handler is given. */
@@ -67,6 +70,11 @@ export interface Handled<Query, Params, Body> {
   /** Aborts when the client goes away. */
   readonly signal: AbortSignal;
   readonly request: Request;
+  /**
+   * Set if whoever asks may not know what is private. Answers in JSON are looked through anyway: this is for what
+   * would tell it by a count, a place or a stream.
+   */
+  readonly concealment: Concealment | undefined;
 }
 
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
@@ -116,7 +124,7 @@ export function operation<
     params,
     body,
     answer,
-    async respond({ request, ...received }) {
+    async respond({ request, concealment, ...received }) {
       const { signal } = request;
       // What a schema gives is what `Parsed` says of it; the compiler cannot see it for one that may be absent.
       const handled = {
@@ -125,9 +133,11 @@ export function operation<
         body: body && parsePart("body", body, received.body),
         signal,
         request,
+        concealment,
       } as Handled<Query, Params, Body>;
-      const value: unknown = await handle(handled);
-      if (value instanceof Response) return value;
+      const handledValue: unknown = await handle(handled);
+      if (handledValue instanceof Response) return handledValue;
+      const value = concealment ? await concealment.answer(handledValue) : handledValue;
       const headers = { "cache-control": "no-store" };
       if (value === undefined) return new Response(null, { status: 204, headers });
       return Response.json(value, { status: description.status ?? 200, headers });

@@ -1,3 +1,4 @@
+import type { Concealment } from "./concealment.ts";
 import type { Failures } from "./failures.ts";
 import type { Operation, Right } from "./operation.ts";
 import { ProblemError, problemResponse } from "./problem-details.ts";
@@ -22,10 +23,19 @@ export class Router {
   readonly #routes: readonly Route[];
 
   readonly #failures: Pick<Failures, "problem">;
+  readonly #concealment: Concealment | undefined;
 
-  /** @throws Error if two operations have the same method and path, or the same id */
-  constructor(operations: readonly Operation[], failures: Pick<Failures, "problem">) {
+  /**
+   * @param concealment for whoever may only read; absent where nothing can be private
+   * @throws Error if two operations have the same method and path, or the same id
+   */
+  constructor(
+    operations: readonly Operation[],
+    failures: Pick<Failures, "problem">,
+    concealment?: Concealment,
+  ) {
     this.operations = operations;
+    this.#concealment = concealment;
     this.#failures = failures;
     this.#routes = operations.map((operation) => ({
       operation,
@@ -82,7 +92,14 @@ export class Router {
     const query = queryOf(searchParams, operation.query);
     const body = await bodyOf(request, operation);
     onReceived();
-    return operation.respond({ query, params, body, request });
+    const concealment = right === "admin" ? undefined : this.#concealment;
+    return operation.respond({
+      query,
+      params,
+      body,
+      request,
+      concealment: concealment?.isNeeded ? concealment : undefined,
+    });
   }
 
   #find(method: string, pathname: string): Found {

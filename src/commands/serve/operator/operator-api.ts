@@ -1,3 +1,4 @@
+import { PrivateNames } from "../../../access/verdicts/private-names.ts";
 import type { Status } from "../../../api/status.ts";
 import { adopt } from "../../../cache/adoption/adoption.ts";
 import type { Cache } from "../../../cache/cache.ts";
@@ -6,6 +7,7 @@ import { AdminApi } from "../../../server/admin/admin-api.ts";
 import type { RequestRecord } from "../../../server/pull/request-record.ts";
 import type { Log } from "../../../telemetry/log.ts";
 import { OutageParts } from "../outage/outage-parts.ts";
+import { Concealment } from "../../../server/api/concealment.ts";
 import { Failures } from "../../../server/api/failures.ts";
 import { Jobs } from "../../../server/api/jobs/job-table.ts";
 import { version } from "../../../version.ts";
@@ -60,6 +62,12 @@ export class OperatorApi implements AsyncDisposable {
       await collect();
       return report.read(listening());
     };
+    const concealment = new Concealment(
+      new PrivateNames({
+        upstreams: () => [...upstreams.all].map(([name, one]) => [name, one.settings.access]),
+        visibility: cache.metadata.visibility,
+      }),
+    );
     const failures = new Failures(options.log);
     measureConfiguration(metrics, live.configuration);
     const jobs = new Jobs(failures, (job) => insight.feed.publishSoon("job", job.id, job));
@@ -80,6 +88,7 @@ export class OperatorApi implements AsyncDisposable {
       storage,
       jobs,
       failures,
+      concealment,
       pulled: cache,
       adopt: (adoption) => adopt(storage, upstreams.all, adoption),
       tellReplicas: cluster?.tellReplicas,

@@ -17,6 +17,17 @@ export interface ConfigurationParts {
   readonly reload: () => Reloaded;
 }
 
+/** Those whose values name repositories. */
+const NAMING = /(?:^|\.)(?:access|allow|deny|bypass|clients|warm|readiness|kubernetes)(?:$|[.[])/;
+
+function withoutPatterns(configuration: Given<Configuration>): Given<Configuration> {
+  const keys = configuration.keys.map((one) => {
+    const { value: _, ...others } = one;
+    return NAMING.test(one.key) ? others : one;
+  });
+  return { ...configuration, keys };
+}
+
 export function configurationOperations(parts: ConfigurationParts): Operation[] {
   const { configuration, reload } = parts;
   return [
@@ -29,7 +40,8 @@ export function configurationOperations(parts: ConfigurationParts): Operation[] 
       description: "Without secrets. They are changed in the file.",
       right: "read",
       answer: configurationSchema,
-      handle: configuration,
+      handle: ({ concealment }) =>
+        concealment ? withoutPatterns(configuration()) : configuration(),
     }),
     operation({
       id: "reload",

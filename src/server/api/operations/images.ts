@@ -2,7 +2,7 @@ import { z } from "zod";
 import { imageDetailsSchema, imagesQuery, imagesSchema } from "../../../api/images.ts";
 import { parsedText } from "../../../api/parsed-text.ts";
 import type { Cache } from "../../../cache/cache.ts";
-import type { ImageInspector } from "../../../cache/inspection/image-details.ts";
+import { imageNotCached, type ImageInspector } from "../../../cache/inspection/image-details.ts";
 import type { ImagePages } from "../../../cache/inspection/image-pages.ts";
 import { requestedPattern } from "../../../cache/retention/requested-pattern.ts";
 import { withTimeout } from "../../../cache/with-timeout.ts";
@@ -54,7 +54,11 @@ export function imageOperations(parts: ImageParts): Operation[] {
       query: imagesQuery,
       refusals: [503],
       answer: imagesSchema,
-      async handle({ query: { pattern, search, sort: order, limit, cursor }, signal }) {
+      async handle({
+        query: { pattern, search, sort: order, limit, cursor },
+        signal,
+        concealment,
+      }) {
         const matched = pattern === undefined ? undefined : requestedPattern(pattern);
         // A cursor of another order would lead to another place.
         const cursors = z.object({ order: z.literal(order), place });
@@ -66,11 +70,13 @@ export function imageOperations(parts: ImageParts): Operation[] {
           }
           const { storing } = pulled;
           const query = { pattern: matched, search, order, limit, after, signal };
-          const { images, next } = await pages.page(query);
+          const privateAmong = concealment?.privateAmong.bind(concealment);
+          const { images, next, hidden = 0 } = await pages.page({ ...query, privateAmong });
           return {
             items: images,
             ...(next && { next: encodeCursor({ order, place: next }) }),
             storing,
+            ...(hidden > 0 && { hidden }),
           };
         });
       },
@@ -89,7 +95,11 @@ export function imageOperations(parts: ImageParts): Operation[] {
       }),
       refusals: [404, 503],
       answer: imageDetailsSchema,
-      handle: ({ params: { name } }) => surveys.run(() => inspector.details(name)),
+      async handle({ params: { name }, concealment }) {
+        // As if it were not here.
+        if (await concealment?.isPrivate(name)) throw imageNotCached(name);
+        return surveys.run(() => inspector.details(name));
+      },
     }),
   ];
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Job, jobSchema, jobsSchema } from "../../../api/jobs.ts";
+import type { Concealment } from "../concealment.ts";
 import { eventStream, type ServerEvent } from "../event-stream.ts";
 import type { Jobs } from "../jobs/job-table.ts";
 import { operation, type Operation } from "../operation.ts";
@@ -66,9 +67,9 @@ export function jobOperations(jobs: Jobs): Operation[] {
           "Events `job`, whose data is a `Job` as JSON: as it is now, after each change, and as it ended, which ends the stream",
       },
       refusals: [404, 503],
-      handle({ params: { id } }) {
+      handle({ params: { id }, concealment }) {
         const changes = jobs.watch(id, REPORT_INTERVAL);
-        return eventStream(eventsOf(changes), readers.enter());
+        return eventStream(eventsOf(changes, concealment), readers.enter());
       },
     }),
   ];
@@ -83,6 +84,11 @@ export function accepted(job: Job): Response {
   return Response.json(job, { status: 202, headers });
 }
 
-async function* eventsOf(changes: AsyncIterable<Job>): AsyncGenerator<ServerEvent> {
-  for await (const data of changes) yield { event: "job", data };
+async function* eventsOf(
+  changes: AsyncIterable<Job>,
+  concealment: Concealment | undefined,
+): AsyncGenerator<ServerEvent> {
+  for await (const job of changes) {
+    yield { event: "job", data: concealment ? await concealment.answer(job) : job };
+  }
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { historySchema, imageClientsSchema, tagHistorySchema } from "../../../api/history.ts";
 import { type Node, nodeReportSchema, nodeSchema } from "../../../api/nodes.ts";
 import { type Overview, overviewSchema } from "../../../api/overview.ts";
-import { pageOf, pageQuery } from "../../../api/page.ts";
+import { hiddenField, pageOf, pageQuery } from "../../../api/page.ts";
 import { type Pull, pullSchema } from "../../../api/pulls.ts";
 import {
   type HistoryReport,
@@ -70,7 +70,7 @@ function liveOperations({ overview, feed, pulls, nodes }: OverviewParts): Operat
           "Events whose data is JSON. `overview`: an `Overview`, at once and whenever it has changed, at most every two seconds. `pull`: a list of `Pull`, those that have begun or changed. `job`: a `Job` that has changed. What a slow reader does not take is left out",
       },
       refusals: [503],
-      handle: () => feed.open(),
+      handle: ({ concealment }) => feed.open(concealment),
     }),
     operation({
       id: "listPulls",
@@ -79,7 +79,7 @@ function liveOperations({ overview, feed, pulls, nodes }: OverviewParts): Operat
       tag: "pulls",
       summary: "The last pulls, the newest first, each with why it was no hit",
       right: "read",
-      answer: z.object({ items: z.array(pullSchema) }).meta({ id: "Pulls" }),
+      answer: z.object({ items: z.array(pullSchema), hidden: hiddenField }).meta({ id: "Pulls" }),
       handle: async () => ({ items: await pulls() }),
     }),
     operation({
@@ -144,8 +144,9 @@ function pastOperations({ history, metadata, clients, nodes }: OverviewParts): O
       query: z.strictObject({ image }),
       answer: imageClientsSchema,
       refusals: [400],
-      async handle({ query }) {
+      async handle({ query, concealment }) {
         const asked = parsed(query.image);
+        if (await concealment?.isPrivate(asked)) return { image: imageName(asked), items: [] };
         const stored = await metadata.history.clientsOf(asked, MAX_CLIENTS);
         const names = new Map(nodes.all.map(({ address, name }) => [address, name]));
         const hasTag = asked.digest !== undefined || /:[^/]+$/.test(query.image);
@@ -167,8 +168,9 @@ function pastOperations({ history, metadata, clients, nodes }: OverviewParts): O
       query: z.strictObject({ image }),
       answer: tagHistorySchema,
       refusals: [400],
-      async handle({ query }) {
+      async handle({ query, concealment }) {
         const asked = parsed(query.image);
+        if (await concealment?.isPrivate(asked)) return { image: imageName(asked), former: [] };
         const { tag } = asked;
         if (tag === undefined) {
           const detail = `${JSON.stringify(query.image)} names an image by digest, which never changes`;

@@ -34,8 +34,10 @@ export function purgeOperations({ orders, pulled, jobs, surveys }: PurgeParts): 
       query: z.strictObject({ pattern: patternField }),
       refusals: [404, 409, 503],
       answer: purgePreviewSchema,
-      handle: ({ query: { pattern }, signal }) =>
-        surveys.run(async () => finish(await orders.purge(pattern, true, signal))),
+      handle({ query: { pattern }, signal, concealment }) {
+        concealment?.refuse("what a purge would remove");
+        return surveys.run(async () => finish(await orders.purge(pattern, true, signal)));
+      },
     }),
     operation({
       id: "purge",

@@ -9,6 +9,7 @@ import {
   type ReadinessReport,
   readinessSchema,
 } from "../../../api/readiness.ts";
+import { parseImageReference } from "../../../oci/image-reference.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { operation, type Operation } from "../operation.ts";
 
@@ -62,7 +63,13 @@ export function readinessOperations({ readiness }: ReadinessOperationParts): Ope
       body: readinessQuestionSchema,
       answer: readinessSchema,
       refusals: [400],
-      handle: ({ body, signal }) => readiness.ask(body, signal),
+      async handle({ body, signal, concealment }) {
+        const named = body.images.flatMap((image) => parseImageReference(image) ?? []);
+        const isPrivate = await concealment?.privateAmong(named);
+        if (isPrivate && named.some(isPrivate))
+          concealment?.refuse("what is stored of these images");
+        return readiness.ask(body, signal);
+      },
     }),
     operation({
       id: "fixReadiness",
