@@ -17,6 +17,19 @@ export interface AskedAs {
 export interface PrivateRegistryOptions {
   /** Whether it refuses users that it knows with 404 rather than 403, as some registries do. */
   readonly hides?: boolean;
+  /**
+   * Whether it wants tokens (distribution's token specification), which say what was granted when they were
+   * given, and for how long they are good, in milliseconds; by default, it takes Basic credentials.
+   */
+  readonly tokens?: { readonly lifetime: number };
+}
+
+/** What a token says. It is not signed: no client of the tests makes one. */
+interface TokenClaims {
+  readonly user: string | undefined;
+  readonly repository: string;
+  readonly isGranted: boolean;
+  readonly until: number;
 }
 
 /**
@@ -25,15 +38,15 @@ export interface PrivateRegistryOptions {
  */
 export class PrivateRegistry implements AsyncDisposable {
   readonly upstream: ScriptedUpstream;
-  readonly #hides: boolean;
+  readonly #options: PrivateRegistryOptions;
   readonly #public = new Set<string>();
   readonly #grants = new Map<string, Set<string>>();
   readonly #asked: AskedAs[] = [];
   #fault: Parameters<ScriptedUpstream["respond"]>[0];
 
-  constructor(upstream: ScriptedUpstream, { hides = false }: PrivateRegistryOptions) {
+  constructor(upstream: ScriptedUpstream, options: PrivateRegistryOptions) {
     this.upstream = upstream;
-    this.#hides = hides;
+    this.#options = options;
     upstream.respond(async (request) => (await this.#fault?.(request)) ?? this.#decide(request));
   }
 
@@ -72,15 +85,58 @@ export class PrivateRegistry implements AsyncDisposable {
     await this.upstream[Symbol.asyncDispose]();
   }
 
-  #decide({ method, path, headers, repository, kind }: UpstreamRequest) {
+  #decide(request: UpstreamRequest) {
+    const { method, path, headers, repository, kind } = request;
+    if (this.#options.tokens) return this.#decideByToken(request, this.#options.tokens.lifetime);
     const header = headers.get("authorization");
-    const user = [...this.#grants.keys()].find((name) => basicOf(name) === header);
+    const user = this.#userOf(header);
     this.#asked.push({ user: user ?? (header === null ? "-" : "?"), method, path });
     if (kind === "ping" && user === undefined) return unauthorized('Basic realm="private"');
     if (kind === "ping" || this.mayPull(user, repository)) return undefined;
     if (user === undefined) return unauthorized('Basic realm="private"');
-    return { status: this.#hides ? 404 : 403, body: "" };
+    return this.#refusal();
   }
+
+  #decideByToken({ method, path, headers, query, repository }: UpstreamRequest, lifetime: number) {
+    const header = headers.get("authorization");
+    if (path === "/token") {
+      const user = this.#userOf(header);
+      this.#asked.push({ user: user ?? (header === null ? "-" : "?"), method, path });
+      if (header !== null && user === undefined) return unauthorized('Basic realm="tokens"');
+      const [, asked = ""] = /^repository:(.+):pull$/.exec(query.get("scope") ?? "") ?? [];
+      const isGranted = this.mayPull(user, asked);
+      const claims = { user, repository: asked, isGranted, until: Date.now() + lifetime };
+      return jsonAnswer({ token: tokenOf(claims), expires_in: Math.ceil(lifetime / 1000) });
+    }
+    const claims = header?.startsWith("Bearer ") ? claimsOf(header.slice(7)) : undefined;
+    this.#asked.push({ user: claims?.user ?? "-", method, path });
+    const isValid = claims && claims.until > Date.now() && claims.repository === repository;
+    if (isValid && claims.isGranted) return undefined;
+    if (isValid && this.#options.hides) return this.#refusal();
+    return unauthorized(`Bearer realm="${this.upstream.url}/token",service="private"`);
+  }
+
+  #refusal() {
+    return { status: this.#options.hides ? 404 : 403, body: "" };
+  }
+
+  #userOf(header: string | null): string | undefined {
+    return [...this.#grants.keys()].find((name) => basicOf(name) === header);
+  }
+}
+
+function jsonAnswer(body: object) {
+  const headers = { "Content-Type": "application/json", "Docker-Content-Digest": undefined };
+  return { status: 200, headers, body: JSON.stringify(body) };
+}
+
+function tokenOf(claims: TokenClaims): string {
+  return Buffer.from(JSON.stringify(claims)).toString("base64url");
+}
+
+function claimsOf(token: string): TokenClaims {
+  // It is what `tokenOf` wrote.
+  return JSON.parse(Buffer.from(token, "base64url").toString()) as TokenClaims;
 }
 
 export async function startPrivateRegistry(
