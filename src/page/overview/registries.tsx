@@ -31,13 +31,13 @@ export function Registries({
             columns={[
               "Registry",
               "State",
-              "Access",
               { title: "Heartbeat", kind: "wide" },
               figures("Latency"),
               figures("Responses"),
               figures("Rate limit left"),
               figures("Hit ratio: bytes"),
               figures("requests"),
+              "Access",
             ]}
           />
           <tbody>
@@ -74,7 +74,6 @@ function Row({
         <State tone={tone}>{word}</State>{" "}
         {circuit === "closed" ? null : <span class="note">circuit {circuit}</span>}
       </td>
-      <td>{registry.access}</td>
       <td class="wide">
         <Heartbeats beats={beats} />
       </td>
@@ -93,6 +92,7 @@ function Row({
       </td>
       <td class="number">{percent(registry.hitRatioByBytes)}</td>
       <td class="number">{percent(registry.hitRatioByRequests)}</td>
+      <td>{registry.access}</td>
     </tr>
   );
 }
