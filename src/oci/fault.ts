@@ -36,7 +36,7 @@ export type FaultDetail =
       readonly status: number;
       /**
        * Whether the request carried credentials, and whether the registry rejected them (`refused`) or
-       * the credential helper returned none (`failed`).
+       * their helper or cloud gave none (`failed`).
        */
       readonly credentials?: CredentialUse;
     }
@@ -205,7 +205,8 @@ const PRIVATE = {
   none: "it is private and no credentials are configured for it",
   used: "it is private and the configured credentials do not grant access",
   refused: "it is private and the configured credentials were rejected: correct them",
-  failed: "it is private and the credential helper returned no credentials",
+  failed:
+    "it is private and the cache has no credentials: their helper, or the cloud that issues them, gives none",
 } as const;
 
 /** The message that clients and the log show. */

@@ -68,6 +68,7 @@ describe("a token that a cloud issues", () => {
     expect(at.told).toEqual([
       `auth.google (entrepot.yaml:3:5), by the metadata server, ${at.google.host} gives no token (404): this machine has no service account: ${at.upstream.name} is sent those from before, for as long as they are valid`,
     ]);
+    expect(at.keyring.use(at.upstream)).toBe("used");
     at.clock.now = 60 * MINUTE;
     expect(await at.password()).toBeUndefined();
     expect(at.keyring.use(at.upstream)).toBe("failed");

@@ -49,7 +49,7 @@ export interface KeyringOptions extends HelperOptions {
 /**
  * The state of an upstream's configured credentials. `unused`: no response has confirmed them yet,
  * because the upstream got no request, was unreachable or did not ask for them. `refused`: the registry
- * rejected them. `failed`: the credential helper returned none.
+ * rejected them. `failed`: their helper or cloud gave none.
  */
 export interface CredentialStatus {
   readonly state: "none" | "unused" | "ok" | "refused" | "failed";
@@ -206,9 +206,14 @@ export class Keyring implements CredentialChoice {
   }
 
   use(upstream: UpstreamSettings): CredentialUse {
-    if (!upstream.credentials) return "none";
+    const { credentials: source } = upstream;
+    if (!source) return "none";
     const { state } = this.status(upstream);
-    return state === "refused" || state === "failed" ? state : "used";
+    if (state === "refused") return state;
+    // Those from before may still be sent.
+    const isSent =
+      state !== "failed" || (isFetched(source) && this.#fetched.peek(source)?.credentials);
+    return isSent ? "used" : "failed";
   }
 
   account(name: string): string {

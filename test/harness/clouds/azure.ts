@@ -44,8 +44,10 @@ export class AzureStandIn extends CloudStandIn {
     if (query.get("resource") !== RESOURCE) return refuse("invalid_resource");
     const clientId = query.get("client_id");
     if (clientId !== null && clientId !== AzureStandIn.clientId) return refuse("invalid_request");
-    // Both write numbers as text.
-    return Response.json({ ...this.#issue(), expires_in: "86399", resource: RESOURCE });
+    // Both write numbers as text, and App Service says only when the token ends.
+    const expires_on = String(Math.floor(Date.now() / 1000) + 86_399);
+    const more = version === "2018-02-01" ? { expires_in: "86399" } : {};
+    return Response.json({ ...this.#issue(), ...more, expires_on, resource: RESOURCE });
   }
 
   #application(form: URLSearchParams): Response {
