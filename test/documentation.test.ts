@@ -19,7 +19,7 @@ test("the README's example configuration is valid", () => {
 test("the configurations of docs/how-to/say-who-may-pull.md are valid", () => {
   const blocks = read("docs/how-to/say-who-may-pull.md").matchAll(/```yaml\n([\s\S]*?)```/g);
   const configurations = [...blocks].filter(([, yaml = ""]) => /^clients:/m.test(yaml));
-  expect(configurations).toHaveLength(4);
+  expect(configurations).toHaveLength(5);
   for (const [, yaml = ""] of configurations) {
     expect(fileSchema.safeParse(Bun.YAML.parse(yaml)).error?.issues ?? []).toEqual([]);
   }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ClaimTemplate } from "./access/claim-template.ts";
 import { GlobPattern } from "./parsing/glob-pattern.ts";
 import { quote } from "./parsing/problems.ts";
+import { ownAddress } from "./schema-values.ts";
 
 const MAX_ISSUERS = 16;
 const MAX_RULES = 256;
@@ -111,10 +112,13 @@ export const clientsSchema = z.strictObject({
   certificates: z
     .strictObject({
       ca: z.string().min(1).describe("The CA certificates of clients: a PEM file, or PEM text."),
+      listen: ownAddress.describe(
+        "The address at which clients show certificates: host:port, such as 0.0.0.0:5443. All registries without an address of their own are served there, over TLS.",
+      ),
     })
     .optional()
     .describe(
-      "Client certificates (mutual TLS), signed by ca: principals certificate:NAME, by the first subject alternative name that is a URI, else a DNS name, else a mail address. Needs tls. Clients without a certificate are served as well. A change needs a restart. Default: none is asked for.",
+      "Client certificates (mutual TLS), signed by ca: principals certificate:NAME, by the first subject alternative name that is a URI, else a DNS name, else a mail address. At an address of their own, since TLS is spoken there by the main thread alone, and files are not sent by the kernel. Needs tls. Clients without a certificate are served there as well. A change needs a restart. Default: none is asked for.",
     ),
   rules: z
     .array(rule)

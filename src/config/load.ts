@@ -19,6 +19,7 @@ import { addressProblem, parseAddress } from "./parsing/address.ts";
 import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import {
   addressConflicts,
+  certificatesAddress,
   clusterAddress,
   upstreamAddress,
 } from "./addresses/address-conflicts.ts";
@@ -170,7 +171,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
       ...addressConflicts([
         { address: listenAddress, user: { name: "listen", raw: listen } },
         { address: adminAddress, user: { name: "admin", raw: admin } },
-        ...(file ? clusterAddress(cluster, file) : []),
+        ...(file ? [...clusterAddress(cluster, file), ...certificatesAddress(clients, file)] : []),
         ...(file ? upstreams.flatMap((one) => upstreamAddress(one, listenAddress, file)) : []),
       ]),
     );

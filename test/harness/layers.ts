@@ -81,7 +81,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       foreign: [".", "parsing"],
       upstreams: [".", "parsing", "access", "cloud"],
       // Which settings claim the same one.
-      addresses: [".", "parsing"],
+      addresses: [".", "parsing", "access"],
       cluster: [".", "parsing", "upstreams", "cloud"],
       // How the API of a cluster is reached.
       kubeconfig: [".", "parsing", "upstreams", "kubernetes-api"],

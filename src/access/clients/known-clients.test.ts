@@ -231,7 +231,10 @@ test.each([
     "refused: the certificate has no subject alternative name that is a URI, a DNS name or a mail address",
   ],
 ])("a certificate of %j is %s", async (certificate, expected) => {
-  const settings = { ...SETTINGS, certificates: { ca: "-" } };
+  const settings = {
+    ...SETTINGS,
+    certificates: { ca: "-", listen: { host: "127.0.0.1", port: 0 } },
+  };
   const { clients } = open({ settings });
   expect(nameOf(await clients.identify(undefined, { ...HERE, certificate }))).toBe(expected);
   // What is presented besides has to be right.

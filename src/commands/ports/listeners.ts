@@ -9,6 +9,8 @@ import type { Ports } from "./open-port.ts";
 export interface Listening {
   readonly listen: string;
   readonly admin: string;
+  /** Where clients show certificates. */
+  readonly certificates?: string;
   /** By upstream, for those that have an address of their own. */
   readonly ports: Readonly<Record<string, string>>;
 }
@@ -41,7 +43,7 @@ export class Listeners implements AsyncDisposable {
 
   /** @throws ListenError */
   open(
-    { listen, admin }: Pick<Settings, "listen" | "admin">,
+    { listen, admin, clients }: Pick<Settings, "listen" | "admin" | "clients">,
     upstreams: Iterable<Upstream>,
     adminPort: AdminPort,
   ): Listening {
@@ -51,6 +53,9 @@ export class Listeners implements AsyncDisposable {
       listen: this.#openForNodes("listen", listen, { pathPrefixes: pathPrefixesOf(sharing) }),
       admin: this.#openForAdmin(admin, adminPort),
       ports: this.#openForUpstreams(listen, all),
+      ...(clients?.certificates
+        ? { certificates: this.#openForCertificates(clients.certificates, pathPrefixesOf(sharing)) }
+        : {}),
     };
     this.#ports.expectNoneLeft();
     return listening;
@@ -85,6 +90,11 @@ export class Listeners implements AsyncDisposable {
   #openForNodes(...[setting, address, own]: Parameters<NodePorts["open"]>): string {
     const { server, port } = this.#nodePorts.open(setting, address, own);
     return this.#opened(server, address, port);
+  }
+
+  #openForCertificates(...[settings, prefixes]: Parameters<NodePorts["openForCertificates"]>) {
+    const { server, port } = this.#nodePorts.openForCertificates(settings, prefixes);
+    return this.#opened(server, settings.listen, port);
   }
 
   #openForAdmin(address: Address, adminPort: AdminPort): string {

@@ -1,13 +1,15 @@
+import type { ClientsSettings } from "../../config/access/clients-settings.ts";
 import type { ServerIdentity } from "../../config/settings.ts";
 import type { Address } from "../../config/parsing/address.ts";
 import type { Pausable } from "../../server/listen/connection-gate.ts";
+import { CertificatePort } from "../../server/listen/certificate-port.ts";
 import { OwnAnswers, type OwnAnswersOptions } from "../../server/listen/node-answers.ts";
 import { listenForNodes, type NodeListenerOptions } from "../../server/listen/node-listener.ts";
 import { RenewablePort } from "../../server/listen/renewable-port.ts";
 import type { HitWorkers, WorkerPort } from "../../server/threads/hit-workers.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import type { Ports } from "./open-port.ts";
+import { openPort, type Ports } from "./open-port.ts";
 import { PresentedCertificate } from "./presented-certificate.ts";
 
 export interface NodePortsOptions {
@@ -22,6 +24,8 @@ export interface NodePortsOptions {
   readonly metrics: Metrics;
 }
 
+type CertificateSettings = NonNullable<ClientsSettings["certificates"]>;
+
 const EXPIRATION = {
   name: "entrepot_certificate_expiration_timestamp_seconds",
   help: "When the certificate of the node-facing ports expires, in seconds since the epoch; absent without TLS.",
@@ -32,6 +36,7 @@ export class NodePorts implements Pausable {
   readonly #options: NodePortsOptions;
   readonly #all: WorkerPort[] = [];
   readonly #certificate: PresentedCertificate;
+  #forCertificates: CertificatePort | undefined;
 
   constructor(options: NodePortsOptions) {
     const { log, metrics, tls } = options;
@@ -66,6 +71,32 @@ export class NodePorts implements Pausable {
     return { server, port };
   }
 
+  /**
+   * Opens the port at which clients show certificates.
+   *
+   * @throws ListenError
+   */
+  openForCertificates(
+    { ca, listen }: CertificateSettings,
+    pathPrefixes: readonly string[],
+  ): { server: CertificatePort; port: number } {
+    const { common } = this.#options;
+    const identity = this.#certificate.current;
+    if (!identity) throw new Error("the configuration was checked: certificates need tls");
+    const answers = new OwnAnswers(common);
+    const opened = openPort("clients.certificates.listen", listen, () => {
+      return new CertificatePort({
+        address: listen,
+        identity,
+        ca,
+        serve: (address, whose) =>
+          listenForNodes({ ...common, answers, pathPrefixes, address, whose }),
+      });
+    });
+    this.#forCertificates = opened.server;
+    return opened;
+  }
+
   /** Lets the workers accept the connections of all ports. */
   async startWorkers(): Promise<void> {
     await this.#options.workers?.start(this.#all, this.#certificate.current);
@@ -76,6 +107,7 @@ export class NodePorts implements Pausable {
     this.#certificate.renew(tls, (renewed) => {
       for (const { port } of this.#all) port.renew(renewed);
       this.#options.workers?.renew(renewed);
+      this.#forCertificates?.renew(renewed);
     });
   }
 

@@ -16,8 +16,8 @@ export class ListenError extends Error {
 type Server = Bun.Server<undefined>;
 
 /** A server, and the port at which clients reach it. */
-interface Opened {
-  readonly server: Server;
+interface Opened<Listening = Server> {
+  readonly server: Listening;
   readonly port: number;
 }
 
@@ -101,7 +101,11 @@ function asListenError<T>(work: () => T): T {
 }
 
 /** @throws ListenError */
-export function openPort(setting: string, address: Address, serve: () => Server): Opened {
+export function openPort<Listening extends { readonly port?: number | undefined }>(
+  setting: string,
+  address: Address,
+  serve: () => Listening,
+): Opened<Listening> {
   try {
     const server = serve();
     return { server, port: server.port ?? address.port };

@@ -1,3 +1,4 @@
+import type { Address } from "../parsing/address.ts";
 import type { GlobPattern } from "../parsing/glob-pattern.ts";
 import type { ProxyRule } from "../parsing/proxy.ts";
 import type { ClaimTemplate } from "./claim-template.ts";
@@ -70,7 +71,7 @@ export interface ClientsSettings {
   readonly tokens?: readonly KnownToken[];
   readonly jwt: readonly JwtSettings[];
   /** The CA certificates of clients, as PEM text. */
-  readonly certificates?: { readonly ca: string };
+  readonly certificates?: { readonly ca: string; readonly listen: Address };
   readonly rules: readonly AccessRule[];
   /** How the log and the audit call a principal: by its name, or by a hash of it. */
   readonly auditAs: "name" | "hash";

@@ -1,3 +1,4 @@
+import type { ClientsSettings } from "../access/clients-settings.ts";
 import type { ClusterSettings } from "../cluster-settings.ts";
 import { type Address, formatAddress } from "../parsing/address.ts";
 import { type AddressUse, isSameHost, UsedAddresses } from "../parsing/host-overlap.ts";
@@ -19,6 +20,17 @@ export function clusterAddress(
   const isDefault = file.settings.cluster?.listen === undefined;
   const problem = (message: string): Problem => file.problem(["cluster", "listen"], message);
   return [{ address: cluster.listen, user: { name: "cluster", raw: { isDefault, problem } } }];
+}
+
+export function certificatesAddress(
+  clients: ClientsSettings | undefined,
+  file: File,
+): AddressUse<AddressUser>[] {
+  const address = clients?.certificates?.listen;
+  if (!address) return [];
+  const path = ["clients", "certificates", "listen"];
+  const problem = (message: string): Problem => file.problem(path, message);
+  return [{ address, user: { name: "clients.certificates", raw: { isDefault: false, problem } } }];
 }
 
 export function upstreamAddress(

@@ -187,7 +187,7 @@ test.each([
   ],
   [
     "certificates without TLS",
-    "  certificates: { ca: missing.pem }",
+    "  certificates: { ca: missing.pem, listen: '127.0.0.1:5443' }",
     `@:3:3: clients.certificates: needs TLS, in which clients show their certificates: set tls
 @:3:23: clients.certificates.ca: /etc/missing.pem does not exist`,
   ],

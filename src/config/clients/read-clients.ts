@@ -38,7 +38,9 @@ export function readClients(
     ...(users ? { users } : {}),
     ...(tokens ? { tokens } : {}),
     jwt,
-    ...(ca === undefined ? {} : { certificates: { ca } }),
+    ...(certificates && ca !== undefined
+      ? { certificates: { ca, listen: certificates.listen } }
+      : {}),
     rules: readRules(rules, {
       ...context,
       sources,

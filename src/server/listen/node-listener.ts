@@ -1,6 +1,7 @@
 import type { Address } from "../../config/parsing/address.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
+import type { ShownCertificate } from "./shown-certificate.ts";
 import { clientAddress } from "./client-address.ts";
 import type { NodeAnswers, Page } from "./node-answers.ts";
 import { IDLE_TIMEOUT, type ServerTls } from "./renewable-port.ts";
@@ -20,6 +21,11 @@ export interface NodeListenerOptions {
   readonly isScarce: () => boolean;
   /** Paths such as `/cache/` that may stand before `/v2/`. */
   readonly pathPrefixes?: readonly string[];
+  /**
+   * Whose a connection is, by its port at this machine's loopback, if connections are handed on from another
+   * port; no others are answered then.
+   */
+  readonly whose?: (port: number) => ShownCertificate | undefined;
   /** Set for HTTPS. */
   readonly tls?: ServerTls | undefined;
 }
@@ -36,22 +42,30 @@ type Handler = (
  * raw path. Hence one route pattern per depth, whose parameters are the raw components.
  */
 export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefined> {
-  const { address, answers, unreadable, isScarce, tls } = options;
+  const { address, answers, unreadable, isScarce, tls, whose } = options;
+
+  const from = (request: Request, server: Bun.Server<undefined>): ShownCertificate | undefined =>
+    whose
+      ? whose(server.requestIP(request)?.port ?? 0)
+      : { address: clientAddress(server, request) };
 
   const handleRequest = (
     request: Request,
     server: Bun.Server<undefined>,
     segments: readonly string[],
-  ): Response | Promise<Response> =>
-    answers.pull({
+  ): Response | Promise<Response> => {
+    const client = from(request, server);
+    if (!client) return new Response(null, { status: 403, headers: { connection: "close" } });
+    return answers.pull({
       request,
       segments,
-      address: clientAddress(server, request),
+      ...client,
       // Bun no longer knows the address of a request that has ended.
       isOpen: () => server.requestIP(request) !== null,
       setIdleTimeout: (seconds) => server.timeout(request, seconds),
       port: answers.port,
     });
+  };
 
   const handleAndClose = async (
     ...received: Parameters<typeof handleRequest>
@@ -68,7 +82,8 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     (name: Page): Handler =>
     (request, server) => {
       const { url, method } = request;
-      return answers.page(name, { url, method, address: clientAddress(server, request) });
+      const client = from(request, server);
+      return answers.page(name, { url, method, address: client?.address ?? "" });
     };
   const routes: Record<string, Handler | Response> = {
     "/healthz": answers.health ?? page("health"),
