@@ -10,7 +10,7 @@ import { until } from "./harness/waiting.ts";
 const isLong = process.env["ENTREPOT_LONG"] === "1";
 const SECONDS = isLong ? 300 : 4;
 const CLIENTS = 8;
-const [TTL, STALE_FOR] = [1000, 4000];
+const [TTL, STALE_FOR] = [1000, 2000];
 
 const kinds = [
   { name: "Basic credentials, 403", options: {} },
@@ -29,7 +29,7 @@ test.each(kinds)(
       ...localUpstream(world.registry.upstream.url),
       access: "upstream",
       accessTtl: "1s",
-      accessStaleFor: "4s",
+      accessStaleFor: "2s",
       tagTtl: "1s",
     };
     const config = { storage: { scrub: 0 }, upstreams: { "reg.test": settings } };
@@ -118,6 +118,12 @@ test.each(kinds)(
       detail: () => `${report()}\n${last}`,
     });
     expect(running.faults).toEqual([]);
+    // What is taken away is seen no longer than that, by however many clients who go on asking.
+    for (const user of world.users) {
+      for (const repository of world.repositories)
+        if (random() < 0.5) world.revoke(user, repository);
+    }
+    await traffic(5, false);
     expect(running.counts.get("content 200") ?? 0).toBeGreaterThan(50);
     expect(running.counts.get("content 401") ?? 0).toBeGreaterThan(20);
   },

@@ -22,7 +22,7 @@ interface Ask {
 }
 
 /** How long after the registry's decision the cache may have learnt of it, in milliseconds. */
-const SLACK = 2000;
+const SLACK = 1500;
 const MISSING = `sha256:${"0".repeat(64)}`;
 
 /** Headers of a response from which somebody could tell what there is. */
