@@ -64,6 +64,8 @@ export interface CacheOptions {
   readonly tagChanges?: TagChanges | undefined;
   /** Absent: downloads are not traced. */
   readonly tracer?: Tracer | undefined;
+  /** Whether some may see a part of an upstream alone; by default, all see all of it. */
+  readonly isDivided?: (upstream: UpstreamName) => boolean;
   /** The current time, in milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -117,6 +119,7 @@ export class Cache {
     manifestNews,
     tagChanges,
     tracer,
+    isDivided = () => false,
     now = Date.now,
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
@@ -145,7 +148,7 @@ export class Cache {
       ? new TracedFills(tracer, store, fillObserver, fills)
       : new Fills(store, fillObserver, fills);
     const negativeCache = this.#negativeCache;
-    const access = new RepositoryAccess(metadata, negativeCache, now);
+    const access = new RepositoryAccess(metadata, negativeCache, now, isDivided);
     this.#access = access;
     const bypass = new Bypass();
     const onGiven: SiblingsOptions["onGiven"] = async ({ upstream, repo }, link, answeredAgo) => {

@@ -53,6 +53,8 @@ export interface Link {
    * manifest names the digest, which anybody can write who knows it.
    */
   readonly confirmed?: boolean;
+  /** Set where that was for another repository of the upstream, and not for this one. Never written. */
+  readonly isConfirmedElsewhere?: true;
   /**
    * The Content-Type with which the upstream gave the manifest; absent for other blobs. It need not be in
    * the bytes: another registry may give the same ones another type.

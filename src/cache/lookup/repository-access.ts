@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { accessMode } from "../../config/access/access-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isRefusal } from "../../oci/fault.ts";
+import type { UpstreamName } from "../../oci/names.ts";
 import type { AccessRecord, Link, RepositoryRef } from "../../store/metadata-store.ts";
 import type { FreshnessWindow } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
@@ -37,25 +38,35 @@ export class RepositoryAccess {
   readonly #metadata: Pick<PullMetadata, "links" | "access">;
   readonly #negativeCache: NegativeCache;
   readonly #now: () => number;
+  readonly #isDivided: (upstream: UpstreamName) => boolean;
   readonly #known = new LRUCache<string, KnownAccess>({ max: MAX_ENTRIES });
   readonly #questions = new SingleFlight<true>();
   readonly #blobQuestions = new SingleFlight<number | undefined>();
   readonly #patience = new Patience();
 
+  /** @param isDivided whether some may see a part of an upstream alone */
   constructor(
     metadata: Pick<PullMetadata, "links" | "access">,
     negativeCache: NegativeCache,
     now: () => number,
+    isDivided: (upstream: UpstreamName) => boolean = () => false,
   ) {
+    this.#isDivided = isDivided;
     this.#metadata = metadata;
     this.#negativeCache = negativeCache;
     this.#now = now;
   }
 
-  /** The link of a digest; only claimed if the repository is refused. */
+  /**
+   * The link of a digest; only claimed if the repository is refused. Where not everybody may see all of an
+   * upstream, what another repository shows proves nothing either: whoever may see this one, and push to it,
+   * could name any digest in a manifest.
+   */
   async link(repo: RepositoryRef, digest: Digest): Promise<Link | undefined> {
     const link = await this.#metadata.links.get(repo, digest);
-    return link?.confirmed && (await this.isRefused(repo)) ? { ...link, confirmed: false } : link;
+    if (!link?.confirmed) return link;
+    const isForeign = link.isConfirmedElsewhere && this.#isDivided(repo.upstream);
+    return isForeign || (await this.isRefused(repo)) ? { ...link, confirmed: false } : link;
   }
 
   async isRefused(repo: RepositoryRef): Promise<boolean> {

@@ -102,7 +102,7 @@ export function createCache(
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
     Pick<
       CacheOptions,
-      "near" | "tagNews" | "manifestNews" | "onFetched" | "tagChanges" | "tracer"
+      "near" | "tagNews" | "manifestNews" | "onFetched" | "tagChanges" | "tracer" | "isDivided"
     > & {
       /** To be told what is served, besides the store. */
       readonly onUsed?: ((digest: Digest) => void) | undefined;

@@ -166,7 +166,7 @@ async function start(
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
     ...cluster?.limits,
   });
-  const content = cluster?.content ?? {};
+  const content = { ...cluster?.content, isDivided: upstreams.isDivided };
   const { tagChanges } = news.events;
   const watched = { memory, times, quarantine, tagChanges, tracer, ...content };
   const cache = createCache(storage, store, reporter, watched);

@@ -1,4 +1,5 @@
 import type { Upstream } from "../../cache/upstream.ts";
+import { hasMode } from "../../config/access/access-settings.ts";
 import type { UpstreamSettings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { Outages } from "../../upstream/outages.ts";
@@ -39,6 +40,10 @@ export class Upstreams {
   get all(): ReadonlyMap<UpstreamName, Upstream & { readonly registry: Registry }> {
     return this.#all;
   }
+
+  /** Whether some may see a part of an upstream alone. */
+  readonly isDivided = (name: UpstreamName): boolean =>
+    hasMode(this.#all.get(name)?.settings.access, "upstream", "clients", "denied");
 
   /** Adds, changes and removes upstreams. Requests in progress continue. */
   configure(settings: AllSettings): void {

@@ -28,7 +28,8 @@ export class SqlLinks implements Links {
     const confirmed = row.confirmed === 1 ? row : await this.#confirmed(repo.upstream, digest);
     if (!confirmed) return { digest, ...size };
     const type = confirmed.media_type === null ? {} : { manifestType: confirmed.media_type };
-    return { digest, ...size, confirmed: true, ...type };
+    const elsewhere = confirmed === row ? {} : { isConfirmedElsewhere: true as const };
+    return { digest, ...size, confirmed: true, ...elsewhere, ...type };
   }
 
   async add(repo: RepositoryRef, links: readonly Link[], now: number = Date.now()): Promise<void> {

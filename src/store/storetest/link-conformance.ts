@@ -43,7 +43,13 @@ export function linkConformance(links: () => Links): void {
     await links().add(nginx, [{ digest: one, size: 6 }]);
     const get = (repo: RepositoryRef) => links().get(repo, one);
     expect(await get(nginx)).toEqual({ digest: one, size: 6, confirmed: true });
-    expect(await get(redis)).toEqual({ digest: one, size: 5, confirmed: true });
+    const isConfirmedElsewhere = true;
+    expect(await get(redis)).toEqual({
+      digest: one,
+      size: 5,
+      confirmed: true,
+      isConfirmedElsewhere,
+    });
     expect(await get(mirror)).toEqual({ digest: one, size: 5 });
     await links().remove(nginx, one);
     expect(await get(redis)).toEqual({ digest: one, size: 5 });
@@ -58,7 +64,8 @@ export function linkConformance(links: () => Links): void {
     const link = { digest: one, size: 5, confirmed: true };
     expect(await links().get(nginx, one)).toEqual({ ...link, manifestType });
     await links().add(redis, [{ digest: one, size: 5 }]);
-    expect(await links().get(redis, one)).toEqual({ ...link, manifestType });
+    const elsewhere = { ...link, manifestType, isConfirmedElsewhere: true as const };
+    expect(await links().get(redis, one)).toEqual(elsewhere);
     await links().add(redis, [{ digest: one, confirmed: true, manifestType: otherType }]);
     expect(await links().get(redis, one)).toEqual({ ...link, manifestType: otherType });
     expect(await links().get(nginx, one)).toEqual({ ...link, manifestType });
