@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { contentOf } from "./harness/images/content.ts";
 import { textImage } from "./harness/images/images.ts";
@@ -14,6 +15,7 @@ import {
   type SignedCertificate,
 } from "./harness/services/certificate-authority.ts";
 import { type TempDir, tempDir } from "./harness/temp-dir.ts";
+import { until } from "./harness/waiting.ts";
 
 const image = textImage({ text: "for clients with a certificate" });
 const large = randomBytes(8 * 1024 * 1024);
@@ -102,6 +104,23 @@ test("a large blob arrives whole, also at a client that reads slowly, and severa
   const url = `https://localhost:${port.split(":").at(-1)}/v2/team/app/manifests/1?ns=reg.test`;
   const twice = ["--output", "/dev/null", url, "--write-out", " %{num_connects} "];
   expect(await curl("manifests/1", node, twice)).toContain("0");
+});
+
+test("a client without a certificate is told where it gets a token, over TLS", async () => {
+  const url = `https://localhost:${port.split(":").at(-1)}`;
+  const response = await fetch(`${url}/v2/`, { tls: { ca: await authority.certificate() } });
+  expect(response.status).toBe(401);
+  expect(response.headers.get("www-authenticate")).toContain(`realm="${url}/v2/token"`);
+});
+
+test("connections that have ended leave nothing behind", async () => {
+  const node = await authority.sign("node-6", "DNS:node-6");
+  const descriptors = async () => (await readdir(`/proc/${cache.pid}/fd`)).length;
+  const before = await descriptors();
+  const answers = await Promise.all(Array.from({ length: 40 }, () => curl("manifests/1", node)));
+  expect(new Set(answers)).toEqual(new Set(["200"]));
+  // A few may be those of the upstream.
+  await until(async () => (await descriptors()) < before + 8, { what: "their descriptors to go" });
 });
 
 test("nobody gets in past the handshake: the server behind it answers no one else", async () => {

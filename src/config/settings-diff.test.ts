@@ -121,3 +121,27 @@ test("a database's user and password may change while the cache runs, but not th
   expect(runningCluster(before.cluster, rotated.cluster)).toEqual(rotated.cluster);
   expect(runningCluster(before.cluster, moved.cluster)).toEqual(before.cluster);
 });
+
+test("clients change without a restart, but for whose certificates are asked for", () => {
+  const [first, second] = rootCertificates;
+  const loaded = (clients: object, ca = first) => ({
+    ...load("listen: 5000\n"),
+    clients: {
+      jwt: [],
+      rules: [],
+      auditAs: "name" as const,
+      certificates: { ca: ca ?? "", listen: { host: "127.0.0.1", port: 5443 } },
+      ...clients,
+    },
+  });
+  expect(diffSettings(loaded({}), loaded({}))).toEqual({ immediate: [], needsRestart: [] });
+  const token = { name: "ci", token: "0123456789abcdef" };
+  expect(diffSettings(loaded({}), loaded({ tokens: [token] }))).toEqual({
+    immediate: ["clients: changed"],
+    needsRestart: [],
+  });
+  expect(diffSettings(loaded({}), loaded({}, second))).toEqual({
+    immediate: [],
+    needsRestart: ["clients.certificates: changed"],
+  });
+});

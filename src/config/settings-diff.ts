@@ -44,6 +44,7 @@ const EXCLUDED_KEYS = new Set([
   "adminTls",
   "adminTokens",
   "cluster",
+  "clients",
   "warm",
 ]);
 /** Keys in the file, where they differ from the property names. */
@@ -90,6 +91,14 @@ export function diffSettings(
   if (toText(before.adminTokens) !== toText(after.adminTokens)) {
     const isKept = runningTokens(before, after) !== after.adminTokens;
     (isKept ? needsRestart : immediate).push(...changedTokens(before, after));
+  }
+  const [clients, others] = [before.clients, after.clients];
+  // Whose certificates are asked for is said as a port is opened.
+  if (toText(clients?.certificates) !== toText(others?.certificates)) {
+    needsRestart.push("clients.certificates: changed");
+  }
+  if (toText(knownWithout(clients)) !== toText(knownWithout(others))) {
+    immediate.push("clients: changed");
   }
   immediate.push(...diffWarm(before.warm, after.warm));
   for (const { change, isImmediate } of diffCluster(before.cluster, after.cluster)) {
@@ -150,6 +159,11 @@ export function runningCluster(
     ...(oldTls && tls ? { tls } : {}),
     ...(database && isSameDatabase(before.database, database) ? { database } : {}),
   };
+}
+
+/** Clients as they are known otherwise than by a certificate. */
+function knownWithout(clients: Settings["clients"]): object | undefined {
+  return clients && { ...clients, certificates: undefined };
 }
 
 /** Lists are long: that one changed is all that is said. */

@@ -1,6 +1,7 @@
 import type { Address } from "../../config/parsing/address.ts";
 import { Fault } from "../../oci/fault.ts";
 import { faultResponse } from "../pull/errors.ts";
+import type { ReceivedRequest } from "../pull/incoming-request.ts";
 import type { ShownCertificate } from "./shown-certificate.ts";
 import { clientAddress } from "./client-address.ts";
 import type { NodeAnswers, Page } from "./node-answers.ts";
@@ -57,7 +58,7 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
     const client = from(request, server);
     if (!client) return new Response(null, { status: 403, headers: { connection: "close" } });
     return answers.pull({
-      request,
+      request: whose ? sentOverTls(request) : request,
       segments,
       ...client,
       // Bun no longer knows the address of a request that has ended.
@@ -132,4 +133,9 @@ export function listenForNodes(options: NodeListenerOptions): Bun.Server<undefin
       return faultResponse(new Fault({ kind: "storage", reason }), "GET");
     },
   });
+}
+
+/** A request that is handed on from a port which speaks TLS: what is told of addresses has to be right there. */
+function sentOverTls({ method, url, headers, signal }: Request): ReceivedRequest {
+  return { method, url: url.replace(/^http:/, "https:"), headers, signal };
 }
