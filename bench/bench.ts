@@ -14,6 +14,7 @@ import {
   measureSharedBase,
 } from "./cold/pulls.ts";
 import { measureFooter, measureRanges } from "./cold/ranges.ts";
+import { measureAccess } from "./access.ts";
 import { measureCluster } from "./cluster.ts";
 import { measureFill } from "./fill.ts";
 import { measureEvicting } from "./evicting.ts";
@@ -55,6 +56,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   workers: measureWorkers,
   pages: measurePages,
   tracing: measureTracing,
+  access: measureAccess,
 };
 
 const BASELINE = join(import.meta.dir, "baseline.json");

@@ -17,11 +17,17 @@ export interface SmallLoad {
 }
 
 /** Sends as many requests as possible over 32 connections. */
-export async function smallLoad(url: string, pid: number, seconds: number): Promise<SmallLoad> {
+export async function smallLoad(
+  url: string,
+  pid: number,
+  seconds: number,
+  headers: readonly string[] = [],
+): Promise<SmallLoad> {
   const pids = processTree(pid);
   const before = cpuSeconds(pids);
-  const args = ["-t1", "-c32", `-d${seconds}s`, "--latency", "-H", `Accept: ${ACCEPT}`, url];
-  const { code, stdout, stderr } = await run(["wrk", ...args]);
+  const args = ["-t1", "-c32", `-d${seconds}s`, "--latency", "-H", `Accept: ${ACCEPT}`];
+  const more = headers.flatMap((header) => ["-H", header]);
+  const { code, stdout, stderr } = await run(["wrk", ...args, ...more, url]);
   const cpuUsed = cpuSeconds(pids) - before;
   const failed = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1];
   const requests = Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0);
