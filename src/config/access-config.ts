@@ -10,7 +10,7 @@ import type { Path } from "./parsing/yaml-source.ts";
 import { DEFAULT_UPSTREAMS } from "./settings.ts";
 import type { UpstreamEntry } from "./upstream-schema.ts";
 import { readAccess } from "./upstreams/read-access.ts";
-import { canonicalName } from "./upstreams/read-upstreams.ts";
+import { namedUpstreams } from "./upstreams/read-upstreams.ts";
 
 /** Who may pull from an upstream, and which of its repositories are served at all. */
 export interface UpstreamAccess {
@@ -54,15 +54,12 @@ export function readAccessConfig(
   const entries: Readonly<Record<string, UpstreamEntry | null>> =
     written ?? Object.fromEntries(DEFAULT_UPSTREAMS.map((one) => [one, null]));
   const upstreams = new Map<UpstreamName, UpstreamAccess>();
-  for (const [key, entry] of Object.entries(entries)) {
-    const upstream = canonicalName(key);
-    if (upstream === undefined) continue;
-    const at = ["upstreams", key];
-    const access = readAccess(at, entry ?? {}, context);
+  for (const { name: upstream, at, entry } of namedUpstreams(entries, context)) {
+    const access = readAccess(at, entry, context);
     upstreams.set(upstream, {
       ...(access ? { access } : {}),
-      ...(entry?.allow ? { allow: entry.allow } : {}),
-      ...(entry?.deny ? { deny: entry.deny } : {}),
+      ...(entry.allow ? { allow: entry.allow } : {}),
+      ...(entry.deny ? { deny: entry.deny } : {}),
       ...(written ? { from: file.location(at) } : {}),
     });
   }

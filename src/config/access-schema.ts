@@ -27,7 +27,7 @@ export const accessSchema = z.union([
         access: mode.describe("Who may pull them: open, upstream, clients or denied."),
       }),
     )
-    .min(1)
+    .min(1, { message: "is empty: add an entry, or omit it, so that access is open" })
     .max(256),
 ]);
 

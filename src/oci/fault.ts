@@ -12,7 +12,12 @@ export type FaultDetail =
   | { readonly kind: "invalid-namespace"; readonly reason: string }
   | { readonly kind: "invalid-query"; readonly parameter: string; readonly reason: string }
   | { readonly kind: "invalid-range"; readonly reason: string; readonly size?: number }
-  | { readonly kind: "read-only"; readonly method: string }
+  | {
+      readonly kind: "read-only";
+      readonly method: string;
+      /** Whether a token was asked for. */
+      readonly isToken?: boolean;
+    }
   | { readonly kind: "no-such-route" }
   | {
       readonly kind: "namespace-unknown";
@@ -227,7 +232,9 @@ function describe(detail: FaultDetail): string {
     case "invalid-range":
       return `the requested range is not valid: ${detail.reason}`;
     case "read-only":
-      return `${quote(detail.method)} is not supported: this is a read-only pull-through cache. Push to the upstream registry instead`;
+      return detail.isToken
+        ? `${quote(detail.method)} is not supported: ask for a token by GET, with Basic credentials`
+        : `${quote(detail.method)} is not supported: this is a read-only pull-through cache. Push to the upstream registry instead`;
     case "no-such-route":
       return "not found: the registry API is under /v2/";
     case "namespace-unknown":

@@ -61,8 +61,10 @@ export function explain(
       }
       const source = principal.split(":", 1)[0] ?? "";
       if (!sources.includes(source)) {
-        const known = sources.map((one) => `${one}:`).join(", ") || "nothing";
-        const why = `no client is called ${quote(`${source}:`)} here: principals begin with ${known}`;
+        const known = sources.map((one) => `${one}:`).join(", ");
+        const called =
+          known === "" ? "no clients are configured" : `principals begin with ${known}`;
+        const why = `no client is called ${quote(`${source}:`)} here: ${called}`;
         return { ...place, verdict: "refuse", why };
       }
       const { allowed, rule, why } = decide(rules, { name: principal }, { upstream, repository });

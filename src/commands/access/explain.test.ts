@@ -79,3 +79,14 @@ test.each<[string, string, Verdict, string]>([
     reason,
   });
 });
+
+test("what a cache would refuse to start with explains nothing", () => {
+  const yaml = "upstreams:\n  priv.test: { access: denied }\n  PRIV.test: { access: open }\n";
+  expect(() => readAccessConfig("e.yaml", "--config", () => yaml)).toThrow(
+    'e.yaml:3:3: upstreams.PRIV.test: is the same upstream as "priv.test": define it once',
+  );
+  const none = "upstreams:\n  priv.test: { access: [] }\n";
+  expect(() => readAccessConfig("e.yaml", "--config", () => none)).toThrow(
+    "is empty: add an entry, or omit it, so that access is open",
+  );
+});

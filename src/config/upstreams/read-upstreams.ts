@@ -33,25 +33,44 @@ export function readUpstreams(
   context: UpstreamContext,
 ): ConfiguredUpstream[] {
   const upstreams: ConfiguredUpstream[] = [];
+  for (const { name, at, entry } of namedUpstreams(entries, context)) {
+    const upstream = readUpstream(name, at, entry, context);
+    if (upstream) upstreams.push({ upstream, at });
+  }
+  return upstreams;
+}
+
+/** An upstream under the name that it has in images, and the path of its key in the file. */
+interface NamedUpstream {
+  readonly name: UpstreamName;
+  readonly at: Path;
+  readonly entry: UpstreamEntry;
+}
+
+/** The upstreams of a file by name. Invalid names, and what is defined twice, are reported and omitted. */
+export function namedUpstreams(
+  entries: Readonly<Record<string, UpstreamEntry | null>>,
+  { report }: Pick<UpstreamContext, "report">,
+): NamedUpstream[] {
+  const named: NamedUpstream[] = [];
   const keyOf = new Map<UpstreamName, string>();
   for (const [key, entry] of Object.entries(entries)) {
     const at = ["upstreams", key];
     const name = canonicalName(key);
     if (name === undefined) {
       const hint = "write the host as in image names, such as ghcr.io or registry.test:5000";
-      context.report(at, `${quote(key)} is not a valid registry name: ${hint}`, "key");
+      report(at, `${quote(key)} is not a valid registry name: ${hint}`, "key");
       continue;
     }
     const earlier = keyOf.get(name);
     if (earlier !== undefined) {
-      context.report(at, `is the same upstream as ${quote(earlier)}: define it once`, "key");
+      report(at, `is the same upstream as ${quote(earlier)}: define it once`, "key");
       continue;
     }
     keyOf.set(name, key);
-    const upstream = readUpstream(name, at, entry ?? {}, context);
-    if (upstream) upstreams.push({ upstream, at });
+    named.push({ name, at, entry: entry ?? {} });
   }
-  return upstreams;
+  return named;
 }
 
 /** The default upstreams, for configurations without the key `upstreams`. */
@@ -71,7 +90,7 @@ export function defaultUpstreams(proxy?: ProxyRule): ConfiguredUpstream[] {
 }
 
 /** The name of an upstream, for which others may stand. */
-export function canonicalName(text: string): UpstreamName | undefined {
+function canonicalName(text: string): UpstreamName | undefined {
   const name = parseUpstreamName(text);
   return name && parseUpstreamName(UPSTREAM_ALIASES.get(name) ?? name);
 }

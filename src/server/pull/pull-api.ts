@@ -166,7 +166,8 @@ export class PullApi {
     const { request, segments, port } = incoming;
     const { path, query } = context;
     if (request.method !== "GET" && request.method !== "HEAD") {
-      throw new Fault({ kind: "read-only", method: request.method });
+      const isToken = segments.length === 1 && segments[0] === "token";
+      throw new Fault({ kind: "read-only", method: request.method, isToken });
     }
     const route = parseRoute({ segments, query, port }, this.#namespaces);
     context.route = route;
