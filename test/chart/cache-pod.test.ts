@@ -11,7 +11,7 @@ import { localUpstream } from "../harness/cache/entrepot.ts";
 import { renderChart } from "../harness/pods/helm.ts";
 import { textImage } from "../harness/images/images.ts";
 import { makePodNetwork } from "../harness/pods/pod-network.ts";
-import { realTest } from "../harness/real-components.ts";
+import { longRealTest } from "../harness/real-components.ts";
 import { RenderedPod } from "../harness/pods/rendered-pod.ts";
 import { startScriptedUpstream } from "../harness/registries/scripted-upstream.ts";
 import { tempDir } from "../harness/temp-dir.ts";
@@ -55,7 +55,7 @@ async function reachable(port: number): Promise<{ port: number } & AsyncDisposab
   };
 }
 
-realTest(
+longRealTest(
   "the chart's cache runs as it is rendered, is found healthy by its probes, and serves a pull",
   async () => {
     const archive = await builtImage();

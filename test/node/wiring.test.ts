@@ -77,8 +77,8 @@ describe.each(LINES)("containerd %s", (line) => {
 
   for (const [number, point] of startingPoints.entries()) {
     if (point.lines && !point.lines.includes(line)) continue;
-    // On each line some of them: a third of those that it has alone, and a sixth of all others. Long runs have all.
-    const share = point.lines ? 3 : 6;
+    // On each line some of them: a quarter of those that it has alone, and a tenth of all others. Long runs have all.
+    const share = point.lines ? 4 : 10;
     if (!isLong && (number + LINES.indexOf(line)) % share !== 0) continue;
     realTest(point.name, () => wireAndRollBack(node, point), 60_000);
   }
