@@ -223,9 +223,11 @@ export class RequestReporter implements CacheObserver {
 
   /** Whoever else is behind the address may not know what is private. */
   #remember({ route, status, address, refused, access }: RequestRecord, at: number): void {
-    if (access !== undefined && access !== "open" && access !== "public") return;
-    if (refused) this.#recentPulls.refuse(address, { ...refused, status, at });
-    if (!route || !("repo" in route) || status >= 400) return;
+    const isPrivate = access !== undefined && access !== "open" && access !== "public";
+    // That credentials are asked for says nothing of what is there, and a node is to say it.
+    const isTold = !isPrivate || access === "unauthorized";
+    if (refused && isTold) this.#recentPulls.refuse(address, { ...refused, status, at });
+    if (isPrivate || !route || !("repo" in route) || status >= 400) return;
     this.#recentPulls.add(address, {
       namespace: route.repo.upstream,
       repository: route.repo.repository,
