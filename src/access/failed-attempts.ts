@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import ipaddr from "ipaddr.js";
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../process/growing-to.ts";
 
 /** The delay of the answer to the first wrong attempt, which doubles with each further one, in milliseconds. */
 const FIRST_MS = 100;
@@ -21,7 +22,10 @@ const NETWORK_BITS = 64;
  * only so many at once. A right one is answered at once.
  */
 export class FailedAttempts {
-  readonly #failures = new LRUCache<string, number>({ max: MAX_ADDRESSES, ttl: MEMORY_MS });
+  readonly #failures = new LRUCache<string, number>({
+    ...growingTo(MAX_ADDRESSES),
+    ttl: MEMORY_MS,
+  });
   readonly #waiting = new Map<string, number>();
   readonly #wait: (milliseconds: number) => Promise<unknown>;
   #total = 0;

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
-import type { ClientsSettings } from "../../config/access/clients-settings.ts";
+import { growingTo } from "../../process/growing-to.ts";
+import type { ClientsSettings, JwtSettings } from "../../config/access/clients-settings.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import { Dialer } from "../../upstream/transport/dialer.ts";
 import type { PresentedCredentials } from "../authorization.ts";
@@ -8,7 +9,7 @@ import { FailedAttempts, networkOf } from "../failed-attempts.ts";
 import type { ProcessKey } from "../process-key.ts";
 import { decide } from "../rules/rules.ts";
 import { certificateName } from "./certificate-name.ts";
-import { JwtIssuers } from "./jwt-issuers.ts";
+import type { JwtIssuers } from "./jwt-issuers.ts";
 import { Passwords } from "./passwords.ts";
 
 /** How long a proof is remembered, in milliseconds: a key that an issuer takes back ends within it. */
@@ -64,11 +65,12 @@ export class KnownClients implements ClientAccess {
   readonly #now: () => number;
   readonly #attempts: FailedAttempts;
   readonly #passwords: Passwords;
-  readonly #issuers: JwtIssuers;
+  /** Loaded where any are configured. */
+  #issuers: Promise<JwtIssuers> | undefined;
   readonly #failures = new Map<LoginKind, number>();
   /** By what was presented, as the process's key names it: neither that nor a hash of it alone is kept. */
-  readonly #proven = new LRUCache<string, Proven>({ max: MAX_ENTRIES });
-  readonly #decisions = new LRUCache<string, boolean>({ max: MAX_ENTRIES });
+  readonly #proven = new LRUCache<string, Proven>(growingTo(MAX_ENTRIES));
+  readonly #decisions = new LRUCache<string, boolean>(growingTo(MAX_ENTRIES));
   readonly #running = new Map<string, Promise<Proof>>();
   readonly #passwordsOf = new Map<string, number>();
   #settings: ClientsSettings | undefined;
@@ -81,14 +83,6 @@ export class KnownClients implements ClientAccess {
     this.#now = options.now ?? Date.now;
     this.#attempts = options.attempts ?? new FailedAttempts();
     this.#passwords = new Passwords(options.key);
-    const dialer =
-      options.dialer ?? new Dialer({ timeouts: { connect: 3000, headers: 5000, stall: 5000 } });
-    const { onKeysUnavailable } = options;
-    this.#issuers = new JwtIssuers({
-      dialer,
-      now: this.#now,
-      ...(onKeysUnavailable ? { onProblem: onKeysUnavailable } : {}),
-    });
     this.configure(options.settings);
   }
 
@@ -108,7 +102,8 @@ export class KnownClients implements ClientAccess {
     const tokens = settings?.tokens ?? [];
     this.#tokens = new Map(tokens.map(({ name, token }) => [key.name("token", token), name]));
     this.#passwords.configure(settings?.users ?? []);
-    this.#issuers.configure(settings?.jwt ?? []);
+    const jwt = settings?.jwt ?? [];
+    if (jwt.length > 0 || this.#issuers) this.#issuers = this.#configuredIssuers(jwt);
     this.#proven.clear();
     this.#decisions.clear();
     this.#revision += 1;
@@ -200,8 +195,9 @@ export class KnownClients implements ClientAccess {
         until: now + MEMORY_MS,
       };
     }
-    if (this.#issuers.areMeant(secret)) {
-      const answer = await this.#issuers.check(secret);
+    const issuers = await this.#issuers;
+    if (issuers?.areMeant(secret)) {
+      const answer = await issuers.check(secret);
       if (answer.kind === "refused") return { ...answer, by: "jwt" };
       const until = Math.min(answer.until, now + MEMORY_MS);
       return { kind: "principal", principal: { name: answer.name }, until };
@@ -230,6 +226,22 @@ export class KnownClients implements ClientAccess {
     }
     const until = this.#now() + MEMORY_MS;
     return { kind: "principal", principal: { name: `user:${username}` }, until };
+  }
+
+  async #configuredIssuers(jwt: readonly JwtSettings[]): Promise<JwtIssuers> {
+    const issuers = (await this.#issuers) ?? (await this.#loadIssuers());
+    issuers.configure(jwt);
+    return issuers;
+  }
+
+  async #loadIssuers(): Promise<JwtIssuers> {
+    const { JwtIssuers } = await import("./jwt-issuers.ts");
+    const { dialer, onKeysUnavailable } = this.#options;
+    return new JwtIssuers({
+      dialer: dialer ?? new Dialer({ timeouts: { connect: 3000, headers: 5000, stall: 5000 } }),
+      now: this.#now,
+      ...(onKeysUnavailable ? { onProblem: onKeysUnavailable } : {}),
+    });
   }
 
   #failed(failure: FailedLogin): void {

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -59,7 +60,7 @@ export interface PublicRepositoriesOptions {
 export class PublicRepositories {
   readonly #options: PublicRepositoriesOptions;
   readonly #now: () => number;
-  readonly #known = new LRUCache<string, Known>({ max: MAX_ENTRIES });
+  readonly #known = new LRUCache<string, Known>(growingTo(MAX_ENTRIES));
   readonly #questions = new SharedQuestions();
   readonly #counts: QuestionCounts;
   #generation = 0;

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { ClientCredentials } from "../../upstream/auth/client-keyring.ts";
 import type { ProcessKey } from "../process-key.ts";
@@ -76,8 +77,8 @@ export class Verdicts {
     this.#counts = options.questions ?? new QuestionCounts();
     this.#now = options.now ?? Date.now;
     const { max = MAX_ENTRIES } = options;
-    this.#grants = new LRUCache({ max });
-    this.#denials = new LRUCache({ max });
+    this.#grants = new LRUCache(growingTo(max));
+    this.#denials = new LRUCache(growingTo(max));
   }
 
   /** How many are kept. */

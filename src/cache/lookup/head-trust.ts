@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -25,14 +26,19 @@ export class HeadTrust {
   /** Repositories whose HEAD failed or disagreed with GET. */
   readonly #doubted: LRUCache<string, true>;
   /** By tag, how often a HEAD has confirmed it since the last GET. */
-  readonly #confirmations = new LRUCache<string, number>({ max: MAX_ENTRIES });
+  readonly #confirmations = new LRUCache<string, number>(growingTo(MAX_ENTRIES));
   /** By repository and digest, the tag whose HEAD named the digest to a client. */
-  readonly #claims = new LRUCache<string, Tag>({ max: MAX_ENTRIES });
+  readonly #claims = new LRUCache<string, Tag>(growingTo(MAX_ENTRIES));
 
   /** @param now a monotonic clock, in milliseconds */
   constructor(now: () => number = () => performance.now()) {
     const perf = { now };
-    this.#doubted = new LRUCache({ max: MAX_ENTRIES, ttl: DOUBT_MS, perf, ttlResolution: 0 });
+    this.#doubted = new LRUCache({
+      ...growingTo(MAX_ENTRIES),
+      ttl: DOUBT_MS,
+      perf,
+      ttlResolution: 0,
+    });
   }
 
   /** Whether a HEAD for a tag of this repository is worth sending. */

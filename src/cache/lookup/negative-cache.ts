@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { Fault, isUnsent, isUpstreamFault } from "../../oci/fault.ts";
 
@@ -37,7 +38,7 @@ export class NegativeCache {
 
   /** @param now a monotonic clock, in milliseconds */
   constructor(now: () => number = () => performance.now()) {
-    this.#faults = new LRUCache({ max: MAX_ENTRIES, perf: { now }, ttlResolution: 0 });
+    this.#faults = new LRUCache({ ...growingTo(MAX_ENTRIES), perf: { now }, ttlResolution: 0 });
   }
 
   /**

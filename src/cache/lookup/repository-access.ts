@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { accessMode } from "../../config/access/access-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault, isRefusal } from "../../oci/fault.ts";
@@ -39,7 +40,7 @@ export class RepositoryAccess {
   readonly #negativeCache: NegativeCache;
   readonly #now: () => number;
   readonly #isDivided: (upstream: UpstreamName) => boolean;
-  readonly #known = new LRUCache<string, KnownAccess>({ max: MAX_ENTRIES });
+  readonly #known = new LRUCache<string, KnownAccess>(growingTo(MAX_ENTRIES));
   readonly #questions = new SingleFlight<true>();
   readonly #blobQuestions = new SingleFlight<number | undefined>();
   readonly #patience = new Patience();

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { matchesAny } from "../../config/parsing/glob-pattern.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
@@ -54,13 +55,18 @@ interface Move {
 export class TagChecks {
   readonly #options: TagChecksOptions;
   readonly #questions = new SingleFlight<ResolvedTag | undefined>();
-  readonly #moves = new LRUCache<string, Move>({ max: MAX_MOVED });
+  readonly #moves = new LRUCache<string, Move>(growingTo(MAX_MOVED));
   readonly #unknown: LRUCache<string, true>;
 
   constructor(options: TagChecksOptions) {
     this.#options = options;
     const perf = { now: options.now };
-    this.#unknown = new LRUCache({ max: MAX_MOVED, ttl: UNKNOWN_MS, perf, ttlResolution: 0 });
+    this.#unknown = new LRUCache({
+      ...growingTo(MAX_MOVED),
+      ttl: UNKNOWN_MS,
+      perf,
+      ttlResolution: 0,
+    });
   }
 
   /** The upstream was asked at `askedAt`, and said that the tag points to this digest. */

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { type Node, type WiringReport, wiringReportSchema } from "../../api/nodes.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import type { History, NodeRecord } from "../../store/history-store.ts";
@@ -23,7 +24,7 @@ interface Entry {
 
 /** Who pulls, by address: with what, and since when it is wired, as it told itself. */
 export class KnownNodes {
-  readonly #nodes = new LRUCache<string, Entry>({ max: MAX_NODES });
+  readonly #nodes = new LRUCache<string, Entry>(growingTo(MAX_NODES));
   readonly #listeners: ((node: Node) => void)[] = [];
   readonly #now: () => number;
 

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import type { Pull, PullResult } from "../../api/pulls.ts";
 import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
@@ -62,11 +63,11 @@ export class PullLog {
   readonly #options: PullLogOptions;
   readonly #now: () => number;
   /** By client and repository. */
-  readonly #underWay = new LRUCache<string, Entry>({ max: MAX_UNDER_WAY });
+  readonly #underWay = new LRUCache<string, Entry>(growingTo(MAX_UNDER_WAY));
   readonly #shown: Entry[] = [];
-  readonly #tags = new LRUCache<string, Tag>({ max: MAX_TAGS });
+  readonly #tags = new LRUCache<string, Tag>(growingTo(MAX_TAGS));
   /** Images that are pulled by digest alone: a repository may have thousands of tags to look through. */
-  readonly #untagged = new LRUCache<Digest, true>({ max: MAX_TAGS });
+  readonly #untagged = new LRUCache<Digest, true>(growingTo(MAX_TAGS));
   #lastId = 0;
 
   constructor(options: PullLogOptions) {

@@ -2,6 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import { mkdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { BlobStore, BlobWriter, ListedBlob, PartialEntry, StoredBlob } from "../blob-store.ts";
 import { ByteBudget } from "../../process/byte-budget.ts";
@@ -63,7 +64,7 @@ async function createFolders(directory: string): Promise<void> {
 
 export class DiskBlobStore implements BlobStore {
   readonly #directory: string;
-  readonly #sizes = new LRUCache<Digest, number>({ max: MAX_CACHED_SIZES });
+  readonly #sizes = new LRUCache<Digest, number>(growingTo(MAX_CACHED_SIZES));
   readonly #blobsFolder: FolderLook;
   readonly #openWriters = new Set<PartialName>();
   /** Blobs that are being removed; each promise resolves when the file is gone. */

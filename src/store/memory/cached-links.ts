@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, UpstreamName } from "../../oci/names.ts";
@@ -30,7 +31,7 @@ export class CachedLinks implements Links {
 
   constructor(links: Links, maxEntries: number = MAX_ENTRIES) {
     this.#links = links;
-    this.#cache = new LRUCache({ max: maxEntries });
+    this.#cache = new LRUCache(growingTo(maxEntries));
   }
 
   /** Grows with each write. */

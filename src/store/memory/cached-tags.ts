@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../process/growing-to.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
@@ -16,7 +17,7 @@ export class CachedTags implements Tags {
 
   constructor(tags: Tags, maxEntries: number = MAX_ENTRIES) {
     this.#tags = tags;
-    this.#cache = new LRUCache({ max: maxEntries });
+    this.#cache = new LRUCache(growingTo(maxEntries));
   }
 
   /** Grows with each write, when it begins and when it has ended. */

@@ -1,8 +1,5 @@
 import type { CloudCredentials } from "../../config/cloud/cloud-credentials.ts";
-import { ecrToken } from "./aws/ecr-token.ts";
-import { acrToken } from "./azure/acr-token.ts";
 import { CloudError } from "./cloud-error.ts";
-import { googleToken } from "./google/access-token.ts";
 import type { IssuedToken } from "./issued-token.ts";
 
 /** In milliseconds. Shorter than the request timeout, so that a pull can go on without credentials. */
@@ -37,14 +34,15 @@ export async function issuedToken(
   }
 }
 
-function requestToken(source: CloudCredentials, signal: AbortSignal): Promise<IssuedToken> {
+/** What speaks to a cloud is loaded where one is configured. */
+async function requestToken(source: CloudCredentials, signal: AbortSignal): Promise<IssuedToken> {
   switch (source.cloud) {
     case "aws":
-      return ecrToken(source, signal);
+      return (await import("./aws/ecr-token.ts")).ecrToken(source, signal);
     case "google":
-      return googleToken(source, signal);
+      return (await import("./google/access-token.ts")).googleToken(source, signal);
     case "azure":
-      return acrToken(source, signal);
+      return (await import("./azure/acr-token.ts")).acrToken(source, signal);
   }
 }
 

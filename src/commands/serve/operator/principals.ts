@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { LRUCache } from "lru-cache";
+import { growingTo } from "../../../process/growing-to.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { RequestRecord } from "../../../server/pull/request-record.ts";
 import { replaceFile } from "../../../store/replace-file.ts";
@@ -21,7 +22,7 @@ const MAX_NAMES = 4096;
 export class Principals {
   readonly #dataDirectory: string;
   readonly #log: Log;
-  readonly #hashes = new LRUCache<string, string>({ max: MAX_NAMES });
+  readonly #hashes = new LRUCache<string, string>(growingTo(MAX_NAMES));
   #key: Uint8Array<ArrayBuffer> | undefined;
   #isHashed = false;
 
