@@ -60,8 +60,14 @@ export class WorkerThread {
     const id = this.#lastTask;
     const done = Promise.withResolvers<void>();
     this.#tasks.set(id, done);
+    // Otherwise a process that stops would end while it waits for this, and leave undone what comes after.
+    this.#worker.ref();
     this.post({ ...task, id });
-    await done.promise;
+    try {
+      await done.promise;
+    } finally {
+      if (this.#tasks.size === 0) this.#worker.unref();
+    }
   }
 
   post(message: ToWorker): void {
