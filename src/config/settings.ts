@@ -10,6 +10,7 @@ import type { Address } from "./parsing/address.ts";
 import type { UpstreamName } from "../oci/names.ts";
 import type { GlobPattern } from "./parsing/glob-pattern.ts";
 import type { ProxyRule } from "./parsing/proxy.ts";
+import type { PolicyRule } from "./policies/policy-settings.ts";
 import type { RateSchedule } from "./parsing/rate-schedule.ts";
 import type { WantedSettings } from "./warm/wanted-settings.ts";
 import type { RegistryData } from "./registry-data.ts";
@@ -195,6 +196,8 @@ export interface Settings extends WantedSettings {
   /** Where it is recorded who pulled what. Absent: nowhere. */
   readonly audit?: AuditSettings;
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamSettings>;
+  /** How old digests must be before tags have them, and who must have signed them. Absent: nothing is asked of them. */
+  readonly policies?: readonly PolicyRule[];
 }
 
 /** The address that belongs to one upstream, if there is one. */

@@ -75,9 +75,22 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       tracing: ["parsing"],
       // Who may pull.
       access: ["parsing"],
+      // Which digests tags may have.
+      policies: ["parsing"],
       // Registries of clouds, and whom the clouds take this machine for.
       cloud: ["parsing"],
-      ".": ["parsing", "warm", "kubernetes-api", "operator", "tracing", "access", "cloud"],
+      ".": [
+        "parsing",
+        "warm",
+        "kubernetes-api",
+        "operator",
+        "tracing",
+        "access",
+        "policies",
+        "cloud",
+      ],
+      // Rules, and the keys that they name.
+      "policy-files": [".", "parsing", "policies", "upstreams"],
       foreign: [".", "parsing"],
       upstreams: [".", "parsing", "access", "cloud"],
       // Which settings claim the same one.
@@ -212,7 +225,11 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       siblings: [".", "fetch", "fill"],
       // What is wanted some day, and gives way to all that clients download.
       background: [".", "fetch", "fill"],
-      lookup: [".", "fetch", "fill", "bypass", "siblings"],
+      // Which of the digests that a tag has had is served.
+      "tag-policy": ["."],
+      lookup: [".", "fetch", "fill", "bypass", "siblings", "tag-policy"],
+      // Who signed an image.
+      signatures: [".", "lookup", "tag-policy"],
       // What other replicas ask for.
       sharing: [".", "fetch", "fill", "lookup"],
       retention: ["."],

@@ -1,0 +1,68 @@
+import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
+import type { Override, OverrideStore } from "../../store/override-store.ts";
+
+/** An override with its pattern, parsed. */
+export interface ParsedOverride {
+  readonly override: Override;
+  readonly pattern: ImagePattern;
+}
+
+/** What operators decided of tags: all in memory, and kept. Those that have ended are shown, and decide nothing. */
+export class Overrides {
+  readonly #store: OverrideStore;
+  readonly #byId = new Map<string, ParsedOverride>();
+  #revision = 0;
+
+  private constructor(store: OverrideStore) {
+    this.#store = store;
+  }
+
+  /** @throws Fault if what is kept cannot be read */
+  static async open(store: OverrideStore): Promise<Overrides> {
+    const overrides = new Overrides(store);
+    for (const override of await store.list()) overrides.#set(override);
+    return overrides;
+  }
+
+  /** Grows with each change: what was decided before it may be decided otherwise now. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Also those that have ended, the latest first. */
+  get all(): readonly Override[] {
+    return [...this.#byId.values()]
+      .map(({ override }) => override)
+      .toSorted((one, other) => other.since - one.since);
+  }
+
+  get(id: string): Override | undefined {
+    return this.#byId.get(id)?.override;
+  }
+
+  /** Those that hold at a moment, in milliseconds of the epoch. */
+  *active(now: number): Generator<ParsedOverride> {
+    for (const parsed of this.#byId.values()) if (isActive(parsed.override, now)) yield parsed;
+  }
+
+  /**
+   * Adds an override, or replaces the one of the same id. It holds once this has resolved, and after a crash.
+   *
+   * @throws Fault if it cannot be kept: then it does not hold
+   */
+  async put(override: Override): Promise<void> {
+    await this.#store.put(override);
+    this.#set(override);
+  }
+
+  #set(override: Override): void {
+    const pattern = parseImagePattern(override.pattern);
+    // It was parsed when it was given: only another version of this program could have taken it.
+    if (pattern) this.#byId.set(override.id, { override, pattern });
+    this.#revision += 1;
+  }
+}
+
+export function isActive({ ended, until }: Override, now: number): boolean {
+  return !ended && (until === undefined || now < until);
+}

@@ -1,0 +1,42 @@
+import type { Digest } from "../oci/digest.ts";
+
+/**
+ * What an operator decided of tags, whatever the rules say.
+ *
+ * - `release`: a digest is old enough, and where `isUnverified` is set, verified enough.
+ * - `hold`: a tag stays where it is, or a digest is given to nobody.
+ * - `rollback`: a tag points to a digest that it had before.
+ * - `freeze`: tags point where they did at a moment.
+ */
+export type OverrideKind = "release" | "hold" | "rollback" | "freeze";
+
+export interface Override {
+  /** A UUID. Told to other replicas twice, it is still one override. */
+  readonly id: string;
+  readonly kind: OverrideKind;
+  /** An image pattern as in oci/image-pattern.ts: of one tag, of one digest of a repository, or of many for `freeze`. */
+  readonly pattern: string;
+  /** Where the tag stays (`hold` of a tag, `rollback`), or what is released (`release`). */
+  readonly digest?: Digest;
+  /** For `freeze`: the moment, in milliseconds of the epoch. */
+  readonly asOf?: number;
+  /** For `release`: also where its signatures are not as the rules want them. */
+  readonly isUnverified?: boolean;
+  readonly reason: string;
+  /** Who decided it. */
+  readonly by: string;
+  /** When, in milliseconds of the epoch. */
+  readonly since: number;
+  /** From when on it no longer holds. Absent: until it is ended. */
+  readonly until?: number;
+  /** Set once it was ended before its time. */
+  readonly ended?: { readonly at: number; readonly by: string; readonly reason: string };
+}
+
+/** All overrides, also those that have ended, as far as they are kept: the latest 2,000. */
+export interface OverrideStore {
+  /** The latest first. */
+  list(): Promise<Override[]>;
+  /** Adds an override or replaces the one of the same id. */
+  put(override: Override): Promise<void>;
+}
