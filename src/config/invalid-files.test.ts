@@ -6,7 +6,7 @@ const invalidFiles: [what: string, yaml: string, message: string][] = [
   [
     "an unknown key",
     "listn: 5000\n",
-    '@:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, readTokenFile, adminTls, tls, plainCredentials, clients, workers, storage, maxRate, tracing, cluster, warm, readiness, kubernetes, events, audit, upstreams',
+    '@:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, readTokenFile, adminTls, tls, plainCredentials, clients, workers, storage, maxRate, tracing, cluster, warm, readiness, kubernetes, policies, events, audit, upstreams',
   ],
   [
     "an unknown key without a similar one",

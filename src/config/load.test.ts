@@ -177,7 +177,7 @@ test.each(invalidFlags)(
 test("problems of flags and of the file are reported together", () => {
   expect(configErrorOf(() => load("listn: 1\n", { listen: "x" }))).toBe(
     `--listen: "x" is not a valid address: write host:port, such as 0.0.0.0:5000
-/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, readTokenFile, adminTls, tls, plainCredentials, clients, workers, storage, maxRate, tracing, cluster, warm, readiness, kubernetes, events, audit, upstreams`,
+/etc/e.yaml:1:1: unknown key "listn": did you mean "listen"? Allowed keys: listen, admin, adminToken, adminTokenFile, readTokenFile, adminTls, tls, plainCredentials, clients, workers, storage, maxRate, tracing, cluster, warm, readiness, kubernetes, policies, events, audit, upstreams`,
   );
   expect(configErrorOf(() => load("upstreams: { a.test: { port: 7 } }", { listen: ":7" }))).toBe(
     "/etc/e.yaml:1:30: upstreams.a.test.port: port 7 is already used by listen",

@@ -3,10 +3,12 @@ import { plainCredentialsProblem } from "./upstreams/read-access.ts";
 import { readAudit } from "./operator/read-audit.ts";
 import { readEvents } from "./events/read-events.ts";
 import { readClients } from "./clients/read-clients.ts";
+import { readPolicies } from "./policy-files/read-policies.ts";
 import { readCluster } from "./cluster/read-cluster.ts";
 import { readTracing } from "./tracing/read-tracing.ts";
 import { certificateInfo, readCaBundle, readServerIdentity } from "./upstreams/certificates.ts";
 import { ConfigFile } from "./config-file.ts";
+import { fileValue, type RawValue, readAddress } from "./raw-value.ts";
 import { type ReadText, readText } from "./parsing/read-text.ts";
 import type { Path } from "./parsing/yaml-source.ts";
 import { type ProxyRule, proxyFromEnvironment } from "./parsing/proxy.ts";
@@ -15,7 +17,6 @@ import { readKubernetes } from "./kubeconfig/read-kubernetes.ts";
 import type { WrittenKey } from "./effective/written-keys.ts";
 import { wantedSettings } from "./warm/wanted-settings.ts";
 import { readAdminTokens } from "./operator/admin-tokens.ts";
-import { addressProblem, parseAddress } from "./parsing/address.ts";
 import { isLoopbackHost } from "./parsing/host-overlap.ts";
 import {
   addressConflicts,
@@ -24,7 +25,6 @@ import {
   upstreamAddress,
 } from "./addresses/address-conflicts.ts";
 import { parseWorkers, type Settings, storageSettings } from "./settings.ts";
-import type { Address } from "./parsing/address.ts";
 import type { UpstreamContext } from "./upstreams/upstream-context.ts";
 import {
   defaultUpstreams,
@@ -72,15 +72,6 @@ export type LoadedSettings = Settings & {
   /** The settings of a Gardener manifest that have no equivalent, one line each. */
   readonly unsupported?: readonly string[];
 };
-
-/** A value before parsing, with a function that reports a problem with its origin. */
-interface RawValue {
-  readonly value: string;
-  readonly isDefault: boolean;
-  /** The directory that a relative path in the value refers to. */
-  readonly folder: string;
-  readonly problem: (message: string) => Problem;
-}
 
 /**
  * Reads the configuration. Flags override environment variables, which override the file.
@@ -166,6 +157,13 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
   const clients =
     context &&
     readClients(settings?.clients, { ...context, proxy, upstreams, hasTls: tls !== undefined });
+  const policies =
+    context &&
+    settings?.policies &&
+    readPolicies(settings.policies, {
+      ...context,
+      upstreams: upstreams.map(({ upstream }) => upstream.name),
+    });
   if (!isFileInvalid && listenAddress && adminAddress) {
     problems.push(
       ...addressConflicts([
@@ -196,6 +194,7 @@ export function loadSettings(options: LoadOptions = {}): LoadedSettings {
     ...(cluster ? { cluster } : {}),
     ...wantedSettings(settings ?? {}),
     ...(kubernetes ? { kubernetes } : {}),
+    ...(policies ? { policies } : {}),
     ...(events ? { events } : {}),
     ...(audit ? { audit } : {}),
     ...(tracing ? { tracing } : {}),
@@ -223,16 +222,6 @@ function overrideValue(
   };
 }
 
-function fileValue(file: ConfigFile, at: Path, value: string | undefined): RawValue | undefined {
-  if (value === undefined) return undefined;
-  return {
-    value,
-    isDefault: false,
-    folder: file.folder,
-    problem: (message) => file.problem(at, message),
-  };
-}
-
 function defaultValue(key: keyof typeof DEFAULTS, value: string): RawValue {
   const problem = (message: string) => ({ message: `${key}: ${message}` });
   return { value, isDefault: true, folder: ".", problem };
@@ -250,12 +239,6 @@ function readConfigFile(
     problems.push(...error.problems);
     return undefined;
   }
-}
-
-function readAddress(raw: RawValue, defaultHost: string, problems: Problem[]): Address | undefined {
-  const address = parseAddress(raw.value, defaultHost);
-  if (!address) problems.push(raw.problem(addressProblem(raw.value)));
-  return address;
 }
 
 function readWorkers(raw: RawValue, problems: Problem[]): Settings["workers"] {

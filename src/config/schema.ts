@@ -7,6 +7,7 @@ import { eventsSchema } from "./operator/events-schema.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, tokenProblem } from "./operator/admin-token.ts";
 import { address, duration, maxSize, size, workers } from "./schema-values.ts";
 import { tracingSchema } from "./tracing/tracing-schema.ts";
+import { policiesSchema } from "./policies/policies-schema.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
 import { warmSchema } from "./warm/warm-schema.ts";
 
@@ -148,6 +149,11 @@ export const fileSchema = z
       .nullish()
       .describe(
         "The Kubernetes cluster whose images are wanted: the cache reads its pods and the templates of its workloads, and changes nothing there. Default: none.",
+      ),
+    policies: policiesSchema
+      .optional()
+      .describe(
+        "Which digests tags may have: how long they must be known. For each image, the first rule that matches decides. See docs/how-to/delay-new-digests.md. Default: none, tags are served as their registries say.",
       ),
     events: eventsSchema
       .optional()

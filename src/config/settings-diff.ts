@@ -33,6 +33,7 @@ const IMMEDIATE_KEYS = new Set([
   "events",
   "audit",
   "clients",
+  "policies",
 ]);
 /** Keys that are compared separately, or do not affect the running cache. */
 const EXCLUDED_KEYS = new Set([

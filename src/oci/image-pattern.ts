@@ -17,7 +17,8 @@ export interface NamedImage {
   readonly upstream: string;
   readonly repository: string;
   readonly tag?: string;
-  readonly digest: Digest;
+  /** Absent: only patterns without a digest match. */
+  readonly digest?: Digest;
 }
 
 /** In characters: no image name is longer. */

@@ -6,6 +6,8 @@ export interface PolicyMatch {
   matches(image: PolicyImage, tag: Tag): boolean;
   /** Whether any tag of the repository may match. */
   matchesRepository(image: PolicyImage): boolean;
+  /** The text, for the log line about a changed configuration. */
+  toJSON(): string;
 }
 
 export interface PolicyImage {
