@@ -3,6 +3,7 @@ import { quote } from "../parsing/problems.ts";
 import { parseDuration } from "../parsing/units.ts";
 import type { PolicyMatch } from "./policy-settings.ts";
 import { policyMatch } from "./policy-match.ts";
+import { verifySchema } from "./verify-schema.ts";
 
 const YEAR = 365 * 86_400_000;
 
@@ -58,6 +59,11 @@ export const policySchema = z.strictObject({
     .optional()
     .describe(
       "Whether lists of tags show tags that are held, and of which no other digest is served. Needs minAge. Default: show.",
+    ),
+  verify: verifySchema
+    .optional()
+    .describe(
+      "Who must have signed a digest, with cosign: see docs/how-to/require-signatures.md. Default: the next rule that matches decides.",
     ),
 });
 

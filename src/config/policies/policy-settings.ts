@@ -43,15 +43,19 @@ export interface VerifyRule {
   readonly keyless: readonly KeylessIdentity[];
   /** Predicate types of attestations, each of which has to be there as well. */
   readonly attestations: readonly string[];
+  /** Whether a signature has to be there besides the attestations. */
+  readonly signature: boolean;
+  /** Whether a signature that names no repository counts in any. One that names another one counts in none. */
+  readonly repository: "any" | "named";
   /** Absent: sigstore's public instance by TUF. */
   readonly trustRoot?: { readonly file: string; readonly json: string };
-  /** Whether an entry in a transparency log is asked for where a key signed. Keyless signatures need one. */
+  /** Whether an entry in a transparency log is asked for. */
   readonly transparencyLog: boolean;
-  /** A hash of all of the above: a change asks for everything anew. */
+  /** A hash of all of the above but the mode: a change asks for everything anew. */
   readonly revision: string;
 }
 
-/** Who may have signed, by the certificate that Fulcio issued. Patterns may have `*`. */
+/** Who may have signed, by the certificate that Fulcio issued. Patterns may have `*`: see wildcard.ts. */
 export interface KeylessIdentity {
   readonly issuer: string;
   readonly subject: string;

@@ -34,7 +34,7 @@ const invalid: [what: string, yaml: string, message: string][] = [
 @:3:14: policies[1].match: "example.com/**" matches nothing, since "example.com" is no registry of this cache: begin with one of docker.io, ghcr.io, quay.io, registry.k8s.io, reg.kyverno.io
 @:4:30: policies[2].first: needs minAge: write how old a digest has to be
 @:4:43: policies[2].lists: needs minAge: write how old a digest has to be
-@:5:5: policies[3]: asks for nothing: write minAge, such as minAge: 3d`,
+@:5:5: policies[3]: asks for nothing: write minAge, such as minAge: 3d, or verify`,
   ],
 ];
 

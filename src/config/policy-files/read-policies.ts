@@ -1,7 +1,8 @@
 import { quote } from "../parsing/problems.ts";
 import type { PolicyEntry } from "../policies/policies-schema.ts";
-import type { AgeRule, PolicyRule } from "../policies/policy-settings.ts";
+import type { AgeRule, PolicyMatch, PolicyRule, VerifyRule } from "../policies/policy-settings.ts";
 import type { FileContext } from "../upstreams/certificates.ts";
+import { readVerify } from "./read-verify.ts";
 
 export interface PoliciesContext extends FileContext {
   /** The names of the registries that there are. */
@@ -27,11 +28,16 @@ export function readPolicies(
     for (const key of alone) {
       context.report([...at, key], "needs minAge: write how old a digest has to be", "key");
     }
-    if (!age && alone.length === 0) {
-      context.report(at, "asks for nothing: write minAge, such as minAge: 3d", "value");
+    const verify = entry.verify && readVerify([...at, "verify"], entry.verify, context);
+    if (!age && !verify && alone.length === 0) {
+      context.report(at, "asks for nothing: write minAge, such as minAge: 3d, or verify", "value");
     }
-    return age ? { match: entry.match, age } : { match: entry.match };
+    return ruleOf(entry.match, age, verify);
   });
+}
+
+function ruleOf(match: PolicyMatch, age?: AgeRule, verify?: VerifyRule): PolicyRule {
+  return { match, ...(age ? { age } : {}), ...(verify ? { verify } : {}) };
 }
 
 function ageRule({ minAge, first, digests, lists }: PolicyEntry): AgeRule | undefined {
