@@ -1,0 +1,51 @@
+import type { Digest } from "../../oci/digest.ts";
+import { parseImagePattern } from "../../oci/image-pattern.ts";
+import type { Override } from "../../store/override-store.ts";
+import type { RepositoryRef } from "../../store/repository-ref.ts";
+import { OrderRefused } from "./order-refused.ts";
+import { isActive, type Overrides } from "./overrides.ts";
+
+/** What an override decides: not why, nor how long. */
+export type Decision = Pick<Override, "kind" | "pattern" | "digest" | "asOf" | "isUnverified">;
+
+/** The overrides that hold at a moment, as far as other ones depend on them. */
+export class ActiveOverrides {
+  readonly #all: readonly Override[];
+
+  constructor({ all }: Pick<Overrides, "all">, now: number) {
+    this.#all = all.filter((override) => isActive(override, now));
+  }
+
+  /** Those that give a digest to nobody. */
+  holdsOf({ upstream, repository }: RepositoryRef, digest: Digest): readonly Override[] {
+    return this.#all.filter(({ kind, pattern }) => {
+      const parsed = kind === "hold" ? parseImagePattern(pattern) : undefined;
+      return parsed?.digest === digest && parsed.matches({ upstream, repository, digest });
+    });
+  }
+
+  /** @throws OrderRefused if the same is decided already, without an end */
+  mustNotHave(decision: Decision): void {
+    const same = this.#all.find(
+      (override) => override.until === undefined && isSame(override, decision),
+    );
+    if (!same) return;
+    const reason = `there is such a ${same.kind} of ${same.pattern} already, by ${same.by} (${same.reason})`;
+    throw new OrderRefused(
+      "conflict",
+      reason,
+      "nothing has to be done: entrepot overrides shows it",
+    );
+  }
+}
+
+function isSame(one: Decision, other: Decision): boolean {
+  const textOf = ({ pattern }: Decision): string | undefined => parseImagePattern(pattern)?.text;
+  return (
+    one.kind === other.kind &&
+    one.digest === other.digest &&
+    one.asOf === other.asOf &&
+    (one.isUnverified ?? false) === (other.isUnverified ?? false) &&
+    textOf(one) === textOf(other)
+  );
+}
