@@ -6,7 +6,7 @@ import { sql } from "kysely";
 import { beat } from "../../src/cluster/postgres/heartbeat.ts";
 import { migrateLedger } from "../../src/cluster/database/migrations.ts";
 import { openDatabase } from "../../src/cluster/database/pool.ts";
-import { TagQuestions } from "../../src/cluster/postgres/tag-questions.ts";
+import { askTags, TagQuestions } from "../../src/cluster/postgres/tag-questions.ts";
 import { Session } from "../../src/cluster/database/session.ts";
 import type { LedgerTables } from "../../src/cluster/database/tables.ts";
 import { tellTags } from "../../src/cluster/postgres/tell-facts.ts";
@@ -118,7 +118,7 @@ for (const members of [10, 100, 255]) {
   await session[Symbol.asyncDispose]();
 }
 for (let index = 0; index < REPOSITORIES; index += 1) await tell(index, 0);
-const questions = new TagQuestions(database.db);
+const questions = new TagQuestions((asked) => askTags(database.db, asked));
 await measure("question about a tag", 10_000, (index) => questions.ask(repoAt(index), tag));
 await measure("tag told, which has not moved", 4000, (index) => tell(index, 0));
 let version = 0;

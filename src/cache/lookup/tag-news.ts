@@ -1,6 +1,13 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { TagStay } from "../../store/tag-history.ts";
+
+/** A stay (store/tag-history.ts) whose times are ages in milliseconds, since replicas do not share a clock. */
+export interface StayAges extends Pick<TagStay, "digest" | "source"> {
+  readonly firstSeenAgeMs: number;
+  readonly lastSeenAgeMs: number;
+}
 
 /**
  * What other replicas of this cache find out about tags. It only spares questions to upstreams: a replica
@@ -12,8 +19,17 @@ export interface TagNews {
     repo: RepositoryRef,
     tag: Tag,
   ): Promise<{ readonly digest: Digest; readonly ageMs: number } | undefined>;
-  /** The upstream was asked so long ago, and said that the tag points to this digest. */
-  told(repo: RepositoryRef, tag: Tag, digest: Digest, ageMs: number): void;
+  /**
+   * What a tag was seen to point to, by any replica: the latest first, at most 20. A purge leaves it. Takes at most
+   * 100 ms, never rejects, and is empty if it cannot be known now.
+   */
+  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]>;
+  /**
+   * The upstream was asked so long ago, and said that the tag points to this digest.
+   *
+   * @param source who said so: the host of a registry or mirror
+   */
+  told(repo: RepositoryRef, tag: Tag, digest: Digest, ageMs: number, source?: string): void;
   /** The upstream was asked so long ago, and said that there is no such tag. */
   removed(repo: RepositoryRef, tag: Tag, ageMs: number): void;
 }

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { SCHEMA } from "./connection.ts";
+import { createHistoryTables } from "./history-tables.ts";
 import { createObjectTables } from "../objects/object-tables.ts";
 import type { LedgerTables } from "./tables.ts";
 
@@ -9,7 +10,7 @@ type Migration = (db: Kysely<LedgerTables>) => Promise<void>;
  * All migrations, in order. They only add: replicas of an earlier version go on using the tables meanwhile. A
  * released migration is never changed, and a release adds one at most. There are no down migrations.
  */
-const MIGRATIONS: readonly Migration[] = [createTables];
+const MIGRATIONS: readonly Migration[] = [createTables, createHistoryTables];
 
 /** The version of the schema that this program makes. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length;

@@ -10,9 +10,11 @@ import type { OrderId } from "../ledger/facts.ts";
 export interface LedgerTables {
   replicas: ReplicasTable;
   tags: TagsTable;
+  tag_history: TagHistoryTable;
   manifests: ManifestsTable;
   pins: PinsTable;
   purges: PurgesTable;
+  overrides: OverridesTable;
   limits: LimitsTable;
   leaders: LeadersTable;
   schema_version: SchemaVersionTable;
@@ -42,6 +44,16 @@ interface TagsTable {
   moved: string;
 }
 
+interface TagHistoryTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  tag: Tag;
+  /** See `postgres/tag-stays.ts`. */
+  stays: unknown;
+  /** When it was told last. */
+  seen: Date;
+}
+
 interface ManifestsTable {
   upstream: UpstreamName;
   repository: RepositoryName;
@@ -65,6 +77,20 @@ interface PurgesTable {
   id: OrderId;
   pattern: string;
   at: Date;
+  tx: string;
+}
+
+interface OverridesTable {
+  id: string;
+  /** The last order that has changed it. */
+  order_id: OrderId;
+  /** An override without its id, whose times are in milliseconds of the epoch. */
+  content: unknown;
+  /** When that order was given. */
+  at: Date;
+  is_ended: boolean;
+  /** From when on it holds no more. */
+  over: Date | null;
   tx: string;
 }
 

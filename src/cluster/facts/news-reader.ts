@@ -5,11 +5,13 @@ import type { News } from "../ledger/facts.ts";
 import type { LedgerHearer } from "../ledger/ledger.ts";
 import type { LimitFacts } from "./limit-facts.ts";
 import type { Orders } from "./orders.ts";
+import type { TagFacts } from "./tag-facts.ts";
 import type { TagsAgain } from "./tags-again.ts";
 
 export interface NewsReaderOptions {
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   readonly cache: Pick<Cache, "tagMoved">;
+  readonly tagFacts: Pick<TagFacts, "moved">;
   readonly orders: Pick<Orders, "heard" | "asked" | "applied" | "tellAll">;
   readonly limits: Pick<LimitFacts, "heard">;
   readonly again: Pick<TagsAgain, "begin">;
@@ -42,13 +44,14 @@ export class NewsReader implements LedgerHearer {
   }
 
   async #read(news: News): Promise<void> {
-    const { upstreams, cache, orders, limits } = this.#options;
+    const { upstreams, cache, tagFacts, orders, limits } = this.#options;
     switch (news.kind) {
       case "tag":
       case "tag-removed": {
         const upstream = upstreams.get(news.repo.upstream);
         if (!upstream) return;
         const { repo, tag, ageMs } = news;
+        tagFacts.moved(repo, tag);
         const digest = news.kind === "tag" ? news.digest : undefined;
         return cache.tagMoved(upstream, repo, tag, { digest, ageMs });
       }

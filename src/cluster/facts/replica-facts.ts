@@ -1,5 +1,4 @@
 import type { Cache } from "../../cache/cache.ts";
-import type { TagNews } from "../../cache/lookup/tag-news.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamName } from "../../oci/names.ts";
@@ -44,7 +43,7 @@ export interface FactsFollowed {
 
 /** What this replica tells the others, and does with what they tell. */
 export class ReplicaFacts implements AsyncDisposable {
-  readonly tagNews: TagNews;
+  readonly tagNews: TagFacts;
   readonly manifests: ManifestFacts;
   readonly limits: PooledLimits;
   readonly #options: ReplicaFactsOptions;
@@ -88,7 +87,15 @@ export class ReplicaFacts implements AsyncDisposable {
       new TagsAgain({ tags, upstreams, ledger, onFailed, ...(now && { now }) }),
     );
     ledger.hear(
-      new NewsReader({ upstreams, cache, orders, limits: this.#limits, again, onFailed }),
+      new NewsReader({
+        upstreams,
+        cache,
+        tagFacts: this.tagNews,
+        orders,
+        limits: this.#limits,
+        again,
+        onFailed,
+      }),
     );
   }
 

@@ -231,3 +231,43 @@ test("of a tag that exists nowhere, the ledger is asked once a second at most", 
   expect(questions).toBe(2);
   one.ledger.tag = ask;
 });
+
+test("what a tag pointed to and since when is known to all, also to one that begins with an empty disk, and after a purge", async () => {
+  const { one, two, three } = at;
+  const { before, after } = images("history");
+  const start = at.clock.now;
+  const push = async (image: typeof before, replica: typeof one): Promise<void> => {
+    at.push("history", image);
+    at.clock.now += TTL + 1;
+    await replica.pull("history");
+    await at.settled();
+  };
+  await push(before, one);
+  await push(before, two);
+  await push(after, two);
+  // It moves back, as the first one sees, which had told of this digest before.
+  await push(before, one);
+  await push(before, two);
+  const known = async (): Promise<unknown> => {
+    const stays = await three.facts.tagNews.history(three.repo, tagName("history"));
+    return stays.map(({ digest, firstSeenAgeMs, lastSeenAgeMs }) => ({
+      digest,
+      seen: [firstSeenAgeMs, lastSeenAgeMs].map((ms) => (at.clock.now - ms - start) / (TTL + 1)),
+    }));
+  };
+  const history = [
+    { digest: before.digest, seen: [4, 5] },
+    { digest: after.digest, seen: [3, 3] },
+    { digest: before.digest, seen: [1, 2] },
+  ];
+  expect(await known()).toEqual(history);
+  const purge = await one.admin.purge("reg.test/app:history");
+  await purge.run(false);
+  await one.facts.order({ kind: "purge", pattern: "reg.test/app:history", platforms: [] });
+  await at.settled();
+  expect(await known()).toEqual(history);
+  three.ledger.away();
+  expect(await known()).toEqual([]);
+  three.ledger.back();
+  await at.settled();
+});

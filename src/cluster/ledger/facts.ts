@@ -1,3 +1,4 @@
+import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -22,6 +23,14 @@ export interface TagRemovedFact {
   readonly repo: RepositoryRef;
   readonly tag: Tag;
   readonly ageMs: number;
+}
+
+/** What a tag was seen to point to. Told in whatever order, by whomever, it becomes one history. */
+export interface SeenFact {
+  readonly kind: "seen";
+  readonly repo: RepositoryRef;
+  readonly tag: Tag;
+  readonly stays: readonly StayAges[];
 }
 
 /** An upstream gave a manifest in a repository: there, it may be seen. */
@@ -102,7 +111,8 @@ export interface AppliedFact {
 }
 
 /** What is told without waiting. */
-export type Fact = TagFact | TagRemovedFact | ManifestFact | RestFact | BudgetFact | AppliedFact;
+export type Fact =
+  TagFact | TagRemovedFact | SeenFact | ManifestFact | RestFact | BudgetFact | AppliedFact;
 
 /**
  * What is heard from the others. Of tags, only that they moved or were removed: that one was checked again

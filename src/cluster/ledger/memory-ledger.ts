@@ -1,16 +1,8 @@
+import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type {
-  BudgetFact,
-  Fact,
-  ManifestFact,
-  News,
-  Order,
-  Preview,
-  RestFact,
-  TagFact,
-} from "./facts.ts";
+import type { Fact, ManifestFact, News, Order, Preview, SeenFact, TagFact } from "./facts.ts";
 import {
   type Ledger,
   LedgerAwayError,
@@ -18,22 +10,22 @@ import {
   type LedgerState,
   ORDERS_KEPT_MS,
 } from "./ledger.ts";
-
-/** A tag at a moment of the ledger's clock; without a digest, it was removed. */
-interface TagRow {
-  readonly repo: RepositoryRef;
-  readonly tag: Tag;
-  readonly digest: Digest | undefined;
-  readonly checked: number;
-  /** What the last change was that the replicas were told of. */
-  readonly change: number;
-}
-
-type Limit = RestFact | BudgetFact;
+import {
+  isNews,
+  type Limit,
+  limitKey,
+  manifestKey,
+  sightingsIn,
+  tagKey,
+  tagNews,
+  type TagRow,
+} from "./memory-rows.ts";
+import { agesOfStays, mergeStays, type SeenStay, staysOfAges } from "./stays.ts";
 
 /** What the replicas of one process share: the memory ledger's database. */
 export class SharedMemory {
   readonly tags = new Map<string, TagRow>();
+  readonly histories = new Map<string, readonly SeenStay[]>();
   readonly manifests = new Map<string, ManifestFact & { readonly seen: number }>();
   readonly limits = new Map<string, { readonly fact: Limit; readonly until: number }>();
   readonly orders = new Map<
@@ -76,6 +68,10 @@ export class MemoryLedger implements Ledger {
     const row = this.#isUp ? this.#shared.tags.get(tagKey(repo, tag)) : undefined;
     if (!row?.digest) return undefined;
     return { digest: row.digest, ageMs: this.#shared.now() - row.checked };
+  }
+
+  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]> {
+    return this.#isUp ? agesOfStays(this.#staysOf(repo, tag), this.#shared.now()) : [];
   }
 
   async manifest(
@@ -159,6 +155,8 @@ export class MemoryLedger implements Ledger {
         return this.#recordTag(fact, fact.digest, at - fact.ageMs);
       case "tag-removed":
         return this.#recordTag(fact, undefined, at - fact.ageMs);
+      case "seen":
+        return this.#recordStays(fact, at);
       case "manifest": {
         const key = manifestKey(fact.repo, fact.digest);
         const seen = at - fact.ageMs;
@@ -208,6 +206,20 @@ export class MemoryLedger implements Ledger {
     if (hasMoved) this.#broadcast(tagNews({ repo, tag, digest, ageMs: now() - checked }));
   }
 
+  /** With what is known of the tag now. */
+  #staysOf(repo: RepositoryRef, tag: Tag): readonly SeenStay[] {
+    const { histories, tags, now } = this.#shared;
+    const key = tagKey(repo, tag);
+    return mergeStays([...(histories.get(key) ?? []), ...sightingsIn(tags.get(key))], now());
+  }
+
+  /** Before it is recorded where the tag points now, the last stay ends as the tag's own row says. */
+  #recordStays({ repo, tag, stays }: SeenFact, at: number): void {
+    const { histories, now } = this.#shared;
+    const known = [...this.#staysOf(repo, tag), ...staysOfAges(stays, at)];
+    histories.set(tagKey(repo, tag), mergeStays(known, now()));
+  }
+
   #broadcast(news: News): void {
     for (const replica of this.#shared.replicas) {
       if (replica !== this) replica.#receive(news);
@@ -251,38 +263,4 @@ export class MemoryLedger implements Ledger {
     const hearer = this.#hearer;
     if (hearer) this.#hearing = this.#hearing.then(async () => work(hearer));
   }
-}
-
-function isNews(
-  fact: Limit,
-  until: number,
-  before: { readonly fact: Limit; readonly until: number },
-): boolean {
-  if (fact.kind !== "budget" || before.fact.kind !== "budget") return until > before.until;
-  return fact.remaining < before.fact.remaining;
-}
-
-function tagNews({
-  digest,
-  ...row
-}: {
-  readonly repo: RepositoryRef;
-  readonly tag: Tag;
-  readonly digest: Digest | undefined;
-  readonly ageMs: number;
-}): News {
-  return digest ? { kind: "tag", ...row, digest } : { kind: "tag-removed", ...row };
-}
-
-function tagKey({ upstream, repository }: RepositoryRef, tag: Tag): string {
-  return `${upstream}/${repository}:${tag}`;
-}
-
-function manifestKey({ upstream, repository }: RepositoryRef, digest: Digest): string {
-  return `${upstream}/${repository}@${digest}`;
-}
-
-function limitKey(fact: Limit): string {
-  const { kind, upstream, host, account } = fact;
-  return [kind, kind === "rest" ? fact.requests : "", upstream, host, account].join(" ");
 }

@@ -1,4 +1,5 @@
 import type { Fact } from "./facts.ts";
+import { agesOfStays, mergeStays, staysOfAges } from "./stays.ts";
 
 /** A fact that is still to be told. */
 export interface Untold {
@@ -82,9 +83,8 @@ export class Outbox {
 
   #add(key: string, untold: Untold): void {
     const before = this.#waiting.get(key);
-    if (before && !replaces(untold, before)) return;
     if (!before && this.#waiting.size >= OUTBOX_LIMIT) this.#hasLost = true;
-    else this.#waiting.set(key, untold);
+    else this.#waiting.set(key, before ? latest(untold, before) : untold);
   }
 }
 
@@ -94,6 +94,8 @@ function keyOf(fact: Fact): string {
     case "tag":
     case "tag-removed":
       return `tag ${fact.repo.upstream}/${fact.repo.repository}:${fact.tag}`;
+    case "seen":
+      return `seen ${fact.repo.upstream}/${fact.repo.repository}:${fact.tag}`;
     case "manifest":
       return `manifest ${fact.repo.upstream}/${fact.repo.repository}@${fact.digest}`;
     case "rest":
@@ -103,6 +105,19 @@ function keyOf(fact: Fact): string {
     case "applied":
       return `applied ${fact.order}`;
   }
+}
+
+/** What is told of two facts about the same. */
+function latest(next: Untold, before: Untold): Untold {
+  if (next.fact.kind === "seen" && before.fact.kind === "seen") {
+    const at = Math.max(next.at, before.at);
+    const stays = [
+      ...staysOfAges(before.fact.stays, before.at),
+      ...staysOfAges(next.fact.stays, next.at),
+    ];
+    return { fact: { ...next.fact, stays: agesOfStays(mergeStays(stays, at), at) }, at };
+  }
+  return replaces(next, before) ? next : before;
 }
 
 /** Whether a fact says more than an earlier one about the same. */

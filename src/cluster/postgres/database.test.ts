@@ -125,6 +125,21 @@ describe("the schema", () => {
     ]);
   });
 
+  realTest("of an earlier version gets what it lacks, and keeps what it has", async () => {
+    const url = await postgres.database();
+    await using database = open(url);
+    await migrateLedger(database.db);
+    await postgres.query(
+      `set search_path = entrepot; drop table tag_history, overrides; update schema_version set version = 1;
+      insert into tags values ('docker.io', 'library/nginx', 'latest', 'sha256:1', null, clock_timestamp())`,
+      url,
+    );
+    await migrateLedger(database.db);
+    const found = `select version, tag, stays from entrepot.schema_version, entrepot.tags left join entrepot.tag_history using (tag)`;
+    const expected = { version: SCHEMA_VERSION, tag: "latest", stays: null };
+    expect(await postgres.query(found, url)).toEqual([expected]);
+  });
+
   realTest("is used when it is one version newer, and left alone when it is more", async () => {
     const url = await postgres.database();
     await using database = open(url);
@@ -192,6 +207,9 @@ realTest("what is old is removed from the ledger once a day, by one replica", as
     `set search_path = entrepot;
     insert into tags select 'docker.io', 'library/nginx', 't' || n, 'sha256:1', null,
       case when n % 2 = 0 then ${ago("31 days")} else ${ago("29 days")} end from generate_series(1, 12000) n;
+    insert into tag_history values ('a', 'b', 'old', '[]', ${ago("91 days")}), ('a', 'b', 'new', '[]', ${ago("89 days")});
+    insert into overrides values ('old', 'o', '{}', ${ago("1 year")}, true, ${ago("8 days")}),
+      ('over', 'o', '{}', ${ago("1 year")}, false, ${ago("6 days")}), ('holds', 'o', '{}', ${ago("1 year")}, false, null);
     insert into manifests values ('a', 'b', 'old', 1, 'm', ${ago("31 days")}), ('a', 'b', 'new', 1, 'm', ${ago("1 day")});
     insert into pins values ('old pin', '1', true, '{}', ${ago("1 year")}), ('old unpin', '2', false, '{}', ${ago("8 days")}),
       ('unpin', '3', false, '{}', ${ago("6 days")});
@@ -205,6 +223,8 @@ realTest("what is old is removed from the ledger once a day, by one replica", as
   const left = async (): Promise<unknown> =>
     postgres.query(
       `select (select count(*)::int from entrepot.tags) as tags,
+        (select string_agg(tag, ',') from entrepot.tag_history) as histories,
+        (select string_agg(id, ',' order by id) from entrepot.overrides) as overrides,
         (select string_agg(digest, ',') from entrepot.manifests) as manifests,
         (select string_agg(pattern, ',' order by pattern) from entrepot.pins) as pins,
         (select string_agg(id, ',') from entrepot.purges) as purges,
@@ -215,6 +235,8 @@ realTest("what is old is removed from the ledger once a day, by one replica", as
   await Promise.all([tidyDaily(database.db, "a"), tidyDaily(database.db, "b")]);
   const remaining = {
     tags: 6000,
+    histories: "new",
+    overrides: "holds,over",
     manifests: "new",
     pins: "old pin,unpin",
     purges: "new",

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
+import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
-import type { DatabaseSettings } from "../../config/database-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
@@ -15,7 +15,7 @@ import {
 import { Outbox } from "../ledger/outbox.ts";
 import { Asking } from "./asking.ts";
 import { describeDatabaseError, isOfStatement, isRefusal } from "../database/database-error.ts";
-import type { ListedReplica, ReplicaIdentity } from "./heartbeat.ts";
+import type { LedgerFigures, PostgresLedgerOptions } from "./ledger-options.ts";
 import { Looks } from "./looks.ts";
 import { newsOf, parseMessage, parseNotification } from "./messages.ts";
 import { migrateLedger } from "../database/migrations.ts";
@@ -26,36 +26,9 @@ import { askPreview, recordOrder } from "./record-order.ts";
 import type { ServerClock } from "../database/server-clock.ts";
 import type { LedgerTables } from "../database/tables.ts";
 import { tidyDaily } from "./tidying.ts";
-import { TagQuestions } from "./tag-questions.ts";
+import { askTags, TagQuestions } from "./tag-questions.ts";
+import { askStays } from "./tag-stays.ts";
 import { tellAll } from "./telling.ts";
-
-/** What happens to the ledger, for whoever shows it. */
-export interface LedgerEvents {
-  changed(state: LedgerState): void;
-  /** The other replicas, alive and silent, each second while the ledger is up. */
-  replicas(others: readonly ListedReplica[]): void;
-  /** The database does not take a fact. It was left out. */
-  refused(fact: Fact, reason: string): void;
-  /** A request has asked, and waited for so long. */
-  asked?(milliseconds: number, isAnswered: boolean): void;
-}
-
-export interface PostgresLedgerOptions {
-  readonly settings: DatabaseSettings;
-  readonly replica: ReplicaIdentity;
-  readonly events: LedgerEvents;
-  /** How often to say that this replica is alive, in milliseconds. Default: each second. */
-  readonly beatMs?: number;
-  /** How often to look what changed, beside notifications, in milliseconds. Default: each 30 s. */
-  readonly lookMs?: number;
-}
-
-export interface LedgerFigures {
-  /** Facts that are still to be told. */
-  readonly untold: number;
-  /** How long ago everything was heard that others had told by then, in milliseconds; `undefined` if it never was. */
-  readonly lagMs: number | undefined;
-}
 
 /** Statements of requests, which never wait for anything else, and not for a connection either. */
 const QUESTIONS = { connections: 2, kept: 1, statementMs: 300 };
@@ -72,7 +45,8 @@ const FAREWELL_MS = 1000;
 export class PostgresLedger implements Ledger {
   readonly #options: PostgresLedgerOptions;
   readonly #questions: Database<LedgerTables>;
-  readonly #tags: TagQuestions;
+  readonly #tags: TagQuestions<Pick<TagFact, "digest" | "ageMs">>;
+  readonly #histories: TagQuestions<readonly StayAges[]>;
   readonly #work: Database<LedgerTables>;
   readonly #presence: Presence;
   readonly #outbox: Outbox;
@@ -94,7 +68,8 @@ export class PostgresLedger implements Ledger {
     const { settings, replica, events, beatMs = BEAT_MS } = options;
     this.#options = options;
     this.#questions = openDatabase(settings, QUESTIONS);
-    this.#tags = new TagQuestions(this.#questions.db);
+    this.#tags = new TagQuestions((asked) => askTags(this.#questions.db, asked));
+    this.#histories = new TagQuestions((asked) => askStays(this.#questions.db, asked));
     this.#work = openDatabase(settings, WORK);
     this.#asking = new Asking({
       isUp: () => this.#isUp,
@@ -143,6 +118,14 @@ export class PostgresLedger implements Ledger {
 
   tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined> {
     return this.#asking.ask(() => this.#tags.ask(repo, tag));
+  }
+
+  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]> {
+    const answer = await this.#asking.ask(async () => {
+      const stays = await this.#histories.ask(repo, tag);
+      return stays && { stays, ageMs: 0 };
+    });
+    return answer ? grownOlder(answer.stays, answer.ageMs) : [];
   }
 
   manifest(
@@ -293,6 +276,14 @@ export class PostgresLedger implements Ledger {
     // The heartbeat decides whether it is the database that failed.
     else if (!isOfStatement(error)) this.#presence.doubt();
   }
+}
+
+function grownOlder(stays: readonly StayAges[], ms: number): StayAges[] {
+  return stays.map((stay) => ({
+    ...stay,
+    firstSeenAgeMs: stay.firstSeenAgeMs + ms,
+    lastSeenAgeMs: stay.lastSeenAgeMs + ms,
+  }));
 }
 
 function now(): number {

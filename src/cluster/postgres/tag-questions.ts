@@ -1,25 +1,19 @@
 import { setImmediate } from "node:timers/promises";
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { TagFact } from "../ledger/facts.ts";
 import type { LedgerTables } from "../database/tables.ts";
 
-type Answer = Pick<TagFact, "digest" | "ageMs"> | undefined;
-
-interface Question {
+export interface AskedTag {
   readonly repo: RepositoryRef;
   readonly tag: Tag;
-  readonly resolve: (answer: Answer) => void;
-  readonly reject: (error: unknown) => void;
 }
 
-interface Row {
-  /** Of the question, counted from 1. */
-  readonly number: number;
-  readonly digest: Digest;
-  readonly ageMs: number;
+interface Question<Answer> extends AskedTag {
+  readonly resolve: (answer: Answer | undefined) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Questions in one statement. */
@@ -28,21 +22,22 @@ const BATCH_SIZE = 128;
 const MAX_STATEMENTS = 2;
 
 /**
- * Asks where tags point. Questions that come together, as when many images begin to be pulled, are one
- * statement: one after the other they would take a round trip each, and the last ones too long.
+ * Asks about tags. Questions that come together, as when many images begin to be pulled, are one statement: one after
+ * the other they would take a round trip each, and the last ones too long.
  */
-export class TagQuestions {
-  readonly #db: Kysely<LedgerTables>;
-  #waiting: Question[] = [];
+export class TagQuestions<Answer> {
+  readonly #answersTo: (asked: readonly AskedTag[]) => Promise<ReadonlyMap<number, Answer>>;
+  #waiting: Question<Answer>[] = [];
   #statements = 0;
 
-  constructor(db: Kysely<LedgerTables>) {
-    this.#db = db;
+  /** @param answersTo the answers by the number of the question, counted from 1 */
+  constructor(answersTo: (asked: readonly AskedTag[]) => Promise<ReadonlyMap<number, Answer>>) {
+    this.#answersTo = answersTo;
   }
 
-  /** As of when it was checked; `undefined` if it is not known, or was removed. */
-  ask(repo: RepositoryRef, tag: Tag): Promise<Answer> {
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  /** `undefined` if nothing is known of it. */
+  ask(repo: RepositoryRef, tag: Tag): Promise<Answer | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>();
     this.#waiting.push({ repo, tag, resolve, reject });
     if (this.#statements < MAX_STATEMENTS) void this.#askAll();
     return promise;
@@ -61,10 +56,9 @@ export class TagQuestions {
   }
 
   /** Never rejects: each question does. */
-  async #askOnce(questions: readonly Question[]): Promise<void> {
+  async #askOnce(questions: readonly Question<Answer>[]): Promise<void> {
     try {
-      const rows = await answersTo(this.#db, questions);
-      const answers = new Map(rows.map(({ number, digest, ageMs }) => [number, { digest, ageMs }]));
+      const answers = await this.#answersTo(questions);
       questions.forEach(({ resolve }, index) => resolve(answers.get(index + 1)));
     } catch (error) {
       for (const { reject } of questions) reject(error);
@@ -72,19 +66,31 @@ export class TagQuestions {
   }
 }
 
-/** The lateral subquery has the index used for each, whatever the planner believes of the table. */
-async function answersTo(
+/** SQL of a table `asked` of tags, with their numbers from 1. */
+export function askedTags(tags: readonly AskedTag[]): RawBuilder<unknown> {
+  const texts = (of: (tag: AskedTag) => string) => sql`${tags.map(of)}::text[]`;
+  return sql`unnest(
+    ${texts(({ repo }) => repo.upstream)}, ${texts(({ repo }) => repo.repository)},
+    ${texts(({ tag }) => tag)}
+  ) with ordinality as asked (upstream, repository, tag, number)`;
+}
+
+/**
+ * Where tags point, as of when that was checked; not of those that were removed. The lateral subquery has the index
+ * used for each, whatever the planner believes of the table.
+ */
+export async function askTags(
   db: Kysely<LedgerTables>,
-  questions: readonly Question[],
-): Promise<readonly Row[]> {
-  const texts = (of: (question: Question) => string) => sql`${questions.map(of)}::text[]`;
-  const { rows } = await sql<Row>`
+  asked: readonly AskedTag[],
+): Promise<ReadonlyMap<number, Pick<TagFact, "digest" | "ageMs">>> {
+  const { rows } = await sql<{
+    readonly number: number;
+    readonly digest: Digest;
+    readonly ageMs: number;
+  }>`
     select asked.number::float8 as number, known.digest,
       greatest(0, extract(epoch from clock_timestamp() - known.checked)::float8 * 1000) as "ageMs"
-    from unnest(
-      ${texts(({ repo }) => repo.upstream)}, ${texts(({ repo }) => repo.repository)},
-      ${texts(({ tag }) => tag)}
-    ) with ordinality as asked (upstream, repository, tag, number)
+    from ${askedTags(asked)}
     cross join lateral (
       select digest, checked from tags
       where tags.upstream = asked.upstream and tags.repository = asked.repository
@@ -92,5 +98,5 @@ async function answersTo(
       limit 1
     ) as known
   `.execute(db);
-  return rows;
+  return new Map(rows.map(({ number, digest, ageMs }) => [number, { digest, ageMs }]));
 }

@@ -5,6 +5,7 @@ import { describeDatabaseError, isOfData } from "../database/database-error.ts";
 import type { ReplicaRun } from "./heartbeat.ts";
 import type { ServerClock } from "../database/server-clock.ts";
 import { type Told, tellApplied, tellLimits, tellManifests, tellTags } from "./tell-facts.ts";
+import { tellStays } from "./tag-stays.ts";
 import type { LedgerTables } from "../database/tables.ts";
 
 export interface TellingOptions {
@@ -19,6 +20,7 @@ export interface TellingOptions {
 /** Tells facts. Rejects if the database fails; what it does not take is left out. */
 export async function tellAll(facts: readonly Untold[], options: TellingOptions): Promise<void> {
   const told = toldOf(facts, options);
+  await tellEach(told.seen, options, (some) => tellStays(options.db, some));
   await tellEach(told.tags, options, (some) => tellTags(options.db, options.run.instance, some));
   await tellEach(told.manifests, options, (some) => tellManifests(options.db, some));
   await tellEach(told.limits, options, (some) =>
@@ -35,6 +37,7 @@ type FactOf<Kind extends Fact["kind"]> = Extract<Fact, { readonly kind: Kind }>;
 
 interface ToldByTable {
   readonly tags: Told<FactOf<"tag" | "tag-removed">>[];
+  readonly seen: Told<FactOf<"seen">>[];
   readonly manifests: Told<FactOf<"manifest">>[];
   readonly limits: Told<FactOf<"rest" | "budget">>[];
   readonly applied: Told<FactOf<"applied">>[];
@@ -42,7 +45,7 @@ interface ToldByTable {
 
 /** The moments are of the server's clock: told late, a fact is as old as it is. */
 function toldOf(facts: readonly Untold[], { clock, now }: TellingOptions): ToldByTable {
-  const told: ToldByTable = { tags: [], manifests: [], limits: [], applied: [] };
+  const told: ToldByTable = { tags: [], seen: [], manifests: [], limits: [], applied: [] };
   const server = clock().earliest();
   for (const { fact, at } of facts) {
     const given = server - (now() - at);
@@ -50,6 +53,9 @@ function toldOf(facts: readonly Untold[], { clock, now }: TellingOptions): ToldB
       case "tag":
       case "tag-removed":
         told.tags.push({ fact, moment: given - fact.ageMs });
+        break;
+      case "seen":
+        told.seen.push({ fact, moment: given });
         break;
       case "manifest":
         told.manifests.push({ fact, moment: given - fact.ageMs });

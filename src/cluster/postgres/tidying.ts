@@ -5,6 +5,8 @@ import type { LedgerTables } from "../database/tables.ts";
 const DAY_MS = 24 * 3_600_000;
 /** How long it is remembered where a tag points, or that a manifest was given, after that was last seen. */
 const SEEN_KEPT_MS = 30 * DAY_MS;
+/** How long it is remembered what a tag has pointed to, after that was told last. */
+const HISTORY_KEPT_MS = 90 * DAY_MS;
 /** How long a replica that is gone is remembered: so long, it finds when it comes back what it has heard. */
 const REPLICAS_KEPT_MS = 7 * DAY_MS;
 /** Rows that one statement reads. */
@@ -14,7 +16,8 @@ const ROLE = "tidying";
 
 /** What is old in a table, by the end of the time for which it counts. */
 interface Old {
-  readonly table: "tags" | "manifests" | "limits" | "purges" | "pins" | "replicas";
+  readonly table:
+    "tags" | "tag_history" | "manifests" | "limits" | "purges" | "pins" | "overrides" | "replicas";
   readonly key: readonly string[];
   readonly time: string;
   readonly keptMs: number;
@@ -22,6 +25,12 @@ interface Old {
 
 const OLD: readonly Old[] = [
   { table: "tags", key: ["upstream", "repository", "tag"], time: "checked", keptMs: SEEN_KEPT_MS },
+  {
+    table: "tag_history",
+    key: ["upstream", "repository", "tag"],
+    time: "seen",
+    keptMs: HISTORY_KEPT_MS,
+  },
   {
     table: "manifests",
     key: ["upstream", "repository", "digest"],
@@ -36,6 +45,8 @@ const OLD: readonly Old[] = [
   },
   { table: "purges", key: ["id"], time: "at", keptMs: ORDERS_KEPT_MS },
   { table: "pins", key: ["pattern"], time: "at", keptMs: ORDERS_KEPT_MS },
+  // One that holds until it is ended has no such time.
+  { table: "overrides", key: ["id"], time: "over", keptMs: ORDERS_KEPT_MS },
   { table: "replicas", key: ["id"], time: "expires", keptMs: REPLICAS_KEPT_MS },
 ];
 
