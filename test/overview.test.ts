@@ -105,9 +105,9 @@ test("the overview and the history tell what the cache did, also after a restart
   const moved = tagHistorySchema.parse(
     await (await cache.getAdmin(`/api/v1/tag-history?${ofTag}`)).json(),
   );
-  expect([moved.digest, moved.former.map(({ digest }) => digest)]).toEqual([
+  expect([moved.digest, moved.stays.map(({ digest }) => digest)]).toEqual([
     second.manifest.digest,
-    [first.manifest.digest],
+    [second.manifest.digest, first.manifest.digest],
   ]);
 
   const fetchedAtLast = await fetchedBytes(cache);

@@ -51,16 +51,22 @@ export const tagHistorySchema = z
   .object({
     image: z.string(),
     digest: z.string().optional().describe("what it points to now; absent if it is not stored"),
-    confirmedAt: moment.optional().describe("when the registry last said so"),
-    former: z
+    stays: z
       .array(
         z.object({
           digest: z.string(),
-          confirmedAt: moment.describe("when the registry last said so"),
-          movedAt: moment.describe("when another digest was found"),
+          firstSeen: moment.describe("when the registry was first seen to say so, by any replica"),
+          lastSeen: moment.describe("when it last said so"),
+          firstServed: moment
+            .optional()
+            .describe("when a client first got this digest for the tag"),
+          source: z
+            .string()
+            .optional()
+            .describe("who said so first: the host of a registry or mirror, or `replica`"),
         }),
       )
-      .describe("the latest first, at most twenty"),
+      .describe("each digest that it had, the latest first, at most twenty"),
   })
   .meta({ id: "TagHistory" });
 

@@ -110,15 +110,6 @@ export interface ImageClient {
 /** An image that somebody pulled, and when that was last. */
 export type PulledImage = Pick<ImageClient, "repo" | "reference" | "pulledAt">;
 
-/** A digest that a tag once pointed to. */
-export interface FormerTag {
-  readonly digest: Digest;
-  /** When the upstream last confirmed it, in milliseconds of the epoch. */
-  readonly confirmedAt: number;
-  /** When the upstream was found to have moved the tag. */
-  readonly movedAt: number;
-}
-
 /** All that one write adds. */
 export interface HistoryBatch {
   /** When the minute begins, in milliseconds of the epoch. */
@@ -155,8 +146,6 @@ export interface History {
   clientsOf(repo: RepositoryRef, limit: number): Promise<ImageClient[]>;
   /** The images that any client pulled since then, in milliseconds of the epoch: by tag, where it is known. */
   pulledSince(moment: number): Promise<PulledImage[]>;
-  /** The digests that a tag once pointed to, the latest first, as far as they are known. */
-  formerTags(repo: RepositoryRef, tag: Tag): Promise<FormerTag[]>;
   /** A tag that points to the digest in its repository, if there is one. */
   tagOf(repo: RepositoryRef, digest: Digest): Promise<Tag | undefined>;
 }

@@ -1,7 +1,10 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
 import type { History } from "./history-store.ts";
+import type { OverrideStore } from "./override-store.ts";
 import type { RepositoryRef } from "./repository-ref.ts";
+import type { TagHistory } from "./tag-history.ts";
+import type { VerificationStore } from "./verification-store.ts";
 import type { Visibility } from "./visibility.ts";
 
 export type { RepositoryRef };
@@ -11,12 +14,16 @@ export interface TagRecord {
   readonly digest: Digest;
   /** When the upstream last confirmed it, in milliseconds of the epoch. The tag's TTL starts here. */
   readonly checkedAt: number;
+  /** When an upstream was first seen to say so, if it was not then. */
+  readonly seenAt?: number;
+  /** Who said so: the host of a registry or mirror, or `replica`. */
+  readonly source?: string;
 }
 
 /** The records of tags, by repository and tag. */
 export interface Tags {
   get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined>;
-  /** Adds a record or replaces the tag's earlier one. */
+  /** Adds a record or replaces the tag's earlier one. The tag's history has it as well. */
   put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void>;
   /** Removes a record; does nothing if there is none. */
   remove(repo: RepositoryRef, tag: Tag): Promise<void>;
@@ -264,8 +271,11 @@ export interface MetadataStore {
   readonly visibility: Visibility;
   readonly pins: Pins;
   readonly history: History;
+  readonly tagHistory: TagHistory;
+  readonly overrides: OverrideStore;
+  readonly verifications: VerificationStore;
   /**
-   * Grows with each change of tags and links, when it begins and when it has ended. What was read from
+   * Grows with each change of tags, links and what tags were before, when it begins and when it has ended. What was read from
    * them at one revision is still valid while the revision is the same.
    */
   readonly revision: number;

@@ -2,6 +2,9 @@ import type { Digest } from "../oci/digest.ts";
 import type { Tag } from "../oci/names.ts";
 import type { RepositoryRef } from "./repository-ref.ts";
 
+/** How many stays of one tag are told. */
+export const MAX_STAYS = 20;
+
 /** A digest that a tag was seen to have, for as long as it had no other one. */
 export interface TagStay {
   readonly digest: Digest;
@@ -15,7 +18,10 @@ export interface TagStay {
   readonly source?: string;
 }
 
-/** What tags were seen to point to. It outlives the tag's record, its manifest, and a purge of both. */
+/**
+ * What tags were seen to point to. It outlives the tag's record, its manifest, and a purge of both. `Tags.put`
+ * writes it: whatever moves a tag is noted here.
+ */
 export interface TagHistory {
   /** The stays of a tag, the latest first; at most 20. The first one is what the upstream last said. */
   of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]>;
@@ -28,4 +34,15 @@ export interface TagHistory {
   served(repo: RepositoryRef, tag: Tag, digest: Digest, at: number): Promise<void>;
   /** The tags of a repository of which a digest, or any, was seen, in byte order; at most `limit`. */
   tags(repo: RepositoryRef, limit: number, digest?: Digest): Promise<Tag[]>;
+  /**
+   * A digest was asked for by its name in a repository: when that was first seen there, by itself or under a
+   * tag, in milliseconds of the epoch. Of the digests that are known only so, the latest 100,000 are kept.
+   */
+  digestSeen(repo: RepositoryRef, digest: Digest, at: number): Promise<number>;
+  /** The distinct digests that were seen in a repository, under tags or by name: the latest first, at most `limit`. */
+  digests(repo: RepositoryRef, limit: number): Promise<Digest[]>;
+  /** Sets times that are in the future to `now`, as `BlobRecords.clampTimes` does. */
+  clampTimes(now: number): Promise<void>;
+  /** Removes what was seen longest ago, of what is too much: 100,000 stays are kept, and as many digests. */
+  prune(): Promise<void>;
 }

@@ -1,20 +1,27 @@
 import { expect, test } from "bun:test";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
-import { digestNumber } from "../../store/storetest/sample-names.ts";
+import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 import { clampTimes } from "./clamp-times.ts";
 
 const DAY_MS = 86_400_000;
 const NOW = 20_000 * DAY_MS;
+const nginx = repositoryRef("docker.io", "library/nginx");
 
-/** When blobs were used, after a look at the clock. */
+/** When blobs were used, after a look at the clock. A tag that was seen with the latest has the same time. */
 async function usedAfterLook(used: readonly number[], now: number, uptime = 0): Promise<number[]> {
-  const { blobs, ...metadata } = await openMetadata(":memory:");
+  const metadata = await openMetadata(":memory:");
+  const { blobs, tags, tagHistory } = metadata;
   try {
     for (const [number, at] of used.entries()) {
       await blobs.put({ digest: digestNumber(number), size: 1 }, at);
     }
-    await clampTimes(blobs, now, uptime);
-    return (await blobs.leastRecentlyUsed(10)).map(({ usedAt }) => usedAt);
+    const last = Math.max(...used);
+    await tags.put(nginx, tag("1"), { digest: digestNumber(0), checkedAt: last });
+    await clampTimes(metadata, now, uptime);
+    const [stay] = await tagHistory.of(nginx, tag("1"));
+    const after = (await blobs.leastRecentlyUsed(10)).map(({ usedAt }) => usedAt);
+    expect(stay).toMatchObject({ firstSeen: after.at(-1), lastSeen: after.at(-1) });
+    return after;
   } finally {
     await metadata.close();
   }

@@ -152,7 +152,7 @@ export class Housekeeping implements AsyncDisposable {
       rebuildState.end(started);
       if (this.#writeFailedAt === writeFailedAt) this.#writeFailedAt = undefined;
       this.#scheduleRetry(unreadable > 0);
-      await clampTimes(metadata.blobs, Date.now(), performance.now());
+      await clampTimes(metadata, Date.now(), performance.now());
       await admin.recount();
       this.#events.reconciled({ ...reconciled, found: reconciled.found + this.#foundAtStart });
       this.#foundAtStart = 0;
@@ -226,7 +226,7 @@ export class Housekeeping implements AsyncDisposable {
           recountAt = now;
           // Links of evicted blobs would keep it as large as it is.
           if (budget.hasTooMuchMetadata) await this.#prune(RECOUNT_INTERVAL_MS);
-          await clampTimes(metadata.blobs, Date.now(), performance.now());
+          await clampTimes(metadata, Date.now(), performance.now());
           await admin.recount();
           await metadata.shrink();
         }

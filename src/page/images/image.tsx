@@ -18,6 +18,11 @@ export function Image({
   readonly now: number;
 }): JSX.Element {
   const name = nameOf(details);
+  const { stays = [] } = history ?? {};
+  // Each stay ends where the one after it begins.
+  const earlier = stays.slice(1).map(({ digest }, at) => {
+    return { digest, until: stays[at]?.firstSeen ?? 0 };
+  });
   return (
     <div class="columns">
       <Panel id="image" title={name}>
@@ -63,14 +68,14 @@ export function Image({
         <Referrers name={name} referrers={details.referrers} />
       </Panel>
       <Panel id="tag-history" title="Earlier digests of its tag">
-        {history === undefined || history.former.length === 0 ? (
+        {earlier.length === 0 ? (
           <Empty>No other digest since this cache has known it.</Empty>
         ) : (
           <ul>
-            {history.former.map(({ digest, movedAt }) => (
-              <li key={digest}>
+            {earlier.map(({ digest, until }) => (
+              <li key={until}>
                 <code title={digest}>{shortDigest(digest)}</code>{" "}
-                <span class="note">until {ago(movedAt, now)}</span>
+                <span class="note">until {ago(until, now)}</span>
               </li>
             ))}
           </ul>

@@ -12,7 +12,7 @@ const SOON_MS = 60_000;
 export interface PruneOptions {
   readonly metadata: Pick<
     MetadataStore,
-    "tags" | "links" | "blobs" | "listings" | "access" | "visibility"
+    "tags" | "links" | "blobs" | "listings" | "access" | "visibility" | "tagHistory"
   >;
   /** Whether a blob is being stored, read or removed at the moment. */
   readonly inUse: (digest: Digest) => boolean;
@@ -37,7 +37,8 @@ export interface PruneOptions {
  */
 export async function pruneMetadata(given: PruneOptions): Promise<number> {
   const options = { yielder: new EventLoopYielder(), ...given };
-  const { listings, access, visibility } = options.metadata;
+  const { listings, access, visibility, tagHistory } = options.metadata;
+  if (!shouldStop(options)) await tagHistory.prune();
   return (
     (await pruneLinks(options)) +
     (await pruneTags(options)) +

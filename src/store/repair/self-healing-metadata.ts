@@ -6,7 +6,18 @@ import { isDamage, isRefusedWrite } from "../sql/sqlite-file.ts";
 const REOPEN_INTERVAL = 1000;
 
 /** The parts of a metadata store whose members are all methods that return a promise. */
-type Part = "tags" | "links" | "blobs" | "listings" | "access" | "visibility" | "pins" | "history";
+type Part =
+  | "tags"
+  | "links"
+  | "blobs"
+  | "listings"
+  | "access"
+  | "visibility"
+  | "pins"
+  | "history"
+  | "tagHistory"
+  | "overrides"
+  | "verifications";
 
 /**
  * A `MetadataStore` that opens its database anew when that turns out to be damaged while it is in use.
@@ -23,6 +34,9 @@ export class SelfHealingMetadata implements MetadataStore {
   readonly visibility = this.#forward("visibility");
   readonly pins = this.#forward("pins");
   readonly history = this.#forward("history");
+  readonly tagHistory = this.#forward("tagHistory");
+  readonly overrides = this.#forward("overrides");
+  readonly verifications = this.#forward("verifications");
   #current: MetadataStore;
   readonly #reopen: Reopen;
   #reopening: Promise<void> | undefined;

@@ -23,7 +23,7 @@ import { isDamage } from "./sqlite-file.ts";
 const ROWS = 2000;
 
 /** The first pages of the file, in which the schema is: with them, it can be opened. */
-const SCHEMA_BYTES = 131_072;
+const SCHEMA_BYTES = 196_608;
 
 async function withFolder(work: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "entrepot-clean-"));

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { addHistory } from "./history/history-tables.ts";
+import { addTagHistory } from "./tag-policy/tag-policy-tables.ts";
 import type { Tables } from "./tables.ts";
 
 /** Uses only `db.schema` and raw SQL: `Tables` describes the tables after the last migration. */
@@ -21,6 +22,7 @@ const MIGRATIONS: readonly Migration[] = [
   addAgeOfLinks,
   addHistory,
   addVisibility,
+  addTagHistory,
 ];
 
 /** The version of the schema that this program reads and writes. */

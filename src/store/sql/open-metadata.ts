@@ -12,6 +12,9 @@ import { CachedLinks } from "../memory/cached-links.ts";
 import { CachedTags } from "../memory/cached-tags.ts";
 import { isDamage, lacksSharedMemory, lacksSpace, SqliteFile } from "./sqlite-file.ts";
 import { SqlTags } from "./sql-tags.ts";
+import { SqlOverrides } from "./tag-policy/sql-overrides.ts";
+import { SqlTagHistory } from "./tag-policy/sql-tag-history.ts";
+import { SqlVerifications } from "./tag-policy/sql-verifications.ts";
 import { describeSystemError } from "../storage-fault.ts";
 
 /** The metadata database cannot be used. Its file was not changed. The message says what to do. */
@@ -72,6 +75,7 @@ function metadataOver(file: SqliteFile): MetadataStore {
   const db = file.db;
   const tags = new CachedTags(new SqlTags(db));
   const links = new CachedLinks(new SqlLinks(db));
+  const tagHistory = new SqlTagHistory(db);
   return {
     tags,
     links,
@@ -81,8 +85,11 @@ function metadataOver(file: SqliteFile): MetadataStore {
     visibility: new SqlVisibility(db),
     pins: new SqlPins(db),
     history: new SqlHistory(db),
+    tagHistory,
+    overrides: new SqlOverrides(db),
+    verifications: new SqlVerifications(db),
     get revision() {
-      return tags.revision + links.revision;
+      return tags.revision + links.revision + tagHistory.revision;
     },
     bytes: () => file.bytes(),
     shrink: () => file.shrink(),

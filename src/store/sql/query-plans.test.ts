@@ -14,6 +14,8 @@ import { SqliteDialect } from "./sqlite-dialect.ts";
 import { SqliteFile } from "./sqlite-file.ts";
 import type { Tables } from "./tables.ts";
 import { SqlTags } from "./sql-tags.ts";
+import { SqlTagHistory } from "./tag-policy/sql-tag-history.ts";
+import { SqlVerifications } from "./tag-policy/sql-verifications.ts";
 
 let dir: TempDir;
 let file: SqliteFile;
@@ -102,8 +104,35 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
   ],
   [
     "what a tag pointed to",
-    (on) => new SqlHistory(on).formerTags(nginx, tag("latest")),
+    (on) => new SqlTagHistory(on).of(nginx, tag("latest")),
     "USING PRIMARY KEY (upstream=? AND repository=? AND tag=?)",
+  ],
+  [
+    "that a client got what a tag pointed to",
+    (on) => new SqlTagHistory(on).served(nginx, tag("latest"), digest, 1),
+    "USING PRIMARY KEY (upstream=? AND repository=? AND tag=? AND position=?)",
+  ],
+  [
+    "the tags that had a digest",
+    (on) => new SqlTagHistory(on).tags(nginx, 9, digest),
+    "tag_history_by_digest (upstream=? AND repository=? AND digest=?)",
+  ],
+  [
+    "when a digest was first seen",
+    (on) => new SqlTagHistory(on).digestSeen(nginx, digest, 1),
+    "seen_digests USING PRIMARY KEY (upstream=? AND repository=? AND digest=?)",
+  ],
+  ["stays in the future", (on) => new SqlTagHistory(on).clampTimes(1), "tag_history_by_use"],
+  ["stays that are too many", (on) => new SqlTagHistory(on).prune(), "COVERING INDEX tag_history"],
+  [
+    "what was found of signatures",
+    (on) => new SqlVerifications(on).get(nginx, digest, "r1"),
+    "USING PRIMARY KEY (upstream=? AND repository=? AND digest=? AND revision=?)",
+  ],
+  [
+    "what failed last",
+    (on) => new SqlVerifications(on).failed(["r1", "r2"], 9),
+    "verifications_by_outcome (outcome=?)",
   ],
   ["the nodes that pulled last", (on) => new SqlHistory(on).nodes(9), "nodes_by_pull"],
   ["a page of linked digests", (on) => new SqlLinks(on).digests(9, digest), "(digest>?)"],

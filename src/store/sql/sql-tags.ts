@@ -1,4 +1,4 @@
-import type { Kysely } from "kysely";
+import type { Kysely, Selectable } from "kysely";
 import type { Tag } from "../../oci/names.ts";
 import type { TagRef, RepositoryRef, TagRecord, Tags } from "../metadata-store.ts";
 import type { Tables } from "./tables.ts";
@@ -14,16 +14,21 @@ export class SqlTags implements Tags {
   async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
     const row = await this.#db
       .selectFrom("tags")
-      .select(["digest", "checked_at"])
+      .select(["digest", "checked_at", "seen_at", "source"])
       .where("upstream", "=", repo.upstream)
       .where("repository", "=", repo.repository)
       .where("tag", "=", tag)
       .executeTakeFirst();
-    return row && { digest: row.digest, checkedAt: row.checked_at };
+    return row && recordOf(row);
   }
 
   async put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
-    const values = { digest: record.digest, checked_at: record.checkedAt };
+    const values = {
+      digest: record.digest,
+      checked_at: record.checkedAt,
+      seen_at: record.seenAt ?? null,
+      source: record.source ?? null,
+    };
     await this.#db
       .insertInto("tags")
       .values({ upstream: repo.upstream, repository: repo.repository, tag, ...values })
@@ -71,11 +76,21 @@ export class SqlTags implements Tags {
       .orderBy("tag")
       .limit(limit)
       .execute();
-    return rows.map(({ upstream, repository, tag, digest, checked_at: checkedAt }) => ({
-      repo: { upstream, repository },
-      tag,
-      digest,
-      checkedAt,
-    }));
+    return rows.map(listedOf);
   }
+}
+
+type RecordRow = Pick<Selectable<Tables["tags"]>, "digest" | "checked_at" | "seen_at" | "source">;
+
+function recordOf({ digest, checked_at, seen_at, source }: RecordRow): TagRecord {
+  return {
+    digest,
+    checkedAt: checked_at,
+    ...(seen_at === null ? {} : { seenAt: seen_at }),
+    ...(source === null ? {} : { source }),
+  };
+}
+
+function listedOf({ upstream, repository, tag, ...row }: Selectable<Tables["tags"]>) {
+  return { repo: { upstream, repository }, tag, ...recordOf(row) };
 }

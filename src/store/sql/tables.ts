@@ -1,6 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../../oci/names.ts";
 import type { Figures, Resolution } from "../history-store.ts";
+import type { OverrideKind } from "../override-store.ts";
+import type { VerificationRecord } from "../verification-store.ts";
 
 /**
  * The tables of the metadata database, as migrations.ts creates them. Names and digests were parsed
@@ -20,7 +22,10 @@ export interface Tables {
   disk_history: DiskHistoryTable;
   nodes: NodesTable;
   image_clients: ImageClientsTable;
-  former_tags: FormerTagsTable;
+  tag_history: TagHistoryTable;
+  seen_digests: SeenDigestsTable;
+  overrides: OverridesTable;
+  verifications: VerificationsTable;
   schema_version: SchemaVersionTable;
 }
 
@@ -30,6 +35,9 @@ interface TagsTable {
   tag: Tag;
   digest: Digest;
   checked_at: number;
+  /** Absent: as `checked_at`. */
+  seen_at: number | null;
+  source: string | null;
 }
 
 interface LinksTable {
@@ -123,14 +131,55 @@ interface ImageClientsTable {
   pulls: number;
 }
 
-/** A trigger on `tags` adds to it. */
-interface FormerTagsTable {
+/** Triggers on `tags` add to it. */
+interface TagHistoryTable {
   upstream: UpstreamName;
   repository: RepositoryName;
   tag: Tag;
+  /** The latest stay of a tag has the highest. */
+  position: number;
   digest: Digest;
-  confirmed_at: number;
-  moved_at: number;
+  first_seen: number;
+  last_seen: number;
+  first_served: number | null;
+  source: string | null;
+}
+
+/** Digests that were asked for by name, and are under no tag. */
+interface SeenDigestsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  digest: Digest;
+  seen_at: number;
+}
+
+interface OverridesTable {
+  id: string;
+  kind: OverrideKind;
+  pattern: string;
+  digest: Digest | null;
+  as_of: number | null;
+  /** 0 or 1. */
+  is_unverified: number;
+  reason: string;
+  made_by: string;
+  since: number;
+  until: number | null;
+  /** These three are set at once. */
+  ended_at: number | null;
+  ended_by: string | null;
+  ended_reason: string | null;
+}
+
+interface VerificationsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  digest: Digest;
+  revision: string;
+  outcome: VerificationRecord["outcome"];
+  detail: string;
+  logged_at: number | null;
+  verified_at: number;
 }
 
 /** Has one row, whose id is 1. */

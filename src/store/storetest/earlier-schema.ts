@@ -2,6 +2,27 @@ import { Database } from "bun:sqlite";
 
 /** For each version of the schema from the third on, what undoes its migration. */
 const UNDO: ReadonlyMap<number, readonly string[]> = new Map([
+  [
+    12,
+    [
+      "drop table verifications",
+      "drop table overrides",
+      "drop table seen_digests",
+      "drop trigger tags_appeared",
+      "drop trigger tags_moved",
+      "drop trigger tags_confirmed",
+      "drop table tag_history",
+      "alter table tags drop column source",
+      "alter table tags drop column seen_at",
+      `create table former_tags (
+        upstream text not null, repository text not null, tag text not null, moved_at bigint not null,
+        digest text not null, confirmed_at bigint not null,
+        primary key (upstream, repository, tag, moved_at)
+      ) without rowid`,
+      // Only that there is one of this name.
+      "create trigger tags_moved after update of digest on tags begin select 1; end",
+    ],
+  ],
   [11, ["drop table visibility"]],
   [
     10,

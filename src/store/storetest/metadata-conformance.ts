@@ -2,8 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Digest } from "../../oci/digest.ts";
 import type { MetadataStore } from "../metadata-store.ts";
 import { accessConformance } from "./access-conformance.ts";
+import { decisionConformance } from "./decision-conformance.ts";
 import { linkConformance } from "./link-conformance.ts";
 import { digestNumber, repositoryRef, tag } from "./sample-names.ts";
+import { tagHistoryConformance } from "./tag-history-conformance.ts";
 
 /**
  * The conformance suite of `MetadataStore`, which every adapter has to pass.
@@ -61,6 +63,8 @@ export function metadataConformance(
 
     linkConformance(() => metadata.links);
     accessConformance(() => metadata);
+    tagHistoryConformance(() => metadata);
+    decisionConformance(() => metadata);
 
     test("the repositories of an upstream are listed in pages", async () => {
       for (const name of ["b/x", "a", "b-c", "b", "a/z"]) {

@@ -41,7 +41,7 @@ export class Insight implements AsyncDisposable {
   readonly feed: EventFeed = new EventFeed();
   readonly pulls: PullLog;
   readonly history: HistoryReport;
-  readonly #metadata: Pick<MetadataStore, "history" | "tags">;
+  readonly #metadata: Pick<MetadataStore, "history" | "tags" | "tagHistory">;
   readonly #queue: RequestQueue;
   readonly #recorder: Recorder;
   #collect: () => Promise<void> = async () => {};

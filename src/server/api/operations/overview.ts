@@ -32,7 +32,7 @@ export interface OverviewParts {
   readonly overview: () => Promise<Overview>;
   readonly feed: EventFeed;
   readonly history: HistoryReport;
-  readonly metadata: Pick<MetadataStore, "history" | "tags">;
+  readonly metadata: Pick<MetadataStore, "history" | "tags" | "tagHistory">;
   readonly nodes: KnownNodes;
   readonly clients: ImageClients;
   readonly pulls: () => Promise<readonly Pull[]>;
@@ -170,16 +170,16 @@ function pastOperations({ history, metadata, clients, nodes }: OverviewParts): O
       refusals: [400],
       async handle({ query, concealment }) {
         const asked = parsed(query.image);
-        if (await concealment?.isPrivate(asked)) return { image: imageName(asked), former: [] };
+        if (await concealment?.isPrivate(asked)) return { image: imageName(asked), stays: [] };
         const { tag } = asked;
         if (tag === undefined) {
           const detail = `${JSON.stringify(query.image)} names an image by digest, which never changes`;
           throw new ProblemError({ status: 400, detail, next: "name it by a tag" });
         }
-        const now = await metadata.tags.get(asked, tag);
-        const former = await metadata.history.formerTags(asked, tag);
+        const record = await metadata.tags.get(asked, tag);
+        const stays = await metadata.tagHistory.of(asked, tag);
         const { digest: _digest, ...named } = asked;
-        return { image: imageName(named), ...now, former };
+        return { image: imageName(named), ...(record ? { digest: record.digest } : {}), stays };
       },
     }),
   ];

@@ -121,25 +121,6 @@ test("the disk's use is the last one of a step, and what was evicted is added up
     expect(await history.disk(query)).toEqual([{ at: DAY, used: 4, evicted: 3 }]);
   }));
 
-test("a tag that moved is remembered with what it pointed to, at most twenty times", () =>
-  withHistory(async ({ tags, history }) => {
-    const latest = tag("latest");
-    const point = (number: number, checkedAt: number) =>
-      tags.put(nginx, latest, { digest: digestNumber(number), checkedAt });
-    await point(1, DAY);
-    await point(1, DAY + 1);
-    expect(await history.formerTags(nginx, latest)).toEqual([]);
-    await point(2, DAY + 5);
-    expect(await history.formerTags(nginx, latest)).toEqual([
-      { digest: digestNumber(1), confirmedAt: DAY + 1, movedAt: DAY + 5 },
-    ]);
-    for (let number = 3; number < 40; number += 1) await point(number, DAY + 10 + number);
-    const former = await history.formerTags(nginx, latest);
-    expect(former).toHaveLength(20);
-    expect(former[0]?.digest).toBe(digestNumber(38));
-    expect(await history.formerTags(nginx, tag("other"))).toEqual([]);
-  }));
-
 test("a digest has the tag that was confirmed last", () =>
   withHistory(async ({ tags, history }) => {
     const digest = digestNumber(1);

@@ -4,7 +4,6 @@ import type { Tag } from "../../../oci/names.ts";
 import {
   type DiskStep,
   FIGURES,
-  type FormerTag,
   type History,
   type HistoryBatch,
   type HistoryStep,
@@ -20,12 +19,12 @@ import {
 } from "../../history-store.ts";
 import type { RepositoryRef } from "../../repository-ref.ts";
 import type { Tables } from "../tables.ts";
+import { keepLatest } from "../keep-latest.ts";
 import { addBatch } from "./history-rows.ts";
 
 /** How many records are kept, the latest ones. */
 const MAX_NODES = 5000;
 const MAX_IMAGE_CLIENTS = 20_000;
-const MAX_FORMER_TAGS = 20_000;
 
 /** What happened in the last thirty days, in a database. */
 export class SqlHistory implements History {
@@ -50,9 +49,12 @@ export class SqlHistory implements History {
       const excess = await this.#excess(resolution, kept / resolution + 2);
       if (excess !== undefined) await this.#removeBefore(resolution, excess);
     }
-    await this.#keepLatest("nodes", "pulled_at", MAX_NODES);
-    await this.#keepLatest("image_clients", "pulled_at", MAX_IMAGE_CLIENTS);
-    await this.#keepLatest("former_tags", "moved_at", MAX_FORMER_TAGS);
+    await keepLatest(this.#db, { table: "nodes", by: "pulled_at", most: MAX_NODES });
+    await keepLatest(this.#db, {
+      table: "image_clients",
+      by: "pulled_at",
+      most: MAX_IMAGE_CLIENTS,
+    });
   }
 
   async begin(): Promise<number | undefined> {
@@ -150,22 +152,6 @@ export class SqlHistory implements History {
     }));
   }
 
-  async formerTags(repo: RepositoryRef, tag: Tag): Promise<FormerTag[]> {
-    const rows = await this.#db
-      .selectFrom("former_tags")
-      .select(["digest", "confirmed_at", "moved_at"])
-      .where("upstream", "=", repo.upstream)
-      .where("repository", "=", repo.repository)
-      .where("tag", "=", tag)
-      .orderBy("moved_at", "desc")
-      .execute();
-    return rows.map(({ digest, confirmed_at: confirmedAt, moved_at: movedAt }) => ({
-      digest,
-      confirmedAt,
-      movedAt,
-    }));
-  }
-
   async tagOf(repo: RepositoryRef, digest: Digest): Promise<Tag | undefined> {
     const row = await this.#db
       .selectFrom("tags")
@@ -210,19 +196,6 @@ export class SqlHistory implements History {
         .where("start", "<", start)
         .execute();
     }
-  }
-
-  async #keepLatest(
-    table: "nodes" | "image_clients" | "former_tags",
-    by: "pulled_at" | "moved_at",
-    most: number,
-  ): Promise<void> {
-    await sql`
-      delete from ${sql.table(table)} where ${sql.ref(by)} < (
-        select ${sql.ref(by)} from ${sql.table(table)}
-        order by ${sql.ref(by)} desc limit 1 offset ${most}
-      )
-    `.execute(this.#db);
   }
 }
 

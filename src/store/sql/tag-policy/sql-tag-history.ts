@@ -1,0 +1,206 @@
+import { type Kysely, type Selectable, sql } from "kysely";
+import type { Digest } from "../../../oci/digest.ts";
+import type { Tag } from "../../../oci/names.ts";
+import { joinedStays, withStay } from "../../merged-stays.ts";
+import type { RepositoryRef } from "../../repository-ref.ts";
+import { MAX_STAYS, type TagHistory, type TagStay } from "../../tag-history.ts";
+import type { Tables } from "../tables.ts";
+import { keepLatest } from "../keep-latest.ts";
+import { MAX_ROWS_OF_TAG } from "./tag-policy-tables.ts";
+
+/** With their indexes, a stay takes about 400 bytes, and a digest 200: 60 MB in all. */
+const MAX_ROWS = 100_000;
+
+/** What tags were seen to point to, in a database. */
+export class SqlTagHistory implements TagHistory {
+  readonly #db: Kysely<Tables>;
+  #changes = 0;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Grows with each change that is not one of a tag, when it begins and when it has ended. */
+  get revision(): number {
+    return this.#changes;
+  }
+
+  async of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
+    return joinedStays(await staysOf(this.#db, repo, tag)).slice(0, MAX_STAYS);
+  }
+
+  async add(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<void> {
+    if (stays.length === 0) return;
+    let isChanged = false;
+    try {
+      await this.#db.transaction().execute(async (transaction) => {
+        const known = await staysOf(transaction, repo, tag);
+        const merged = stays.reduce(withStay, known);
+        if (Bun.deepEquals(merged, known)) return;
+        isChanged = true;
+        this.#changes += 1;
+        await replaceStays(transaction, repo, tag, merged);
+      });
+    } finally {
+      if (isChanged) this.#changes += 1;
+    }
+  }
+
+  async served(repo: RepositoryRef, tag: Tag, digest: Digest, at: number): Promise<void> {
+    const latest = this.#db
+      .selectFrom("tag_history")
+      .select((select) => select.fn.max("position").as("position"))
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("tag", "=", tag)
+      .where("digest", "=", digest);
+    await this.#db
+      .updateTable("tag_history")
+      .set({ first_served: at })
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("tag", "=", tag)
+      .where("position", "=", latest)
+      .where("first_served", "is", null)
+      .execute();
+  }
+
+  async tags(repo: RepositoryRef, limit: number, digest?: Digest): Promise<Tag[]> {
+    let query = this.#db
+      .selectFrom("tag_history")
+      .select("tag")
+      .distinct()
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository);
+    if (digest !== undefined) query = query.where("digest", "=", digest);
+    const rows = await query.orderBy("tag").limit(limit).execute();
+    return rows.map(({ tag }) => tag);
+  }
+
+  async digestSeen(repo: RepositoryRef, digest: Digest, at: number): Promise<number> {
+    const underTag = await this.#db
+      .selectFrom("tag_history")
+      .select((select) => select.fn.min("first_seen").as("at"))
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("digest", "=", digest)
+      .executeTakeFirst();
+    const byName = await this.#db
+      .selectFrom("seen_digests")
+      .select("seen_at as at")
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("digest", "=", digest)
+      .executeTakeFirst();
+    const known = Math.min(underTag?.at ?? Infinity, byName?.at ?? Infinity);
+    if (known !== Infinity) return Math.min(known, at);
+    await this.#db
+      .insertInto("seen_digests")
+      .values({ upstream: repo.upstream, repository: repo.repository, digest, seen_at: at })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    return at;
+  }
+
+  async digests(repo: RepositoryRef, limit: number): Promise<Digest[]> {
+    const underTags = this.#db
+      .selectFrom("tag_history")
+      .select(["digest", "last_seen as at"])
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository);
+    const byName = this.#db
+      .selectFrom("seen_digests")
+      .select(["digest", "seen_at as at"])
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository);
+    const rows = await this.#db
+      .selectFrom(underTags.unionAll(byName).as("seen"))
+      .select("digest")
+      .groupBy("digest")
+      .orderBy((order) => order.fn.max("at"), "desc")
+      .limit(limit)
+      .execute();
+    return rows.map(({ digest }) => digest);
+  }
+
+  async clampTimes(now: number): Promise<void> {
+    // None was first seen after it was last seen.
+    await this.#db
+      .updateTable("tag_history")
+      .set({
+        first_seen: sql`min(first_seen, ${now})`,
+        last_seen: now,
+        first_served: sql`min(first_served, ${now})`,
+      })
+      .where("last_seen", ">", now)
+      .execute();
+    await this.#db
+      .updateTable("seen_digests")
+      .set({ seen_at: now })
+      .where("seen_at", ">", now)
+      .execute();
+  }
+
+  async prune(): Promise<void> {
+    await keepLatest(this.#db, { table: "tag_history", by: "last_seen", most: MAX_ROWS });
+    await keepLatest(this.#db, { table: "seen_digests", by: "seen_at", most: MAX_ROWS });
+  }
+}
+
+/** The latest first, as they are written. */
+async function staysOf(db: Kysely<Tables>, repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
+  const rows = await db
+    .selectFrom("tag_history")
+    .select(["digest", "first_seen", "last_seen", "first_served", "source"])
+    .where("upstream", "=", repo.upstream)
+    .where("repository", "=", repo.repository)
+    .where("tag", "=", tag)
+    .orderBy("position", "desc")
+    .execute();
+  return rows.map(stayOf);
+}
+
+type StayRow = Pick<
+  Selectable<Tables["tag_history"]>,
+  "digest" | "first_seen" | "last_seen" | "first_served" | "source"
+>;
+
+function stayOf({ digest, first_seen, last_seen, first_served, source }: StayRow): TagStay {
+  return {
+    digest,
+    firstSeen: first_seen,
+    lastSeen: last_seen,
+    ...(first_served === null ? {} : { firstServed: first_served }),
+    ...(source === null ? {} : { source }),
+  };
+}
+
+/** @param stays the latest first */
+async function replaceStays(
+  db: Kysely<Tables>,
+  { upstream, repository }: RepositoryRef,
+  tag: Tag,
+  stays: readonly TagStay[],
+): Promise<void> {
+  const kept = (stays.length > MAX_ROWS_OF_TAG ? joinedStays(stays) : stays)
+    .slice(0, MAX_ROWS_OF_TAG)
+    .toReversed();
+  const rows = kept.map(({ digest, firstSeen, lastSeen, firstServed, source }, at) => ({
+    upstream,
+    repository,
+    tag,
+    position: at + 1,
+    digest,
+    first_seen: firstSeen,
+    last_seen: Math.max(firstSeen, lastSeen),
+    first_served: firstServed ?? null,
+    source: source ?? null,
+  }));
+  await db
+    .deleteFrom("tag_history")
+    .where("upstream", "=", upstream)
+    .where("repository", "=", repository)
+    .where("tag", "=", tag)
+    .execute();
+  await db.insertInto("tag_history").values(rows).execute();
+}
