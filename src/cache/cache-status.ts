@@ -25,6 +25,8 @@ export interface CacheStatus {
   readonly upstreamStatus?: number;
   /** Why a stale response was served. */
   readonly reason?: string;
+  /** Why the tag is not served as its registry says: a sentence for people. */
+  readonly held?: string;
 }
 
 export const HIT: CacheStatus = { result: "hit" };

@@ -1,86 +1,37 @@
 import type { Digest } from "../oci/digest.ts";
-import type { Fault } from "../oci/fault.ts";
-import type { Tag, UpstreamName } from "../oci/names.ts";
-import type { MemoryPlan } from "../process/memory-plan.ts";
-import type { BlobStore, StoredBlob } from "../store/blob-store.ts";
-import type { DiskTimes } from "../store/disk-times.ts";
+import type { Tag } from "../oci/names.ts";
 import type { RepositoryRef } from "../store/metadata-store.ts";
-import type { Tracer } from "../telemetry/tracing/tracer.ts";
-import type { SidecarFiles } from "../store/sidecars/sidecar-files.ts";
-import type { PullMetadata, StoredPullMetadata } from "./lookup/pull-metadata.ts";
+import type { PullMetadata } from "./lookup/pull-metadata.ts";
 import { BlobLookup } from "./lookup/blob-lookup.ts";
 import { DurableMetadata } from "./lookup/durable-metadata.ts";
-import { type FillEvent, type FillObserver, Fills } from "./fill/fills.ts";
-import { type NearSources, NO_NEAR_SOURCES } from "./fetch/near-sources.ts";
-import type { QuotaEvents } from "./quota-events.ts";
+import { type FillObserver, Fills } from "./fill/fills.ts";
+import { NO_NEAR_SOURCES } from "./fetch/near-sources.ts";
 import { ListCache } from "./lookup/list-cache.ts";
+import { GovernedTags } from "./lookup/governed-tags.ts";
 import { HeadTrust } from "./lookup/head-trust.ts";
 import { ManifestLookup } from "./lookup/manifest-lookup.ts";
 import { ManifestStore } from "./lookup/manifest-store.ts";
 import { NegativeCache } from "./lookup/negative-cache.ts";
+import type { CacheOptions } from "./cache-options.ts";
 import { Bypass } from "./bypass/bypass.ts";
 import { Referrers } from "./lookup/referrers.ts";
 import { ReplicaLookup } from "./sharing/replica-lookup.ts";
 import { BackgroundBlobs } from "./background/background-blobs.ts";
 import { TracedFills } from "./tracing/traced-fills.ts";
 import { Siblings, type SiblingsOptions } from "./siblings/siblings.ts";
-import type { OnSwitched } from "./siblings/usefulness.ts";
 import { RepositoryAccess } from "./lookup/repository-access.ts";
 import { WriteBehind } from "./write-behind.ts";
 import { Patience } from "./lookup/patience.ts";
 import { TagChecks } from "./lookup/tag-checks.ts";
-import type { ManifestNews } from "./lookup/manifest-news.ts";
-import type { TagNews } from "./lookup/tag-news.ts";
+import { AS_REGISTRIES_SAY } from "./tag-policy/tag-policy.ts";
+import { HeldDigests } from "./held/held-digests.ts";
+import { HeldTags } from "./held/held-tags.ts";
+import { ImageTrees } from "./held/image-trees.ts";
+import { ServedTags } from "./lookup/served-tags.ts";
 import type { Upstream } from "./upstream.ts";
-import { type TagChanges, TagRecords } from "./lookup/tag-records.ts";
+import { TagRecords } from "./lookup/tag-records.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
 import { TagResolver } from "./lookup/tag-resolver.ts";
-
-export interface CacheOptions {
-  readonly store: BlobStore;
-  readonly metadata: StoredPullMetadata;
-  /** Absent if the metadata database need not survive damage: it is rebuilt from these files. */
-  readonly sidecars?: SidecarFiles;
-  readonly quotaEvents?: QuotaEvents;
-  readonly observer: CacheObserver;
-  /** Quarantines a blob that was read and found corrupt, with its record and its space. Never rejects. */
-  readonly quarantine?: (digest: Digest) => Promise<unknown>;
-  /** Called with the digest of every blob that was served from the store: feeds the LRU order. */
-  readonly recordAccess?: (digest: Digest) => void;
-  /** Whether the store has room for so many bytes of an upstream without evicting anything; by default, it has. */
-  readonly hasRoomFor?: (upstream: UpstreamName, bytes: number) => boolean;
-  /** What is asked for missing content before its upstream; by default, nothing is. */
-  readonly near?: NearSources;
-  /** Called with each blob and manifest that an upstream has sent, once it is stored and recorded. */
-  readonly onFetched?: (blob: Pick<StoredBlob, "digest" | "size">) => void;
-  /** Measures the writing of metadata. */
-  readonly times?: DiskTimes;
-  /** How much of manifests and lists stays in memory, and how many blobs are downloaded or stored at once. */
-  readonly memory?: Pick<MemoryPlan, "manifests" | "lists" | "downloads">;
-  /** What other replicas know of tags, and hear of manifests; absent if there are none. */
-  readonly tagNews?: TagNews | undefined;
-  readonly manifestNews?: ManifestNews | undefined;
-  /** Who is told where tags point; absent: nobody. */
-  readonly tagChanges?: TagChanges | undefined;
-  /** Absent: downloads are not traced. */
-  readonly tracer?: Tracer | undefined;
-  /** Whether some may see a part of an upstream alone; by default, all see all of it. */
-  readonly isDivided?: (upstream: UpstreamName) => boolean;
-  /** The current time, in milliseconds since the epoch. */
-  readonly now?: () => number;
-}
-
-export interface CacheObserver {
-  fillEnded(event: FillEvent): void;
-  /** A manifest was served, but could not be stored. */
-  manifestNotStored(digest: Digest, fault: Fault): void;
-  /** A metadata write failed. The upstream is asked again when the record is needed. */
-  metadataNotWritten(fault: Fault): void;
-  /** A metadata read failed. What it would have told counts as unknown. */
-  metadataNotRead(fault: Fault): void;
-  /** Downloading layers before clients ask for them switched itself off, since few were asked for, or on again. */
-  readonly prefetchSwitched: OnSwitched;
-}
 
 /** The pull-through cache: assembles the lookups, the fills and what they share. */
 export class Cache {
@@ -96,6 +47,10 @@ export class Cache {
   readonly manifests: ManifestLookup;
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
+  /** What is asked for by digest, and must not be had. */
+  readonly heldDigests: HeldDigests;
+  /** Tags that lists leave out. */
+  readonly heldTags: HeldTags;
   readonly #manifests: ManifestStore;
   readonly #checks: TagChecks;
   readonly #behind = new WriteBehind();
@@ -118,6 +73,8 @@ export class Cache {
     onFetched = () => {},
     manifestNews,
     tagChanges,
+    tagPolicy = AS_REGISTRIES_SAY,
+    holdObserver,
     tracer,
     isDivided = () => false,
     now = Date.now,
@@ -211,7 +168,21 @@ export class Cache {
       recordAccess,
     });
     const trust = new HeadTrust();
-    const records = new TagRecords(metadata.tags, manifests, this.#behind, tagChanges);
+    const records = new TagRecords(metadata, manifests, this.#behind, tagChanges);
+    const served = new ServedTags(metadata.tagHistory, records, this.#behind, now);
+    const governed = new GovernedTags({
+      policy: tagPolicy,
+      records,
+      history: metadata.tagHistory,
+      news: tagNews,
+      observer: holdObserver,
+      onServed: (repo, digest) => this.heldDigests.served(repo, digest),
+      now,
+    });
+    const trees = new ImageTrees({ load: (repo, digest) => manifests.get(repo, digest) });
+    const held = { policy: tagPolicy, history: metadata.tagHistory, records, now };
+    this.heldDigests = new HeldDigests({ ...held, trees });
+    this.heldTags = new HeldTags(held);
     const patience = new Patience();
     const checks = new TagChecks({ records, manifests, access, patience, news: tagNews, now });
     this.#checks = checks;
@@ -222,6 +193,8 @@ export class Cache {
       checks,
       tags,
       bypass,
+      governed,
+      served,
       onServed: (repo, manifest) => this.siblings.served(repo, manifest),
     });
     const lists = new ListCache(metadata, access, now, memory?.lists);

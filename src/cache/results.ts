@@ -9,6 +9,8 @@ export interface StoredManifest {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The host of the registry or mirror that has just sent it; absent if it was stored, or another replica had it. */
+  readonly source?: string;
   /** Set if it could not be stored; the bytes then exist for this response alone. */
   readonly unstored?: boolean;
 }

@@ -58,6 +58,10 @@ export type FaultDetail =
     }
   /** The client is known, and the rules do not let it pull this. */
   | { readonly kind: "not-permitted"; readonly reason: string; readonly principal: string }
+  /** The rules, or an operator, have it held back: `text` says why, and what to do. */
+  | { readonly kind: "held"; readonly upstream: string; readonly text: string }
+  /** Whether its signatures are as the rules want them cannot be found out now. */
+  | { readonly kind: "unverifiable"; readonly upstream: string; readonly name: string }
   /** Too many attempts of the client to show who it is have failed. */
   | { readonly kind: "slowed"; /** In seconds. */ readonly retryAfter: number }
   | {
@@ -252,6 +256,10 @@ function describe(detail: FaultDetail): string {
     case "unauthorized":
     case "not-permitted":
       return detail.reason;
+    case "held":
+      return detail.text;
+    case "unverifiable":
+      return `whether ${detail.name} is signed as it must be cannot be found out: ${detail.upstream} does not say it now`;
     case "slowed":
       return `too many credentials from this address were not accepted: try again in ${secondsText(detail.retryAfter)}`;
     case "upstream-rate-limited":

@@ -14,9 +14,12 @@ export interface Override {
   /** A UUID. Told to other replicas twice, it is still one override. */
   readonly id: string;
   readonly kind: OverrideKind;
-  /** An image pattern as in oci/image-pattern.ts: of one tag, of one digest of a repository, or of many for `freeze`. */
+  /**
+   * An image pattern as in oci/image-pattern.ts. `release`: a digest of a repository. `hold`: that, or a tag.
+   * `rollback`: a tag. `freeze`: any.
+   */
   readonly pattern: string;
-  /** Where the tag stays (`hold` of a tag, `rollback`), or what is released (`release`). */
+  /** Where the tag is instead (`hold` of a tag, `rollback`). */
   readonly digest?: Digest;
   /** For `freeze`: the moment, in milliseconds of the epoch. */
   readonly asOf?: number;

@@ -28,6 +28,8 @@ export interface FetchedManifest {
   readonly manifest: Manifest;
   /** Computed with the algorithm of the reference or of the registry's Docker-Content-Digest. */
   readonly digest: Digest;
+  /** The host of the registry or mirror that sent it. */
+  readonly source: string;
 }
 
 /**
@@ -82,7 +84,8 @@ export function getManifest(
     if (claimed && digest !== claimed) {
       throw failover.invalidResponse(`a manifest that should be ${claimed} is ${digest}`);
     }
-    return { bytes, manifest: await failover.parseManifest(response, bytes), digest };
+    const manifest = await failover.parseManifest(response, bytes);
+    return { bytes, manifest, digest, source: response.url.host };
   });
 }
 

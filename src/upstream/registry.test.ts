@@ -68,6 +68,7 @@ test.each([
     bytes: manifest,
     manifest: { mediaType: OCI_MANIFEST, manifests: [], blobs: [] },
     digest,
+    source: `reg.test:${server.port}`,
   });
 });
 

@@ -228,6 +228,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Which of the digests that a tag has had is served.
       "tag-policy": ["."],
       lookup: [".", "fetch", "fill", "bypass", "siblings", "tag-policy"],
+      // What is asked for by digest, and must not be had.
+      held: [".", "lookup", "tag-policy"],
       // Who signed an image.
       signatures: [".", "lookup", "tag-policy"],
       // What other replicas ask for.
@@ -244,7 +246,7 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       platforms: [".", "retention"],
       repair: [".", "retention"],
     },
-    above: ["cache.ts"],
+    above: ["cache.ts", "cache-options.ts"],
   },
   "cache/fetch": {
     folders: {

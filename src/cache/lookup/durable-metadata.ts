@@ -47,6 +47,7 @@ export class DurableMetadata implements PullMetadata {
   readonly listings: PullMetadata["listings"];
   readonly access: PullMetadata["access"];
   readonly visibility: PullMetadata["visibility"];
+  readonly tagHistory: PullMetadata["tagHistory"];
   readonly #sidecars: SidecarFiles | undefined;
   readonly #times: DiskTimes;
   readonly #onNotWritten: (fault: Fault) => void;
@@ -54,7 +55,7 @@ export class DurableMetadata implements PullMetadata {
   readonly #turns = new TurnLimiter(WRITES_PER_TURN);
 
   constructor(
-    { tags, links, blobs, listings, access, visibility }: StoredPullMetadata,
+    { tags, links, blobs, listings, access, visibility, tagHistory }: StoredPullMetadata,
     {
       sidecars,
       quotaEvents,
@@ -128,6 +129,18 @@ export class DurableMetadata implements PullMetadata {
         (await this.#known(visibility.publicAmong(upstream, repositories, since))) ?? [],
       // Not behind: after a crash, what has become private must not be public again.
       put: (repo, record) => this.#attempt(() => visibility.put(repo, record)),
+    };
+    this.tagHistory = {
+      of: async (repo, tag) => (await this.#known(tagHistory.of(repo, tag))) ?? [],
+      tags: async (repo, limit, digest) =>
+        (await this.#known(tagHistory.tags(repo, limit, digest))) ?? [],
+      digests: async (repo, limit) => (await this.#known(tagHistory.digests(repo, limit))) ?? [],
+      // What cannot be written down is new each time.
+      digestSeen: async (repo, digest, at) =>
+        (await this.#known(tagHistory.digestSeen(repo, digest, at))) ?? at,
+      add: (repo, tag, stays) => this.#attempt(() => tagHistory.add(repo, tag, stays)),
+      served: (repo, tag, digest, at) =>
+        this.#attempt(() => tagHistory.served(repo, tag, digest, at)),
     };
   }
 

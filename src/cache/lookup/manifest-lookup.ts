@@ -9,15 +9,18 @@ import type {
   FreshnessWindow,
   ManifestResult,
   ManifestHeadResult,
+  ResolvedTag,
   StoredManifest,
 } from "../results.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { toHeadResult, headUpstream } from "../bypass/manifest-head.ts";
+import type { GovernedTags } from "./governed-tags.ts";
 import type { HeadTrust } from "./head-trust.ts";
 import { isDigest, keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { Asker, NegativeCache } from "./negative-cache.ts";
 import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
+import type { ServedTags } from "./served-tags.ts";
 import type { TagChecks } from "./tag-checks.ts";
 import type { TagResolver } from "./tag-resolver.ts";
 import type { Bypass } from "../bypass/bypass.ts";
@@ -36,6 +39,8 @@ export interface ManifestLookupOptions {
   readonly trust: HeadTrust;
   readonly access: RepositoryAccess;
   readonly bypass: Bypass;
+  readonly governed: Pick<GovernedTags, "has" | "manifest">;
+  readonly served: Pick<ServedTags, "note">;
   /** Called with each manifest that a client has fetched. */
   readonly onServed?: ((repo: RepositoryRef, manifest: StoredManifest) => void) | undefined;
 }
@@ -50,6 +55,8 @@ export class ManifestLookup {
   readonly #trust: HeadTrust;
   readonly #access: RepositoryAccess;
   readonly #bypass: Bypass;
+  readonly #governed: ManifestLookupOptions["governed"];
+  readonly #served: ManifestLookupOptions["served"];
   readonly #onServed: NonNullable<ManifestLookupOptions["onServed"]>;
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
@@ -63,6 +70,8 @@ export class ManifestLookup {
     this.#trust = trust;
     this.#access = access;
     this.#bypass = bypass;
+    this.#governed = options.governed;
+    this.#served = options.served;
     this.#onServed = options.onServed ?? ((): void => {});
   }
 
@@ -79,6 +88,7 @@ export class ManifestLookup {
     }
     const result = await this.#get(upstream, repo, reference, accept, asker);
     if (asker === "GET") this.#onServed(repo, result.manifest);
+    if (!isDigest(reference)) this.#served.note(repo, reference, result.manifest.digest);
     return result;
   }
 
@@ -116,6 +126,10 @@ export class ManifestLookup {
     if (isBypassed(upstream, repo)) {
       return this.#bypass.manifestHead(upstream, repo, reference, accept);
     }
+    // Its registry alone does not say what it is.
+    if (!isDigest(reference) && this.#governed.has(repo, reference)) {
+      return toHeadResult(await this.get(upstream, repo, reference, accept, "HEAD"));
+    }
     const digest = isDigest(reference)
       ? reference
       : ((await this.#records.get(repo, reference))?.digest ??
@@ -138,8 +152,26 @@ export class ManifestLookup {
     tag: Tag,
     asker: Asker,
   ): Promise<ManifestResult> {
-    const resolved = await this.#tags.resolve(upstream, repo, tag, asker);
-    const { digest, cacheStatus, fresh, manifest } = resolved;
+    const resolve = (): Promise<ResolvedTag> => this.#tags.resolve(upstream, repo, tag, asker);
+    const current = (resolved: ResolvedTag): Promise<ManifestResult> =>
+      this.#resolved(upstream, repo, tag, resolved, asker);
+    if (!this.#governed.has(repo, tag)) return current(await resolve());
+    return this.#governed.manifest(repo, tag, {
+      resolve,
+      current,
+      byDigest: (digest) => this.#byDigest(upstream, repo, digest, asker),
+      isStored: async (digest) => (await this.#manifests.get(repo, digest)) !== undefined,
+    });
+  }
+
+  /** The manifest to which a tag points by its registry. */
+  async #resolved(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    tag: Tag,
+    { digest, cacheStatus, fresh, manifest }: ResolvedTag,
+    asker: Asker,
+  ): Promise<ManifestResult> {
     if (manifest) return toResult(manifest, cacheStatus);
     const stored = await this.#manifests.get(repo, digest);
     if (stored) {

@@ -50,6 +50,7 @@ interface Fetched {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly manifest: Manifest;
   readonly digest: Digest;
+  readonly source?: string;
 }
 
 /** A manifest that is being stored. */
@@ -133,9 +134,10 @@ export class ManifestStore {
       const nearby = isDigest(reference)
         ? await this.#fetchNear(upstream, repo, reference, near)
         : undefined;
-      const { digest, bytes, manifest } =
+      const { digest, bytes, manifest, source } =
         nearby ?? (await this.#fetchFar(upstream, repo, reference));
-      const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes };
+      const of = source === undefined ? {} : { source };
+      const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes, ...of };
       const store = async (): Promise<boolean> => {
         const isStored = await this.#storeVisibly(repo, fetched, manifest);
         if (isStored && !nearby) this.#options.onFetched({ digest, size: bytes.byteLength });

@@ -1,4 +1,5 @@
 import type { Access, BlobRecords, Links, Listings, Tags } from "../../store/metadata-store.ts";
+import type { TagHistory } from "../../store/tag-history.ts";
 import type { Visibility } from "../../store/visibility.ts";
 
 /** The part of the metadata store that the pull path reads and writes. */
@@ -9,6 +10,10 @@ export interface StoredPullMetadata {
   readonly listings: Pick<Listings, "get" | "put">;
   readonly access: Pick<Access, "get" | "put">;
   readonly visibility: Pick<Visibility, "get" | "put" | "publicAmong">;
+  readonly tagHistory: Pick<
+    TagHistory,
+    "of" | "add" | "served" | "tags" | "digests" | "digestSeen"
+  >;
 }
 
 /** A write that does not fail the pull. Says whether it succeeded, or goes on behind. */
@@ -25,5 +30,9 @@ export interface PullMetadata {
   readonly access: Pick<Access, "get"> & { readonly put: Attempted<Access["put"]> };
   readonly visibility: Pick<Visibility, "get" | "publicAmong"> & {
     readonly put: Attempted<Visibility["put"]>;
+  };
+  readonly tagHistory: Pick<TagHistory, "of" | "tags" | "digests" | "digestSeen"> & {
+    readonly add: Attempted<TagHistory["add"]>;
+    readonly served: Attempted<TagHistory["served"]>;
   };
 }

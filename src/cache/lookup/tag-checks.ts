@@ -74,13 +74,22 @@ export class TagChecks {
     upstream: Upstream,
     repo: RepositoryRef,
     tag: Tag,
-    { digest, askedAt }: { readonly digest: Digest; readonly askedAt: number },
+    {
+      digest,
+      askedAt,
+      source,
+    }: {
+      readonly digest: Digest;
+      readonly askedAt: number;
+      /** The host that said so, where that is known. */
+      readonly source?: string | undefined;
+    },
   ): Promise<void> {
     const { records, news, now } = this.#options;
-    news?.told(repo, tag, digest, Math.max(0, now() - askedAt));
+    news?.told(repo, tag, digest, Math.max(0, now() - askedAt), source);
     if (news && (await this.#wasOvertaken(upstream, repo, tag, { digest, checkedAt: askedAt })))
       return;
-    await records.put(repo, tag, { digest, checkedAt: now() });
+    await records.put(repo, tag, { digest, checkedAt: now(), ...(source ? { source } : {}) });
   }
 
   /** The upstream was asked at `askedAt`, and said that there is no such tag. */
@@ -164,7 +173,7 @@ export class TagChecks {
     const { digest } = record ?? own;
     const at = now();
     this.#moves.set(key, { digest, at, ...move, checkedAt: at });
-    await records.put(repo, tag, { digest, checkedAt: staleSince(upstream, at) });
+    await records.put(repo, tag, { digest, checkedAt: staleSince(upstream, at), seenAt: at });
     return true;
   }
 
@@ -201,7 +210,7 @@ export class TagChecks {
     const isSame = current?.digest === digest;
     const latest = isSame ? Math.max(current.checkedAt, checkedAt) : checkedAt;
     this.#moves.delete(keyOf(repo, tag));
-    await records.put(repo, tag, { digest, checkedAt: latest });
+    await records.put(repo, tag, { digest, checkedAt: latest, source: "replica" });
     await access.answeredBefore(upstream, repo, Math.max(0, this.#options.now() - checkedAt));
     const fetchStatus = record ? REPLACED : MISS;
     return { digest, cacheStatus: stored ? HIT : fetchStatus, manifest };

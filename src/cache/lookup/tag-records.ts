@@ -1,6 +1,7 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
+import type { TagStay } from "../../store/tag-history.ts";
 import type { WriteBehind } from "../write-behind.ts";
 import { keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
@@ -21,6 +22,12 @@ export interface TagChanges {
   changed(change: TagChange): void;
 }
 
+interface UnwrittenRecord {
+  readonly record: TagRecord;
+  /** Resolves once it is written, or cannot be. */
+  readonly ended: Promise<void>;
+}
+
 /**
  * Tags as pulls see them. A new record is seen at once, and written once its manifest is stored: a tag
  * must never point to what cannot be served.
@@ -30,36 +37,60 @@ export class TagRecords {
   readonly #manifests: Pick<ManifestStore, "stored">;
   readonly #behind: WriteBehind;
   readonly #changes: TagChanges | undefined;
+  readonly #history: Pick<PullMetadata["tagHistory"], "of">;
   /** Records that are not written yet. At most as many as there are writes behind. */
-  readonly #unwritten = new Map<string, TagRecord>();
+  readonly #unwritten = new Map<string, UnwrittenRecord>();
 
   constructor(
-    tags: PullMetadata["tags"],
+    {
+      tags,
+      tagHistory,
+    }: Pick<PullMetadata, "tags"> & {
+      readonly tagHistory: Pick<PullMetadata["tagHistory"], "of">;
+    },
     manifests: Pick<ManifestStore, "stored">,
     behind: WriteBehind,
     changes?: TagChanges,
   ) {
     this.#tags = tags;
+    this.#history = tagHistory;
     this.#manifests = manifests;
     this.#behind = behind;
     this.#changes = changes;
   }
 
   async get(repo: RepositoryRef, tag: Tag): Promise<TagRecord | undefined> {
-    return this.#unwritten.get(keyOf(repo, tag)) ?? this.#tags.get(repo, tag);
+    return this.#unwritten.get(keyOf(repo, tag))?.record ?? this.#tags.get(repo, tag);
+  }
+
+  /** What the tag has pointed to, the latest first, with what is not written yet. */
+  async history(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
+    const stays = await this.#history.of(repo, tag);
+    const record = this.#unwritten.get(keyOf(repo, tag))?.record;
+    if (!record || stays[0]?.digest === record.digest) return stays;
+    const { digest, checkedAt, seenAt = checkedAt } = record;
+    return [{ digest, firstSeen: seenAt, lastSeen: checkedAt }, ...stays];
+  }
+
+  /** Resolves once the record of a tag is written, or cannot be. */
+  async written(repo: RepositoryRef, tag: Tag): Promise<void> {
+    await this.#unwritten.get(keyOf(repo, tag))?.ended;
   }
 
   async put(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<void> {
     const key = keyOf(repo, tag);
     if (this.#changes?.isWatched) void this.#compare(this.get(repo, tag), repo, tag, record.digest);
-    this.#unwritten.set(key, record);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const unwritten: UnwrittenRecord = { record, ended: promise };
+    this.#unwritten.set(key, unwritten);
     await this.#behind.run(async () => {
       try {
         await this.#manifests.stored(repo, record.digest);
         // It may have been replaced or removed meanwhile.
-        if (this.#unwritten.get(key) === record) await this.#tags.put(repo, tag, record);
+        if (this.#unwritten.get(key) === unwritten) await this.#tags.put(repo, tag, record);
       } finally {
-        if (this.#unwritten.get(key) === record) this.#unwritten.delete(key);
+        if (this.#unwritten.get(key) === unwritten) this.#unwritten.delete(key);
+        resolve();
       }
     });
   }

@@ -106,7 +106,7 @@ export class TagResolver {
    */
   async fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
     const { manifest, askedAt } = await this.#fetch(upstream, repo, tag);
-    await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
+    await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
     return manifest;
   }
 
@@ -132,8 +132,9 @@ export class TagResolver {
   ): Promise<void> {
     // An immutable tag is never revalidated, so what only a HEAD said must not be recorded for it.
     if (matchesAny(settings.immutableTags, tag)) return;
-    const checkedAt = this.#now() - settings.tagTtl;
-    await this.#records.putIfUnknown(repo, tag, { digest, checkedAt });
+    const seenAt = this.#now();
+    const checkedAt = seenAt - settings.tagTtl;
+    await this.#records.putIfUnknown(repo, tag, { digest, checkedAt, seenAt });
   }
 
   #mayServeStale({ settings }: Upstream, record: TagRecord): boolean {
@@ -152,7 +153,7 @@ export class TagResolver {
     const key = { asker, what: keyOf(repo, tag), askedAs: upstream.registry.askedAs };
     const { tagTtl } = upstream.settings;
     const { manifest, askedAt } = await this.#negativeCache.run(key, tagTtl, fetch);
-    await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
+    await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
     return { digest: manifest.digest, cacheStatus, manifest };
   }
 
@@ -234,7 +235,7 @@ export class TagResolver {
           ? { manifest: stored, askedAt: headAt }
           : await this.#fetch(upstream, repo, tag);
         this.#compare(upstream, repo, digest, manifest.digest);
-        await this.#checks.checked(upstream, repo, tag, { digest: manifest.digest, askedAt });
+        await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
         const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {

@@ -155,7 +155,8 @@ function toldOf(
 ): Told | undefined {
   const override = heldBy(digest);
   if (override) return toldOfHeld(image, digest, override);
-  if (freeze?.asOf !== undefined && movedAt > freeze.asOf) {
+  // What had moved by then was perhaps not old enough.
+  if (freeze?.asOf !== undefined && Math.max(movedAt, oldEnoughAt) > freeze.asOf) {
     return {
       digest,
       because: "frozen",
@@ -204,6 +205,27 @@ function lastResort(image: string, { digest, firstSeen, oldEnoughAt }: Known, no
     text: `${image} has no older digest that can still be had: ${shortDigest(digest)}, first seen ${agoText(now - firstSeen)}, is served before its time`,
     until: oldEnoughAt,
   };
+}
+
+/** What is told of a digest that is asked for by its name, and held by an operator. */
+export function heldDigest(name: string, digest: Digest, override: Override): Hold {
+  return heldAsAWhole(toldOfHeld(name, digest, override));
+}
+
+/** What is told of one that is not old enough. */
+export function youngDigest(
+  name: string,
+  digest: Digest,
+  { age, until }: { readonly age: number; readonly until: number },
+): Hold {
+  const what = `${name} was first seen ${agoText(age)}`;
+  return heldAsAWhole({
+    digest,
+    because: "too-young",
+    what,
+    advice: `entrepot release ${name}`,
+    until,
+  });
 }
 
 function boundOf({ until }: Override): Pick<Hold, "until"> {

@@ -12,6 +12,7 @@ export class Overrides {
   readonly #store: OverrideStore;
   readonly #byId = new Map<string, ParsedOverride>();
   #revision = 0;
+  #onChange: (() => void) | undefined;
 
   private constructor(store: OverrideStore) {
     this.#store = store;
@@ -34,6 +35,11 @@ export class Overrides {
     return [...this.#byId.values()]
       .map(({ override }) => override)
       .toSorted((one, other) => other.since - one.since);
+  }
+
+  /** Called after each change, from now on. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
   }
 
   get(id: string): Override | undefined {
@@ -60,6 +66,7 @@ export class Overrides {
     // It was parsed when it was given: only another version of this program could have taken it.
     if (pattern) this.#byId.set(override.id, { override, pattern });
     this.#revision += 1;
+    this.#onChange?.();
   }
 }
 

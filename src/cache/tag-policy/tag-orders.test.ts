@@ -11,6 +11,7 @@ import { keepOverrides } from "./keep-overrides.ts";
 import { OrderRefused } from "./order-refused.ts";
 import { isActive, Overrides } from "./overrides.ts";
 import { TagAccounts } from "./tag-accounts.ts";
+import { AS_REGISTRIES_SAY } from "./tag-policy.ts";
 import { type PreparedOrder, TagOrders } from "./tag-orders.ts";
 
 const DAY = 86_400_000;
@@ -71,10 +72,9 @@ async function orders({
     verifications: { get: async (_, digest) => (digest === failing ? failed : undefined) },
     rules: () => [{ match, verify }],
     policy: {
-      revision: 0,
+      ...AS_REGISTRIES_SAY,
       governs: () => true,
       isFixed: () => fixed() !== undefined,
-      signatureHold: async () => undefined,
       plan: async () =>
         decide({
           image: "docker.io/library/node:24",

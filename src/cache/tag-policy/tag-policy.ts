@@ -48,4 +48,35 @@ export interface TagPolicy {
    * @throws Fault `unverifiable` if that cannot be found out now
    */
   signatureHold(repo: RepositoryRef, digest: Digest, tag?: Tag): Promise<Hold | undefined>;
+  /** Whether digests of a repository that are asked for by name may be held. */
+  guards(repo: RepositoryRef): boolean;
+  /** Whether what belongs to no image that is known here is held. */
+  holdsUnknown(repo: RepositoryRef): boolean;
+  /**
+   * Why a digest must not be had by its name.
+   *
+   * @param firstSeen in milliseconds of the epoch; absent: whatever its age is
+   */
+  digestHold(repo: RepositoryRef, digest: Digest, firstSeen?: number): Hold | undefined;
+  /** Whether lists of tags leave a tag out of which these stays are known. */
+  hides(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<boolean>;
+  /** Whether lists of tags of a repository may leave any out. */
+  hidesAny(repo: RepositoryRef): boolean;
 }
+
+/** Nothing decides but the registries. */
+export const AS_REGISTRIES_SAY: TagPolicy = {
+  revision: 0,
+  governs: () => false,
+  isFixed: () => false,
+  plan: async (_repo, _tag, [current]) => ({
+    candidates: current ? [{ digest: current.digest }] : [],
+    until: Infinity,
+  }),
+  signatureHold: async () => undefined,
+  guards: () => false,
+  holdsUnknown: () => false,
+  digestHold: () => undefined,
+  hides: async () => false,
+  hidesAny: () => false,
+};

@@ -1,4 +1,5 @@
-import { Cache, type CacheObserver, type CacheOptions } from "../../cache/cache.ts";
+import type { CacheObserver, CacheOptions } from "../../cache/cache-options.ts";
+import { Cache } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -102,7 +103,15 @@ export function createCache(
   options: Required<Pick<CacheOptions, "quarantine" | "times">> &
     Pick<
       CacheOptions,
-      "near" | "tagNews" | "manifestNews" | "onFetched" | "tagChanges" | "tracer" | "isDivided"
+      | "near"
+      | "tagNews"
+      | "manifestNews"
+      | "onFetched"
+      | "tagChanges"
+      | "tracer"
+      | "isDivided"
+      | "tagPolicy"
+      | "holdObserver"
     > & {
       /** To be told what is served, besides the store. */
       readonly onUsed?: ((digest: Digest) => void) | undefined;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { Cache, CacheOptions } from "../../cache/cache.ts";
+import type { CacheOptions } from "../../cache/cache-options.ts";
+import type { Cache } from "../../cache/cache.ts";
 import type { Storage } from "../../cache/retention/storage.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/cluster.ts";

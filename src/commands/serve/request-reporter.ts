@@ -1,4 +1,4 @@
-import type { CacheObserver } from "../../cache/cache.ts";
+import type { CacheObserver } from "../../cache/cache-options.ts";
 import type { FillEvent } from "../../cache/fill/fills.ts";
 import type { OnSwitched } from "../../cache/siblings/usefulness.ts";
 import type { Digest } from "../../oci/digest.ts";

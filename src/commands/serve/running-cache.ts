@@ -3,7 +3,6 @@ import { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { SecondLooks } from "../../cache/repair/second-looks.ts";
 import { Housekeeping } from "../../cache/retention/housekeeping.ts";
 import { openStorage } from "../../cache/retention/storage.ts";
-import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Fault } from "../../oci/fault.ts";
@@ -31,6 +30,7 @@ import { connectUpstreams, createCache, openReceiving } from "./cache-parts.ts";
 import { noticeExhaustedLimit, noticeFewDescriptors, slowDiskText } from "./machine-limits.ts";
 import { openCluster } from "./cluster-parts.ts";
 import { Emitter } from "./emitter.ts";
+import { finish } from "./finish.ts";
 import { Insight } from "./operator/insight.ts";
 import { LimitsWatch } from "./limits-watch.ts";
 import { FIXED, type LiveConfiguration } from "./live-configuration.ts";
@@ -40,6 +40,7 @@ import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
 import { Ports } from "../ports/open-port.ts";
 import { openAdmission } from "./open-admission.ts";
+import { openTagPolicy } from "./open-tag-policy.ts";
 import { OperatorApi } from "./operator/operator-api.ts";
 import { OperatorNews } from "./operator/operator-news.ts";
 import { RequestReporter } from "./request-reporter.ts";
@@ -48,11 +49,6 @@ import { measureLocalProblems } from "./local-problem-gauges.ts";
 import { measureUpstreams } from "./upstream-gauges.ts";
 import { openTracing } from "./operator/tracing.ts";
 import { measureWorkers, ServingThreads } from "./serving-threads.ts";
-
-/** How long downloads and responses may take to finish after the signal to stop, in milliseconds. */
-const GRACE_MS = 15_000;
-/** How long what clients did not wait for may take after that. */
-const WRITE_GRACE_MS = 1000;
 
 export interface RunningCache {
   readonly listening: Listening;
@@ -166,7 +162,8 @@ async function start(
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
     ...cluster?.limits,
   });
-  const content = { ...cluster?.content, isDivided: upstreams.isDivided };
+  const { tagPolicy, ...tags } = await openTagPolicy(settings, storage.metadata.overrides);
+  const content = { ...cluster?.content, isDivided: upstreams.isDivided, tagPolicy };
   const { tagChanges } = news.events;
   const watched = { memory, times, quarantine, tagChanges, tracer, ...content };
   const cache = createCache(storage, store, reporter, watched);
@@ -223,9 +220,14 @@ async function start(
   const { admission } = access;
   const namespaces = new Namespaces(upstreams.all);
   const responses = new ResponseCache(store.removals, {
-    revisions: [() => storage.metadata.revision, () => access.clients.revision],
+    revisions: [
+      () => storage.metadata.revision,
+      () => access.clients.revision,
+      () => tagPolicy.revision,
+    ],
     memory: memory.responses,
   });
+  tags.overrides.onChange(() => threads?.publish());
   // What is in memory only is fetched again, and stored.
   filesVanished.on(() => {
     store.clear();
@@ -279,6 +281,7 @@ async function start(
       storage.configure(changed.upstreams);
       operators.configure(changed);
       cluster?.configure(changed);
+      tags.configure(changed);
       cache.reconfigured();
       access.configure(changed);
       responses.clear();
@@ -290,9 +293,7 @@ async function start(
     async close() {
       cluster?.stop();
       insight.stop();
-      const stopped = listeners.stop();
-      await Promise.all([cache.fills.drain(GRACE_MS), withTimeout(GRACE_MS, stopped)]);
-      await withTimeout(WRITE_GRACE_MS, cache.written());
+      await finish(cache, listeners.stop());
       await closing.disposeAsync();
     },
   };

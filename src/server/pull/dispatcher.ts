@@ -2,6 +2,8 @@ import type { ClientConnection } from "../../access/client-access.ts";
 import type { Cache } from "../../cache/cache.ts";
 import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
+import { isDigest } from "../../cache/lookup/manifest-store.ts";
+import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Admission } from "./admission/admission.ts";
 import type { Admitted, Asking } from "./admission/admitted.ts";
@@ -91,6 +93,9 @@ export class Dispatcher {
   }
 
   async #respondTo(route: RepositoryRoute, context: RequestContext): Promise<Response> {
+    const { cache } = this.#options;
+    const digest = digestOf(route);
+    if (digest) await cache.heldDigests.check(route.repo, digest, route.kind !== "blob");
     switch (route.kind) {
       case "manifest":
         return handleManifest(this.#options.cache.manifests, route, context);
@@ -111,6 +116,13 @@ export class Dispatcher {
         return handleReferrers(this.#options.cache, route, context);
     }
   }
+}
+
+/** What is asked for by its digest; `undefined` if that is a tag, or a list of them. */
+function digestOf(route: RepositoryRoute): Digest | undefined {
+  if (route.kind === "tags") return undefined;
+  if (route.kind !== "manifest") return route.digest;
+  return isDigest(route.reference) ? route.reference : undefined;
 }
 
 function isDenied(error: unknown): boolean {

@@ -48,6 +48,7 @@ const DIAGNOSE =
 
 /** What to do, for faults whose message does not say it. */
 const ADVICE: Partial<Record<FaultKind, string>> = {
+  unverifiable: DIAGNOSE,
   "upstream-failed": DIAGNOSE,
   "upstream-unreachable": DIAGNOSE,
   "upstream-timeout": DIAGNOSE,
@@ -118,6 +119,7 @@ function httpError(detail: FaultDetail): HttpError {
     case "upstream-denied":
     case "not-allowed":
     case "not-permitted":
+    case "held":
       return { status: 403, code: "DENIED" };
     case "slowed":
     case "upstream-rate-limited":
@@ -137,6 +139,7 @@ function httpError(detail: FaultDetail): HttpError {
       return { status: 500, code: "UNAVAILABLE" };
     case "overloaded":
     case "local-limit":
+    case "unverifiable":
     case "slow-disk":
     case "storage":
     case "no-space":

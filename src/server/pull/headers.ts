@@ -22,7 +22,7 @@ export function contentHeaders(
 }
 
 /**
- * The upstream, `Cache-Status` (RFC 9211), and for a stale response `Warning`: in the one form that the
+ * The upstream, `Cache-Status` (RFC 9211), and for a stale response, or a tag that is held, `Warning`: in the one form that the
  * distribution-spec allows ("Warnings"), `299 - "…"`, which containerd shows to the person who pulls.
  */
 export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): ResponseHeaders {
@@ -31,10 +31,20 @@ export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): 
     "oci-namespace": upstream,
     "cache-status": headerValue(cacheStatus),
   };
-  if (cacheStatus.result === "stale") {
-    headers["warning"] = `299 - "Response is stale: ${quotable(cacheStatus.reason)}"`;
-  }
+  const warning = warningOf(cacheStatus);
+  if (warning !== undefined) headers["warning"] = `299 - "${quotable(warning)}"`;
   return headers;
+}
+
+/** What a person who pulls has to know. */
+function warningOf({
+  result,
+  reason = "the upstream failed",
+  held,
+}: CacheStatus): string | undefined {
+  const stale = result === "stale" ? `Response is stale: ${reason}` : undefined;
+  if (held === undefined) return stale;
+  return stale === undefined ? `held: ${held}` : `held: ${held}. ${stale}`;
 }
 
 /**
@@ -42,6 +52,14 @@ export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): 
  * so a response that the upstream was asked to confirm has `fwd`; a response has one of the two.
  */
 function headerValue(cacheStatus: CacheStatus): string {
+  const value = ownValue(cacheStatus);
+  // There is one detail.
+  return cacheStatus.held === undefined
+    ? value
+    : `${value.replace(/; detail=.*$/, "")}; detail=held`;
+}
+
+function ownValue(cacheStatus: CacheStatus): string {
   switch (cacheStatus.result) {
     case "hit":
       return "entrepot; hit";
@@ -63,7 +81,7 @@ function headerValue(cacheStatus: CacheStatus): string {
 }
 
 /** Text for the inside of a quoted string (RFC 9110 section 5.6.4), in ASCII. */
-function quotable(reason = "the upstream failed"): string {
+function quotable(reason: string): string {
   return reason
     .slice(0, MAX_WARNING_TEXT)
     .replaceAll(/[^\u0020-\u007E]/g, "?")

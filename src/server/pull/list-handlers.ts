@@ -26,7 +26,8 @@ export async function handleTags(
   context.cacheStatus = cacheStatus;
   const headers = cacheStatusHeaders(upstream.settings.name, cacheStatus);
   if (value.more) linkNext(headers, context, n, value.tags.at(-1));
-  return json({ name: repo.repository, tags: value.tags }, headers, context);
+  const tags = await cache.heldTags.shown(repo, value.tags);
+  return json({ name: repo.repository, tags }, headers, context);
 }
 
 /** `GET /v2/<name>/referrers/<digest>` (distribution-spec, "Listing Referrers"). */

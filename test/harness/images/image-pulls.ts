@@ -53,7 +53,7 @@ export async function world(options: WorldOptions = {}) {
   });
   const metadata = await openMetadata(":memory:");
   const store = new MemoryBlobStore();
-  const { tags, links, listings, access, visibility, blobs } = metadata;
+  const { tags, links, listings, access, visibility, tagHistory, blobs } = metadata;
   const cache = new Cache({
     store,
     metadata: {
@@ -62,6 +62,7 @@ export async function world(options: WorldOptions = {}) {
       listings,
       access,
       visibility,
+      tagHistory,
       blobs: {
         get: (digest) => blobs.get(digest),
         put: async (...record) => {

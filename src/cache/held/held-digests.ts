@@ -1,0 +1,145 @@
+import { LRUCache } from "lru-cache";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import { growingTo } from "../../process/growing-to.ts";
+import type { RepositoryRef } from "../../store/repository-ref.ts";
+import type { PullMetadata } from "../lookup/pull-metadata.ts";
+import type { TagRecords } from "../lookup/tag-records.ts";
+import { shortDigest } from "../tag-policy/hold-text.ts";
+import type { Hold, TagPolicy } from "../tag-policy/tag-policy.ts";
+import type { ImageTrees } from "./image-trees.ts";
+
+/** Of which digests it is remembered that they may be had. */
+const MAX_DIGESTS = 50_000;
+/** Of how many of a repository's images the latest ones are looked through. */
+const MAX_IMAGES = 5000;
+/** By how many of its tags an image is judged. */
+const MAX_TAGS = 50;
+
+export interface HeldDigestsOptions {
+  readonly policy: TagPolicy;
+  readonly history: Pick<PullMetadata["tagHistory"], "digestSeen" | "digests" | "tags">;
+  readonly records: Pick<TagRecords, "history">;
+  readonly trees: Pick<ImageTrees, "below">;
+  /** In milliseconds of the epoch. */
+  readonly now: () => number;
+}
+
+/**
+ * Whether what is asked for by its digest may be had, in repositories where that depends on more than its registry:
+ * where digests are held until they are old enough, must be signed, or are held by an operator. There, a manifest
+ * may be had that a tag is served with, or that is old enough and signed itself; and what these are made of.
+ */
+export class HeldDigests {
+  readonly #options: HeldDigestsOptions;
+  /** Digests that may be had, by repository. */
+  readonly #passed = new LRUCache<string, true>(growingTo(MAX_DIGESTS));
+  #revision = -1;
+
+  constructor(options: HeldDigestsOptions) {
+    this.#options = options;
+  }
+
+  /** A tag is served with this manifest: it may be had by its digest, too. */
+  served(repo: RepositoryRef, digest: Digest): void {
+    if (this.#options.policy.guards(repo)) this.#pass(repo, digest);
+  }
+
+  /**
+   * Lets pass what may be had.
+   *
+   * @param isManifest whether it is asked for as a manifest, or as what others refer to
+   * @throws Fault of kind `held`, or `unverifiable`
+   */
+  async check(repo: RepositoryRef, digest: Digest, isManifest: boolean): Promise<void> {
+    const { policy } = this.#options;
+    if (!policy.guards(repo)) return;
+    if (this.#hasPassed(repo, digest)) return;
+    const hold = await this.#holdOf(repo, digest, isManifest);
+    if (hold) throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
+    this.#pass(repo, digest);
+  }
+
+  async #holdOf(
+    repo: RepositoryRef,
+    digest: Digest,
+    isManifest: boolean,
+  ): Promise<Hold | undefined> {
+    const { policy } = this.#options;
+    const byOperator = policy.digestHold(repo, digest);
+    if (byOperator) return byOperator;
+    const parents = await this.#parents(repo, digest);
+    let held: Hold | undefined;
+    for (const parent of parents) {
+      const hold = await this.#imageHold(repo, parent);
+      if (!hold) return undefined;
+      held ??= hold;
+    }
+    if (isManifest) return this.#imageHold(repo, digest);
+    if (held) return held;
+    // Nothing that is known here is made of it.
+    if (!policy.holdsUnknown(repo)) return undefined;
+    const name = `${repo.upstream}/${repo.repository}@${shortDigest(digest)}`;
+    return {
+      digest,
+      because: "too-young",
+      text: `${name} belongs to no image that may be had of this repository`,
+    };
+  }
+
+  /** Why an image must not be had by its digest; `undefined` if it may. */
+  async #imageHold(repo: RepositoryRef, digest: Digest): Promise<Hold | undefined> {
+    const { policy, history, records, now } = this.#options;
+    if (this.#hasPassed(repo, digest)) return undefined;
+    const byOperator = policy.digestHold(repo, digest);
+    if (byOperator) return byOperator;
+    for (const tag of await history.tags(repo, MAX_TAGS, digest)) {
+      const plan = await policy.plan(repo, tag, await records.history(repo, tag));
+      const isCandidate = plan.candidates.some((one) => one.digest === digest && !one.isLastResort);
+      if (isCandidate && !(await policy.signatureHold(repo, digest, tag))) {
+        this.#pass(repo, digest);
+        return undefined;
+      }
+    }
+    const firstSeen = await history.digestSeen(repo, digest, now());
+    const hold =
+      policy.digestHold(repo, digest, firstSeen) ?? (await policy.signatureHold(repo, digest));
+    if (!hold) this.#pass(repo, digest);
+    return hold;
+  }
+
+  /** The images of the repository that are made of a digest, as far as they are known here: the latest first. */
+  async #parents(repo: RepositoryRef, digest: Digest): Promise<Digest[]> {
+    const { history, trees } = this.#options;
+    const yielder = new EventLoopYielder();
+    const parents: Digest[] = [];
+    for (const image of await history.digests(repo, MAX_IMAGES)) {
+      await yielder.pause();
+      if (image !== digest && (await trees.below(repo, image)).has(digest)) parents.push(image);
+    }
+    return parents;
+  }
+
+  #hasPassed(repo: RepositoryRef, digest: Digest): boolean {
+    this.#forgetOnChange();
+    return this.#passed.has(keyOf(repo, digest));
+  }
+
+  #pass(repo: RepositoryRef, digest: Digest): void {
+    this.#forgetOnChange();
+    this.#passed.set(keyOf(repo, digest), true);
+  }
+
+  /** What passed by other rules is looked at again. */
+  #forgetOnChange(): void {
+    const { revision } = this.#options.policy;
+    if (this.#revision === revision) return;
+    this.#passed.clear();
+    this.#revision = revision;
+  }
+}
+
+function keyOf({ upstream, repository }: RepositoryRef, digest: Digest): string {
+  return `${upstream}/${repository}@${digest}`;
+}

@@ -1,0 +1,64 @@
+import { LRUCache } from "lru-cache";
+import type { Digest } from "../../oci/digest.ts";
+import { isManifestType } from "../../oci/media-types.ts";
+import { type Manifest, ManifestError } from "../../oci/manifest.ts";
+import { parseManifest } from "../../oci/parse-manifest.ts";
+import type { RepositoryRef } from "../../store/repository-ref.ts";
+import type { StoredManifest } from "../results.ts";
+
+/** How many digests are remembered of all images together: about 100 bytes each. */
+const MAX_DIGESTS = 100_000;
+
+/** An index of more manifests is no image: of the rest, nothing is known. */
+const MAX_MANIFESTS = 1000;
+
+export interface ImageTreesOptions {
+  /** A manifest that is stored, and may be seen in the repository. */
+  readonly load: (repo: RepositoryRef, digest: Digest) => Promise<StoredManifest | undefined>;
+}
+
+/** What images are made of: manifests, configurations and layers, as far as their manifests are stored. */
+export class ImageTrees {
+  readonly #load: ImageTreesOptions["load"];
+  readonly #known = new LRUCache<string, ReadonlySet<Digest>>({
+    maxSize: MAX_DIGESTS,
+    sizeCalculation: ({ size }) => size + 1,
+  });
+
+  constructor({ load }: ImageTreesOptions) {
+    this.#load = load;
+  }
+
+  /** The digests below a manifest, without its own. A tree that may still grow is read anew each time. */
+  async below(repo: RepositoryRef, root: Digest): Promise<ReadonlySet<Digest>> {
+    const key = `${repo.upstream}/${repo.repository}@${root}`;
+    const known = this.#known.get(key);
+    if (known) return known;
+    const found = new Set<Digest>();
+    let isComplete = true;
+    const waiting = [root];
+    for (let manifest = waiting.pop(), count = 0; manifest; manifest = waiting.pop(), count += 1) {
+      const stored = count < MAX_MANIFESTS ? await this.#load(repo, manifest) : undefined;
+      if (!stored) isComplete = false;
+      const parsed = stored && (await parsedOf(stored));
+      for (const { digest } of parsed?.blobs ?? []) found.add(digest);
+      for (const { digest, mediaType } of parsed?.manifests ?? []) {
+        if (!found.has(digest) && (mediaType === "" || isManifestType(mediaType)))
+          waiting.push(digest);
+        found.add(digest);
+      }
+    }
+    if (isComplete) this.#known.set(key, found);
+    return found;
+  }
+}
+
+/** `undefined` for one that was stored and is no manifest all the same. */
+async function parsedOf({ bytes, mediaType }: StoredManifest): Promise<Manifest | undefined> {
+  try {
+    return await parseManifest(bytes, mediaType);
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    return undefined;
+  }
+}

@@ -1,0 +1,248 @@
+import { LRUCache } from "lru-cache";
+import type { AgeRule, PolicyRule, VerifyRule } from "../../config/policies/policy-settings.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { Tag } from "../../oci/names.ts";
+import { growingTo } from "../../process/growing-to.ts";
+import type { Override } from "../../store/override-store.ts";
+import type { RepositoryRef } from "../../store/repository-ref.ts";
+import type { TagStay } from "../../store/tag-history.ts";
+import { type Circumstances, decide, heldDigest, youngDigest } from "./decide.ts";
+import { shortDigest } from "./hold-text.ts";
+import { isActive, type Overrides, type ParsedOverride } from "./overrides.ts";
+import type { Hold, TagPlan, TagPolicy } from "./tag-policy.ts";
+import type { Verifier } from "./verifier.ts";
+
+/** Of which images it is remembered what concerns them. */
+const MAX_IMAGES = 10_000;
+
+export interface TagPoliciesOptions {
+  readonly overrides: Overrides;
+  /** Absent: no signatures can be verified, and no rule asks for them. */
+  readonly verifier?: Verifier | undefined;
+  /** The current time, in milliseconds of the epoch. */
+  readonly now?: () => number;
+}
+
+/** What concerns an image, by rules and overrides as they are. */
+interface Concerning {
+  readonly age?: AgeRule | undefined;
+  readonly verify?: VerifyRule | undefined;
+  /**
+   * Of a digest that is asked for by name, it is not known by which tag: rules that hold it count, and none that
+   * makes an exception for some tags.
+   */
+  readonly strictAge?: AgeRule | undefined;
+  readonly strictVerify?: VerifyRule | undefined;
+  readonly hidesTags: boolean;
+  /** Also those that have ended by now. */
+  readonly overrides: readonly ParsedOverride[];
+}
+
+/** The rules of entrepot.yaml and the overrides of operators, as the policy of all tags. */
+export class TagPolicies implements TagPolicy {
+  readonly #overrides: Overrides;
+  readonly #verifier: Verifier | undefined;
+  readonly #now: () => number;
+  readonly #concerning = new LRUCache<string, Concerning>(growingTo(MAX_IMAGES));
+  #rules: readonly PolicyRule[] = [];
+  #configured = 0;
+  #known = -1;
+
+  constructor({ overrides, verifier, now = Date.now }: TagPoliciesOptions) {
+    this.#overrides = overrides;
+    this.#verifier = verifier;
+    this.#now = now;
+  }
+
+  configure(rules: readonly PolicyRule[] = []): void {
+    this.#rules = rules;
+    this.#configured += 1;
+  }
+
+  get revision(): number {
+    return this.#configured + this.#overrides.revision;
+  }
+
+  governs(repo: RepositoryRef, tag: Tag): boolean {
+    const { age, verify, overrides } = this.#of(repo, tag);
+    if (age !== undefined && age.minAge > 0) return true;
+    if (verify !== undefined && verify.mode !== "off") return true;
+    return overrides.some(({ override }) => isActive(override, this.#now()));
+  }
+
+  isFixed(repo: RepositoryRef, tag: Tag): boolean {
+    return this.#fixed(this.#of(repo, tag).overrides) !== undefined;
+  }
+
+  async plan(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<TagPlan> {
+    const { age, verify, overrides } = this.#of(repo, tag);
+    const now = this.#now();
+    const active = overrides.filter(({ override }) => isActive(override, now));
+    const released = (digest: Digest): boolean => this.#release(active, digest) !== undefined;
+    const circumstances: Circumstances = {
+      image: `${repo.upstream}/${repo.repository}:${tag}`,
+      stays,
+      rule: age && SIGNATURE_TAG.test(tag) ? { ...age, first: "allow" } : age,
+      fixed: this.#fixed(active),
+      heldBy: (digest) => heldBy(active, digest),
+      isReleased: released,
+      loggedAt: () => undefined,
+      now,
+    };
+    const logged = await this.#loggedAt(repo, stays, { age, verify, now });
+    const plan = decide({ ...circumstances, loggedAt: (digest) => logged.get(digest) });
+    return { ...plan, until: Math.min(plan.until, ...active.map(endOf)) };
+  }
+
+  async signatureHold(repo: RepositoryRef, digest: Digest, tag?: Tag): Promise<Hold | undefined> {
+    const { overrides, ...rules } = this.#of(repo, tag);
+    const verify = tag === undefined ? rules.strictVerify : rules.verify;
+    if (!verify || verify.mode === "off" || !this.#verifier) return undefined;
+    const active = overrides.filter(({ override }) => isActive(override, this.#now()));
+    if (this.#release(active, digest)?.isUnverified) return undefined;
+    const verifying = this.#verifier.verify(repo, digest, verify);
+    if (verify.mode === "observe") {
+      // What it finds is recorded; nobody waits for it.
+      verifying.catch(() => {});
+      return undefined;
+    }
+    const found = await verifying;
+    const name = `${repo.upstream}/${repo.repository}@${shortDigest(digest)}`;
+    if (!found) throw new Fault({ kind: "unverifiable", upstream: repo.upstream, name });
+    if (found.outcome === "passed") return undefined;
+    const advice = `entrepot release ${repo.upstream}/${repo.repository}@${digest} --unverified`;
+    return {
+      digest,
+      because: "unverified",
+      text: `${name} is not signed as it must be: ${found.detail}; ${advice}`,
+    };
+  }
+
+  guards(repo: RepositoryRef): boolean {
+    const { overrides } = this.#of(repo);
+    return this.holdsUnknown(repo) || overrides.some(({ override }) => override.kind === "hold");
+  }
+
+  holdsUnknown(repo: RepositoryRef): boolean {
+    const { strictAge, strictVerify } = this.#of(repo);
+    return strictAge !== undefined || strictVerify !== undefined;
+  }
+
+  digestHold(repo: RepositoryRef, digest: Digest, firstSeen?: number): Hold | undefined {
+    const { strictAge, overrides } = this.#of(repo);
+    const now = this.#now();
+    const active = overrides.filter(({ override }) => isActive(override, now));
+    const name = `${repo.upstream}/${repo.repository}@${digest}`;
+    const override = heldBy(active, digest);
+    if (override) return heldDigest(name, digest, override);
+    if (!strictAge || firstSeen === undefined || this.#release(active, digest)) return undefined;
+    const until = Math.min(firstSeen, now) + strictAge.minAge;
+    return until <= now ? undefined : youngDigest(name, digest, { age: now - firstSeen, until });
+  }
+
+  hidesAny(repo: RepositoryRef): boolean {
+    return this.#of(repo).hidesTags;
+  }
+
+  async hides(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<boolean> {
+    const { age } = this.#of(repo, tag);
+    if (age?.lists !== "hide" || !this.governs(repo, tag)) return false;
+    // Of one that was never asked for, nothing is old enough.
+    if (stays.length === 0) return age.first === "hold" && !this.isFixed(repo, tag);
+    return (await this.plan(repo, tag, stays)).candidates.length === 0;
+  }
+
+  /** Those that have signed a signed digest before are recorded: of one that is old enough already, nobody asks. */
+  async #loggedAt(
+    repo: RepositoryRef,
+    stays: readonly TagStay[],
+    { age, verify, now }: Pick<Concerning, "age" | "verify"> & { readonly now: number },
+  ): Promise<ReadonlyMap<Digest, number>> {
+    const logged = new Map<Digest, number>();
+    if (!age || !verify || verify.mode === "off" || !this.#verifier) return logged;
+    const oldest = new Map<Digest, number>();
+    for (const { digest, firstSeen } of stays) oldest.set(digest, firstSeen);
+    for (const [digest, firstSeen] of oldest) {
+      if (now - firstSeen >= age.minAge) continue;
+      const found = await this.#verifier.verify(repo, digest, verify);
+      if (found?.outcome === "passed" && found.loggedAt !== undefined) {
+        logged.set(digest, found.loggedAt);
+      }
+    }
+    return logged;
+  }
+
+  /** The override that decides where a tag points: of the tag alone before one of many, and the latest of each. */
+  #fixed(overrides: readonly ParsedOverride[]): Override | undefined {
+    const now = this.#now();
+    const latest = (...kinds: readonly Override["kind"][]): Override | undefined =>
+      overrides
+        .filter(({ override, pattern }) => {
+          return kinds.includes(override.kind) && !pattern.digest && isActive(override, now);
+        })
+        .map(({ override }) => override)
+        .reduce<Override | undefined>(
+          (one, other) => (one && one.since > other.since ? one : other),
+          undefined,
+        );
+    return latest("hold", "rollback") ?? latest("freeze");
+  }
+
+  #release(active: readonly ParsedOverride[], digest: Digest): Override | undefined {
+    const releases = active.filter(({ override, pattern }) => {
+      return override.kind === "release" && pattern.digest === digest;
+    });
+    return (releases.find(({ override }) => override.isUnverified) ?? releases[0])?.override;
+  }
+
+  /** @param tag absent: what concerns the repository by any of its tags, or its digests */
+  #of(repo: RepositoryRef, tag?: Tag): Concerning {
+    if (this.#known !== this.revision) {
+      this.#concerning.clear();
+      this.#known = this.revision;
+    }
+    const key = `${repo.upstream}/${repo.repository}:${tag ?? ""}`;
+    const known = this.#concerning.get(key);
+    if (known) return known;
+    const rules = this.#rules.filter(({ match }) =>
+      tag === undefined ? match.matchesRepository(repo) : match.matches(repo, tag),
+    );
+    const now = this.#now();
+    const concerning: Concerning = {
+      age: rules.find(({ age }) => age)?.age,
+      verify: rules.find(({ verify }) => verify)?.verify,
+      strictAge: rules.find(({ age }) => age?.digests === "hold" && age.minAge > 0)?.age,
+      strictVerify: rules.find(({ verify }) => verify?.mode === "enforce")?.verify,
+      hidesTags: rules.some(({ age }) => age?.lists === "hide" && age.minAge > 0),
+      overrides: [...this.#overrides.active(now)].filter(({ pattern }) =>
+        concerns(pattern, repo, tag),
+      ),
+    };
+    this.#concerning.set(key, concerning);
+    return concerning;
+  }
+}
+
+function concerns(
+  pattern: ParsedOverride["pattern"],
+  { upstream, repository }: RepositoryRef,
+  tag: Tag | undefined,
+): boolean {
+  const { digest } = pattern;
+  const image = { upstream, repository, ...(digest ? { digest } : {}) };
+  return pattern.matches(tag === undefined || digest ? image : { ...image, tag });
+}
+
+function heldBy(active: readonly ParsedOverride[], digest: Digest): Override | undefined {
+  return active.find(
+    ({ override, pattern }) => override.kind === "hold" && pattern.digest === digest,
+  )?.override;
+}
+
+/** Signatures and attestations of an image, as cosign names their tags: they are looked for with the image. */
+const SIGNATURE_TAG = /^sha256-[0-9a-f]{64}(?:\.[a-z]+)?$/;
+
+function endOf({ override: { until = Infinity } }: ParsedOverride): number {
+  return until;
+}
