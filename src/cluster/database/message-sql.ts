@@ -19,6 +19,8 @@ export const MESSAGES = {
     'pattern', pattern, 'platforms', platforms, 'at', ${momentOf("at")})`,
   purges: sql`json_build_object('kind', 'purge', 'id', id, 'pattern', pattern, 'platforms', '[]'::json,
     'at', ${momentOf("at")})`,
+  overrides: sql`json_build_object('kind', 'override', 'id', order_id, 'override', content,
+    'at', ${momentOf("at")})`,
   limits: sql`json_build_object('kind', kind, 'upstream', upstream, 'host', host, 'account', account,
     'requests', requests, 'remaining', remaining, 'quota', quota, 'window', window_s,
     'until', ${momentOf("until")})`,

@@ -58,6 +58,7 @@ export class NewsReader implements LedgerHearer {
       case "pin":
       case "unpin":
       case "purge":
+      case "override":
         return orders.heard(news);
       case "preview":
         return orders.asked(news);

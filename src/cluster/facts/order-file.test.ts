@@ -1,10 +1,12 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tempDir } from "../../../test/harness/temp-dir.ts";
+import { digestNumber } from "../../store/storetest/sample-names.ts";
 import { newOrderId } from "../ledger/facts.ts";
-import { OrderFile, type TimedOrder } from "./order-file.ts";
+import { OrderFile } from "./order-file.ts";
+import type { TimedPatternOrder } from "./timed-order.ts";
 
-const order = (kind: TimedOrder["kind"], pattern: string, at: number): TimedOrder => {
+const order = (kind: TimedPatternOrder["kind"], pattern: string, at: number): TimedPatternOrder => {
   return { kind, id: newOrderId(), pattern, platforms: [], at };
 };
 
@@ -37,6 +39,37 @@ test("orders outlast their process, those that are to be told in the order in wh
   expect(again.file.isKnown(order("purge", "b", 1))).toBe(false);
   await again.file.told(purge);
   expect((await opened(path)).file.untold).toEqual([unpin]);
+});
+
+test("orders of overrides outlast their process, an end counts, and an earlier version passes over them", async () => {
+  await using dir = await tempDir();
+  const path = dir.file("orders.json");
+  const { file } = await opened(path);
+  const purge = order("purge", "a", 1);
+  const override = {
+    id: crypto.randomUUID(),
+    kind: "rollback",
+    pattern: "reg.test/a:b",
+    digest: digestNumber(1),
+    reason: "r",
+    by: "ops",
+    since: 2,
+  } as const;
+  const kept = { kind: "override", id: newOrderId(), override, at: 2 } as const;
+  const by = { by: "ops", reason: "over" };
+  const end = { ...kept, id: newOrderId(), override: { ...override, ended: { at: 1, ...by } } };
+  await file.given([purge, kept]);
+  const again = await opened(path);
+  expect(again.file.untold).toEqual([purge, kept]);
+  expect(again.file.isKnown(kept)).toBe(true);
+  expect(again.file.isKnown({ ...kept, id: newOrderId(), at: 1 })).toBe(true);
+  expect(again.file.isKnown({ ...kept, id: newOrderId(), at: 3 })).toBe(false);
+  // Whenever that was.
+  expect(again.file.isKnown({ ...end, at: 1 })).toBe(false);
+  await again.file.done({ ...end, at: 1 });
+  expect((await opened(path)).file.isKnown({ ...kept, id: newOrderId(), at: 3 })).toBe(true);
+  const { untold }: { untold: unknown[] } = JSON.parse(readFileSync(path, "utf8"));
+  expect(untold).toEqual([purge]);
 });
 
 test.each(["", "{", "[]", '{"untold":[{"kind":"reboot"}],"known":[]}', "null"])(

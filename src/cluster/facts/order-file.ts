@@ -4,28 +4,23 @@ import { readJson } from "../../store/sidecars/json-file.ts";
 import { removeFile } from "../../store/remove-file.ts";
 import { renameOver } from "../../store/replace-file.ts";
 import { type OrderId, parseOrderId } from "../ledger/facts.ts";
+import { OVERRIDE } from "../ledger/override-ages.ts";
+import { isOverrideOrder, type TimedOrder } from "./timed-order.ts";
 
 /** How many orders of a pattern are known by name. Older ones are recognized by their time. */
 const MAX_IDS = 16;
 /** Patterns whose orders are known, and orders that are still to be told. */
 const MAX_PATTERNS = 4096;
 
-/** An order, with its time in milliseconds of this machine's epoch. */
-export interface TimedOrder {
-  readonly kind: "pin" | "unpin" | "purge";
-  readonly id: OrderId;
-  readonly pattern: string;
-  readonly platforms: readonly string[];
-  readonly at: number;
-}
-
-/** What is known of a pattern: pins and unpins in one entry, purges in another one. */
+/** What is known of a pattern: pins and unpins in one entry, purges in another one; and of an override. */
 interface Known {
   readonly key: string;
   readonly pattern: string;
   /** When the latest was given. */
   readonly at: number;
   readonly ids: readonly OrderId[];
+  /** Of an override: set once one of them has ended it. */
+  readonly isEnded?: boolean | undefined;
 }
 
 const id = z.string().transform((text, context) => {
@@ -44,8 +39,18 @@ const schema = z.object({
       at: z.number(),
     }),
   ),
+  // Apart from the others: an earlier version passes over it.
+  untoldOverrides: z
+    .array(z.object({ kind: z.literal("override"), id, override: OVERRIDE, at: z.number() }))
+    .default([]),
   known: z.array(
-    z.object({ key: z.string(), pattern: z.string(), at: z.number(), ids: z.array(id) }),
+    z.object({
+      key: z.string(),
+      pattern: z.string(),
+      at: z.number(),
+      ids: z.array(id),
+      isEnded: z.boolean().optional(),
+    }),
   ),
 });
 
@@ -59,9 +64,10 @@ export class OrderFile {
   readonly #known: Map<string, Known>;
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, { untold, known }: z.infer<typeof schema>) {
+  private constructor(path: string, { untold, untoldOverrides, known }: z.infer<typeof schema>) {
     this.#path = path;
-    this.#untold = new Map(untold.map((order) => [keyOf(order), order]));
+    const orders: readonly TimedOrder[] = [...untold, ...untoldOverrides];
+    this.#untold = new Map(orders.map((order) => [keyOf(order), order]));
     this.#known = new Map(known.map((entry) => [entry.key, entry]));
   }
 
@@ -80,7 +86,7 @@ export class OrderFile {
       onFailed(error);
     });
     const found = schema.safeParse(text);
-    const content = found.data ?? { untold: [], known: [] };
+    const content = found.data ?? { untold: [], untoldOverrides: [], known: [] };
     return { file: new OrderFile(path, content), isNew: isRead && !found.success };
   }
 
@@ -97,7 +103,10 @@ export class OrderFile {
   /** Whether an order was given here, was carried out, or came before one of these. */
   isKnown(order: TimedOrder): boolean {
     const known = this.#known.get(keyOf(order));
-    return known !== undefined && (known.ids.includes(order.id) || order.at < known.at);
+    if (!known) return false;
+    if (known.ids.includes(order.id)) return true;
+    const [wasEnded, isEnd] = [known.isEnded === true, endsOverride(order)];
+    return wasEnded === isEnd ? order.at < known.at : wasEnded;
   }
 
   /** This replica has carried an order out. */
@@ -129,7 +138,9 @@ export class OrderFile {
     const ids = [...(before?.ids ?? []), order.id].slice(-MAX_IDS);
     const at = Math.max(order.at, before?.at ?? order.at);
     this.#known.delete(key);
-    this.#known.set(key, { key, pattern: order.pattern, at, ids });
+    const isEnded = before?.isEnded === true || endsOverride(order);
+    const pattern = isOverrideOrder(order) ? order.override.pattern : order.pattern;
+    this.#known.set(key, { key, pattern, at, ids, ...(isEnded && { isEnded }) });
     dropOldest(this.#known);
   }
 
@@ -140,7 +151,9 @@ export class OrderFile {
   }
 
   async #writeNow(): Promise<void> {
-    const text = JSON.stringify({ untold: this.untold, known: [...this.#known.values()] });
+    const untoldOverrides = this.untold.filter(isOverrideOrder);
+    const untold = this.untold.filter((order) => !isOverrideOrder(order));
+    const text = JSON.stringify({ untold, untoldOverrides, known: [...this.#known.values()] });
     const temporary = `${this.#path}.new`;
     try {
       await removeFile(temporary);
@@ -154,8 +167,13 @@ export class OrderFile {
   }
 }
 
-function keyOf({ kind, pattern }: Pick<TimedOrder, "kind" | "pattern">): string {
-  return `${kind === "purge" ? "purge" : "pin"} ${pattern}`;
+function keyOf(order: TimedOrder): string {
+  if (isOverrideOrder(order)) return `override ${order.override.id}`;
+  return `${order.kind === "purge" ? "purge" : "pin"} ${order.pattern}`;
+}
+
+function endsOverride(order: TimedOrder): boolean {
+  return isOverrideOrder(order) && order.override.ended !== undefined;
 }
 
 function dropOldest(entries: Map<string, unknown>): void {

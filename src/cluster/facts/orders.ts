@@ -1,11 +1,13 @@
-import { RefusedError } from "../../cache/retention/refused-error.ts";
-import { requestedPattern } from "../../cache/retention/requested-pattern.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import type { Overrides } from "../../cache/tag-policy/overrides.ts";
 import { type AppliedFact, newOrderId, type Order, type Preview } from "../ledger/facts.ts";
-import { type Ledger, LedgerAwayError } from "../ledger/ledger.ts";
+import { type Ledger, LedgerAwayError, ORDERS_KEPT_MS } from "../ledger/ledger.ts";
+import { agesOfOverride, overAt } from "../ledger/override-ages.ts";
 import { type Applied, OrderAnswers, type OrderReach } from "./order-answers.ts";
-import type { OrderFile, TimedOrder } from "./order-file.ts";
+import type { OrderFile } from "./order-file.ts";
+import { OrderWork } from "./order-work.ts";
 import type { RecentPurges } from "./recent-purges.ts";
+import { type GivenOrder, orderOf, timedOf, type TimedOrder, wordsOfOrder } from "./timed-order.ts";
 
 /** When an order is tried again that could not be carried out, in milliseconds. */
 const RETRY_MS = 30_000;
@@ -15,12 +17,13 @@ const MAX_WAITING = 256;
 export interface OrdersOptions {
   readonly ledger: Pick<Ledger, "order" | "preview" | "tell">;
   readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
+  readonly overrides: Pick<Overrides, "all" | "get" | "put">;
   readonly file: OrderFile;
   readonly purges: RecentPurges;
   /** How many replicas are known, this one and those that do not answer included. */
   readonly replicas: () => number;
   /** An order of another replica cannot be carried out as it is; it is not tried again. */
-  readonly onRefused: (order: Order, reason: string) => void;
+  readonly onRefused: (order: string, reason: string) => void;
   /** It is tried again. */
   readonly onFailed: (task: string, error: unknown) => void;
   /** The current time, in milliseconds of the epoch. */
@@ -28,14 +31,16 @@ export interface OrdersOptions {
 }
 
 /**
- * What an operator asks of one replica, and all have to do: pins and purges. It is carried out here first. What
+ * What an operator asks of one replica, and all have to do: pins, purges and overrides. It is carried out here first. What
  * the ledger does not take is kept in a file and told later, with its time: a purge is of what was stored
- * before it, and of several pins and unpins of a pattern the latest counts, at whichever replica.
+ * before it, of several pins and unpins of a pattern the latest counts, at whichever replica, and an override that was
+ * ended stays so.
  */
 export class Orders {
   readonly #options: OrdersOptions;
   readonly #now: () => number;
   readonly #answers: OrderAnswers;
+  readonly #work: OrderWork;
   readonly #queue: TimedOrder[] = [];
   #working: Promise<void> | undefined;
   #telling: Promise<void> | undefined;
@@ -47,7 +52,9 @@ export class Orders {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#answers = new OrderAnswers(options.replicas);
-    for (const { pattern, at } of options.file.purges) options.purges.add(pattern, at);
+    const { admin, overrides, file, purges } = options;
+    this.#work = new OrderWork({ admin, overrides, signal: this.#closing.signal });
+    for (const { pattern, at } of file.purges) purges.add(pattern, at);
   }
 
   /** What was pinned before there were other replicas is to be told to them. */
@@ -60,7 +67,7 @@ export class Orders {
   }
 
   /** Tells the others what was done here at an operator's request, and waits until they have done it too. */
-  async give(order: Pick<TimedOrder, "kind" | "pattern" | "platforms">): Promise<OrderReach> {
+  async give(order: GivenOrder): Promise<OrderReach> {
     const { file, purges } = this.#options;
     const given: TimedOrder = { ...order, id: newOrderId(), at: this.#now() };
     if (given.kind === "purge") purges.add(given.pattern, given.at);
@@ -86,16 +93,15 @@ export class Orders {
 
   /** Another replica was given an order. Resolves once it is known here, not once it is carried out. */
   async heard(order: Order): Promise<void> {
-    const platforms = order.kind === "pin" ? order.platforms : [];
-    const { kind, id, pattern } = order;
-    const timed = { kind, id, pattern, platforms, at: this.#now() - Math.max(0, order.ageMs) };
-    if (kind === "purge") this.#options.purges.add(pattern, timed.at);
-    if (this.#queue.length >= MAX_WAITING) await this.#work();
+    const timed = timedOf(order, this.#now());
+    const { id } = timed;
+    if (timed.kind === "purge") this.#options.purges.add(timed.pattern, timed.at);
+    if (this.#queue.length >= MAX_WAITING) await this.#carryOutSoon();
     if (this.#isClosed || this.#queue.some((waiting) => waiting.id === id)) return;
     // None of them can be carried out. It is heard again after a start.
     if (this.#queue.length >= MAX_WAITING) throw new Error("too many orders wait");
     this.#queue.push(timed);
-    void this.#work();
+    void this.#carryOutSoon();
   }
 
   /** Another replica asks what a purge would remove here. It does not wait for long, so at most one is looked up. */
@@ -103,13 +109,7 @@ export class Orders {
     if (this.#isPreviewing || this.#isClosed) return;
     this.#isPreviewing = true;
     try {
-      const { signal } = this.#closing;
-      const applied = await this.#applied(async () => {
-        const parsed = requestedPattern(pattern).text;
-        const purge = await this.#options.admin.purge(parsed, { dryRun: true, signal });
-        return countOf(purge.names());
-      });
-      const { reason: _, ...answer } = applied;
+      const { reason: _, ...answer } = await this.#work.preview(pattern);
       this.#options.ledger.tell({ kind: "applied", order: id, ...answer });
     } finally {
       this.#isPreviewing = false;
@@ -149,28 +149,47 @@ export class Orders {
     for (const order of this.#options.file.untold) {
       if (!(await this.#tell(order))) return;
     }
+    await this.#tellOverridesAgain();
+  }
+
+  /**
+   * What was decided before there were other replicas is told to them, and what a ledger does not know that was
+   * restored or made anew: a replica that begins has to hear of it.
+   */
+  async #tellOverridesAgain(): Promise<void> {
+    const { ledger, overrides, onFailed } = this.#options;
+    const now = this.#now();
+    for (const override of overrides.all) {
+      const over = overAt(override) ?? Infinity;
+      if (over < now - ORDERS_KEPT_MS) continue;
+      const ages = agesOfOverride(override, now);
+      const ageMs = Math.max(0, ages.ended?.ageMs ?? ages.sinceAgeMs);
+      const order = { kind: "override", id: newOrderId(), override: ages, ageMs } as const;
+      try {
+        await ledger.order({ ...order, isAgain: true });
+      } catch (error) {
+        if (error instanceof LedgerAwayError) return;
+        onFailed("telling an override again", error);
+      }
+    }
   }
 
   /** Returns whether the ledger has it now. */
-  async #tell({ at, platforms, ...order }: TimedOrder): Promise<boolean> {
+  async #tell(order: TimedOrder): Promise<boolean> {
     const { ledger, file, onFailed } = this.#options;
-    const ageMs = Math.max(0, this.#now() - at);
-    const { kind } = order;
     try {
-      await ledger.order(
-        kind === "pin" ? { ...order, kind, platforms, ageMs } : { ...order, kind, ageMs },
-      );
+      await ledger.order(orderOf(order, this.#now()));
     } catch (error) {
       if (!(error instanceof LedgerAwayError)) onFailed("telling an order", error);
       return false;
     }
     await file
-      .told({ ...order, platforms, at })
+      .told(order)
       .catch((error: unknown) => onFailed("noting that an order is told", error));
     return true;
   }
 
-  #work(): Promise<void> {
+  #carryOutSoon(): Promise<void> {
     clearTimeout(this.#retry);
     this.#working ??= this.#carryOutAll().finally(() => {
       this.#working = undefined;
@@ -194,8 +213,8 @@ export class Orders {
       } catch (error) {
         // It is heard again after the next start.
         if (this.#isClosed) return;
-        onFailed(`an order of another replica (${order.kind} ${order.pattern})`, error);
-        this.#retry = setTimeout(() => void this.#work(), RETRY_MS);
+        onFailed(`an order of another replica (${wordsOfOrder(order)})`, error);
+        this.#retry = setTimeout(() => void this.#carryOutSoon(), RETRY_MS);
         this.#retry.unref();
         return;
       }
@@ -203,64 +222,8 @@ export class Orders {
   }
 
   async #carryOut(order: TimedOrder): Promise<Applied> {
-    const { reason, ...applied } = await this.#applied(() => this.#imagesOf(order));
-    if (reason !== undefined) this.#refused(order, reason);
+    const { reason, ...applied } = await this.#work.carryOut(order);
+    if (reason !== undefined) this.#options.onRefused(wordsOfOrder(order), reason);
     return applied;
   }
-
-  /** @param work returns how many images it concerns */
-  async #applied(
-    work: () => Promise<number>,
-  ): Promise<Applied & { readonly reason?: string | undefined }> {
-    try {
-      return { outcome: "done", images: await work() };
-    } catch (error) {
-      if (!(error instanceof RefusedError)) throw error;
-      // What is not here needs no purge.
-      if (error.kind === "no-match") return { outcome: "done", images: 0 };
-      return { outcome: "refused", images: 0, reason: error.message };
-    }
-  }
-
-  /**
-   * Does what is ordered. Returns how many images it concerned.
-   *
-   * @throws RefusedError
-   */
-  async #imagesOf(order: TimedOrder): Promise<number> {
-    const { pinning } = this.#options.admin;
-    switch (order.kind) {
-      case "purge":
-        return this.#purge(order);
-      case "pin":
-        return (await pinning.pin(order.pattern, order.platforms, order.at)).images;
-      case "unpin": {
-        const pins = await pinning.saved();
-        const pin = pins.find(({ pattern }) => pattern === order.pattern);
-        if (pin && pin.since <= order.at) await pinning.unpin(order.pattern);
-        return 0;
-      }
-    }
-  }
-
-  async #purge({ pattern, at }: TimedOrder): Promise<number> {
-    const { signal } = this.#closing;
-    const purge = await this.#options.admin.purge(pattern, { storedUntil: at, signal });
-    const images = await countOf(purge.names());
-    await purge.run(false);
-    return images;
-  }
-
-  #refused({ kind, id, pattern, platforms, at }: TimedOrder, reason: string): void {
-    const ageMs = Math.max(0, this.#now() - at);
-    const order: Order =
-      kind === "pin" ? { kind, id, pattern, platforms, ageMs } : { kind, id, pattern, ageMs };
-    this.#options.onRefused(order, reason);
-  }
-}
-
-async function countOf(names: AsyncIterable<string>): Promise<number> {
-  let count = 0;
-  for await (const _ of names) count += 1;
-  return count;
 }

@@ -1,5 +1,6 @@
 import type { Cache } from "../../cache/cache.ts";
 import type { StoreAdmin } from "../../cache/retention/store-admin.ts";
+import type { Overrides } from "../../cache/tag-policy/overrides.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { Tags } from "../../store/metadata-store.ts";
@@ -11,10 +12,10 @@ import { NewsReader } from "./news-reader.ts";
 import { OrderFile } from "./order-file.ts";
 import type { OrderReach } from "./order-answers.ts";
 import { Orders } from "./orders.ts";
-import type { TimedOrder } from "./order-file.ts";
 import { RecentPurges } from "./recent-purges.ts";
 import { TagFacts } from "./tag-facts.ts";
 import { TagsAgain } from "./tags-again.ts";
+import type { GivenOrder } from "./timed-order.ts";
 
 export interface ReplicaFactsOptions {
   readonly ledger: Ledger;
@@ -35,6 +36,7 @@ export interface ReplicaFactsOptions {
 export interface FactsFollowed {
   readonly cache: Pick<Cache, "tagMoved">;
   readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
+  readonly overrides: Pick<Overrides, "all" | "get" | "put">;
   readonly tags: Pick<Tags, "all">;
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   /** Where orders are kept. */
@@ -63,7 +65,8 @@ export class ReplicaFacts implements AsyncDisposable {
   }
 
   /** Begins to hear. */
-  async follow({ cache, admin, tags, upstreams, orderFile }: FactsFollowed): Promise<void> {
+  async follow(followed: FactsFollowed): Promise<void> {
+    const { cache, admin, overrides, tags, upstreams, orderFile } = followed;
     const { ledger, replicas, onRefused, onFailed, now } = this.#options;
     const { file, isNew } = await OrderFile.open(orderFile, (error) =>
       onFailed("reading the orders that were kept", error),
@@ -71,10 +74,11 @@ export class ReplicaFacts implements AsyncDisposable {
     const orders = new Orders({
       ledger,
       admin,
+      overrides,
       file,
       purges: this.#purges,
       replicas,
-      onRefused: ({ kind, pattern }, reason) => onRefused(`${kind} ${pattern}`, reason),
+      onRefused,
       onFailed,
       ...(now && { now }),
     });
@@ -100,7 +104,7 @@ export class ReplicaFacts implements AsyncDisposable {
   }
 
   /** Has the others do what an operator had done here. */
-  async order(order: Pick<TimedOrder, "kind" | "pattern" | "platforms">): Promise<OrderReach> {
+  async order(order: GivenOrder): Promise<OrderReach> {
     if (!this.#orders) throw new Error("the orders are not open yet");
     return this.#orders.give(order);
   }

@@ -2,6 +2,7 @@ import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag, UpstreamName } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
+import type { OverrideAges } from "./override-ages.ts";
 
 /*
  * What replicas tell each other. Times are ages in milliseconds, as of the call: no replica has to believe
@@ -92,7 +93,21 @@ export type Order =
       readonly id: OrderId;
       readonly pattern: string;
       readonly ageMs: number;
-    };
+    }
+  | OverrideOrder;
+
+/**
+ * An override that an operator has made, or changed. Of several orders about one, an end counts, and else the order
+ * that was given last.
+ */
+export interface OverrideOrder {
+  readonly kind: "override";
+  readonly id: OrderId;
+  readonly override: OverrideAges;
+  readonly ageMs: number;
+  /** It is told in case that the ledger does not know it: where it does, it is only to be ended, if this one is. */
+  readonly isAgain?: boolean;
+}
 
 /** What would a purge of this pattern remove at the others? They answer as if it was an order, and do nothing. */
 export interface Preview {

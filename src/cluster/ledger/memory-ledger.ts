@@ -11,10 +11,14 @@ import {
   ORDERS_KEPT_MS,
 } from "./ledger.ts";
 import {
+  agedBy,
+  areOfOne,
+  holds,
   isNews,
   type Limit,
   limitKey,
   manifestKey,
+  replacesOrder,
   sightingsIn,
   tagKey,
   tagNews,
@@ -178,14 +182,14 @@ export class MemoryLedger implements Ledger {
     }
   }
 
-  /** Forgets pins that this order takes back or replaces. Whether it comes later than one that does so with it. */
+  /** Forgets what this order takes back or replaces. Whether it comes later than one that does so with it. */
   #isSuperseded(order: Order, at: number): boolean {
     if (order.kind === "purge") return false;
     const { orders } = this.#shared;
     for (const [id, other] of orders) {
-      if (other.order.kind === "purge" || other.order.pattern !== order.pattern) continue;
-      if (other.at >= at) return true;
-      if (other.order.kind === "pin") orders.delete(id);
+      if (!areOfOne(order, other.order)) continue;
+      if (!replacesOrder({ order, at }, other)) return true;
+      if (other.order.kind !== "unpin") orders.delete(id);
     }
     return false;
   }
@@ -244,8 +248,8 @@ export class MemoryLedger implements Ledger {
     }
     for (const { order, at, change } of orders.values()) {
       const ageMs = now() - at;
-      const isKept = order.kind === "pin" || ageMs < ORDERS_KEPT_MS;
-      if (change > since && isKept) missed.push({ news: { ...order, ageMs }, change });
+      const isKept = holds(order, at, now()) || ageMs < ORDERS_KEPT_MS;
+      if (change > since && isKept) missed.push({ news: agedBy(order, ageMs), change });
     }
     missed.sort((one, other) => one.change - other.change);
     const held: News[] = [];

@@ -1,7 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type { BudgetFact, News, RestFact } from "./facts.ts";
+import type { BudgetFact, News, Order, RestFact } from "./facts.ts";
+import { agesOfOverride, overAt, overrideOfAges, replacesOverride } from "./override-ages.ts";
 import type { SeenStay } from "./stays.ts";
 
 /** A tag at a moment of the ledger's clock; without a digest, it was removed. */
@@ -15,6 +16,49 @@ export interface TagRow {
 }
 
 export type Limit = RestFact | BudgetFact;
+
+interface TimedOrder {
+  readonly order: Order;
+  /** When it was given. */
+  readonly at: number;
+}
+
+/** Whether two orders are about the same, so that one of them counts. */
+export function areOfOne(one: Order, other: Order): boolean {
+  if (one.kind === "override" || other.kind === "override") {
+    const isSame = one.kind === other.kind && one.kind === "override" && other.kind === "override";
+    return isSame && one.override.id === other.override.id;
+  }
+  return one.kind !== "purge" && other.kind !== "purge" && one.pattern === other.pattern;
+}
+
+/** Of two orders about the same. */
+export function replacesOrder(next: TimedOrder, known: TimedOrder): boolean {
+  if (next.order.kind !== "override" || known.order.kind !== "override") return next.at > known.at;
+  const at = next.order.isAgain === true ? -Infinity : next.at;
+  return replacesOverride(
+    { override: overrideAt(next.order, next.at), at },
+    { override: overrideAt(known.order, known.at), at: known.at },
+  );
+}
+
+/** Whether what was ordered holds, whenever that was. */
+export function holds(order: Order, at: number, now: number): boolean {
+  if (order.kind === "pin") return true;
+  return order.kind === "override" && (overAt(overrideAt(order, at)) ?? Infinity) > now;
+}
+
+/** An order that was given so long ago, with ages as of now. */
+export function agedBy(order: Order, ageMs: number): Order {
+  if (order.kind !== "override") return { ...order, ageMs };
+  const override = overrideAt(order, 0);
+  return { ...order, ageMs, override: agesOfOverride(override, ageMs) };
+}
+
+/** The override of an order that was given at a moment, on that moment's clock. */
+function overrideAt({ override, ageMs }: Extract<Order, { kind: "override" }>, at: number) {
+  return overrideOfAges(override, at + ageMs);
+}
 
 export function isNews(
   fact: Limit,

@@ -67,6 +67,12 @@ export async function* changesSince(
     where: age,
   });
   yield* pagesOf(db, {
+    table: "overrides",
+    transaction: "tx",
+    key: ["id"],
+    since: since.orders,
+  });
+  yield* pagesOf(db, {
     table: "limits",
     transaction: "tx",
     key: ["upstream", "host", "account", "kind", "requests"],

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseDigest } from "../../oci/digest.ts";
 import { parseRepositoryName, parseTag, parseUpstreamName } from "../../oci/names.ts";
 import { type News, parseOrderId } from "../ledger/facts.ts";
+import { agesOfOverride, OVERRIDE } from "../ledger/override-ages.ts";
 import type { ServerClock } from "../database/server-clock.ts";
 
 const upstream = parsed(parseUpstreamName);
@@ -23,6 +24,12 @@ const MESSAGE = z.discriminatedUnion("kind", [
     id: parsed(parseOrderId),
     pattern: z.string(),
     platforms: z.array(z.string()),
+    at: time,
+  }),
+  z.object({
+    kind: z.literal("override"),
+    id: parsed(parseOrderId),
+    override: OVERRIDE,
     at: time,
   }),
   z.object({ kind: z.literal("preview"), id: parsed(parseOrderId), pattern: z.string() }),
@@ -81,6 +88,15 @@ export function newsOf(message: Message, clock: ServerClock): News | undefined {
       const { kind, id, pattern, platforms, at } = message;
       const order = { id, pattern, ageMs: ageOf(at, clock) };
       return kind === "pin" ? { kind, ...order, platforms } : { kind, ...order };
+    }
+    case "override": {
+      const { kind, id, override, at } = message;
+      return {
+        kind,
+        id,
+        override: agesOfOverride(override, clock.latest()),
+        ageMs: ageOf(at, clock),
+      };
     }
     case "rest":
     case "budget":

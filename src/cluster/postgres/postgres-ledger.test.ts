@@ -2,6 +2,8 @@ import { afterAll, beforeAll } from "bun:test";
 import { type Postgres, startPostgres } from "../../../test/harness/replicas/postgres.ts";
 import { real, realTest } from "../../../test/harness/real-components.ts";
 import { ledgerConformance } from "../../../test/harness/replicas/ledger-conformance.ts";
+import { tagLedgerConformance } from "../../../test/harness/replicas/tag-ledger-conformance.ts";
+import type { EmptyLedger } from "../../../test/harness/replicas/two-replicas.ts";
 import { TestLedger } from "../../../test/harness/replicas/postgres-ledger.ts";
 import { until } from "../../../test/harness/waiting.ts";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
@@ -12,17 +14,16 @@ beforeAll(async () => {
 });
 afterAll(async () => postgres?.[Symbol.asyncDispose]());
 
-ledgerConformance(
-  "in PostgreSQL",
-  async () => {
-    const url = await postgres.database();
-    return {
-      open: (id) => new TestLedger(url, id).isUp(),
-      async [Symbol.asyncDispose]() {},
-    };
-  },
-  realTest,
-);
+const makeEmpty = async (): Promise<EmptyLedger> => {
+  const url = await postgres.database();
+  return {
+    open: (id) => new TestLedger(url, id).isUp(),
+    async [Symbol.asyncDispose]() {},
+  };
+};
+
+ledgerConformance("in PostgreSQL", makeEmpty, realTest);
+tagLedgerConformance("in PostgreSQL", makeEmpty, realTest);
 
 realTest("of many tags that are asked for at once, each gets its own answer", async () => {
   const url = await postgres.database();

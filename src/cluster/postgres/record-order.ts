@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
-import type { Order, Preview } from "../ledger/facts.ts";
+import type { Order, OverrideOrder, Preview } from "../ledger/facts.ts";
+import { overAt, overrideOfAges } from "../ledger/override-ages.ts";
 import { MESSAGES, notifyOf, timeOf } from "../database/message-sql.ts";
 import type { LedgerTables } from "../database/tables.ts";
 
@@ -15,11 +16,12 @@ export async function recordOrder(
   order: Order,
   now: number,
 ): Promise<void> {
-  const { id, pattern } = order;
   const at = now - order.ageMs;
   const moment = sql`least(${timeOf(sql`${at}::float8`)}, clock_timestamp())`;
   await db.transaction().execute(async (transaction) => {
     await sql`set local synchronous_commit = on`.execute(transaction);
+    if (order.kind === "override") return recordOverride(transaction, by, order, { at, now });
+    const { id, pattern } = order;
     if (order.kind === "purge") {
       await sql`
         with put as (
@@ -47,6 +49,35 @@ export async function recordOrder(
       select ${notifyOf(by, MESSAGES.pins)} from put
     `.execute(transaction);
   });
+}
+
+/** An end counts, and else the order that was given last. One that is told again replaces none that has not ended. */
+async function recordOverride(
+  db: Kysely<LedgerTables>,
+  by: string,
+  { id, override: ages, isAgain = false }: OverrideOrder,
+  { at, now }: { readonly at: number; readonly now: number },
+): Promise<void> {
+  const override = overrideOfAges(ages, now);
+  const over = overAt(override) ?? null;
+  await sql`
+    with put as (
+      insert into overrides as known (id, order_id, content, at, is_ended, over)
+      values (
+        ${override.id}, ${id}, ${JSON.stringify(override)}::text::jsonb,
+        least(${timeOf(sql`${at}::float8`)}, clock_timestamp()), ${override.ended !== undefined},
+        ${timeOf(sql`${over}::float8`)}
+      )
+      on conflict (id) do update set
+        order_id = excluded.order_id, content = excluded.content, at = excluded.at,
+        is_ended = excluded.is_ended, over = excluded.over, tx = pg_current_xact_id()
+      where known.order_id <> excluded.order_id and case
+        when known.is_ended <> excluded.is_ended then excluded.is_ended
+        else not ${isAgain}::boolean and (known.at < excluded.at or known.at > clock_timestamp()) end
+      returning *
+    )
+    select ${notifyOf(by, MESSAGES.overrides)} from put
+  `.execute(db);
 }
 
 /** Notifies of a question. An older version does not know it, and does not answer. */

@@ -6,10 +6,13 @@ import type { Upstream } from "../../cache/upstream.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/cluster.ts";
 import type { ClusterStore } from "../../cluster/cluster-store.ts";
 import type { ClusterStatus } from "../../cluster/cluster-status.ts";
+import type { FactsFollowed } from "../../cluster/facts/replica-facts.ts";
 import type { OpenSharedStore } from "../../cluster/open-shared-store.ts";
 import { type Address, formatAddress } from "../../config/parsing/address.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { UpstreamName } from "../../oci/names.ts";
+import type { ReplicaReach } from "../../api/replicas.ts";
+import type { Override } from "../../store/override-store.ts";
 import type { TellReplicas } from "../../server/api/operations/orders.ts";
 import { isAllowed } from "../../cache/policy.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -40,6 +43,8 @@ export interface ClusterParts extends AsyncDisposable {
   /** For requests to upstreams. */
   readonly limits: Pick<RegistryTransportOptions, "pooledLimits" | "replicas">;
   readonly tellReplicas: TellReplicas;
+  /** Has the others keep an override, too. */
+  readonly tellOverride: (override: Override) => Promise<ReplicaReach>;
   readonly status: () => ClusterStatus;
   /**
    * Begins to answer other replicas, and to do what they tell.
@@ -52,6 +57,7 @@ export interface ClusterParts extends AsyncDisposable {
     cache: Cache,
     admission: Pick<Admission, "forReplica">,
     upstreams: ReadonlyMap<UpstreamName, Upstream>,
+    overrides: FactsFollowed["overrides"],
   ) => Promise<string>;
   readonly configure: (settings: Settings) => void;
   readonly stop: () => void;
@@ -97,6 +103,7 @@ export async function openCluster({
     shared: () => store?.admin,
     redirects: store?.open.addresses,
     limits: { pooledLimits: cluster.facts?.limits, replicas: () => cluster.living },
+    tellOverride: (override) => tellOverride(cluster, override),
     tellReplicas: async (order) => ({
       ...(await tellReplicas(cluster, order)),
       ...(settings.store && {
@@ -104,7 +111,7 @@ export async function openCluster({
       }),
     }),
     status,
-    async join(ports, cache, admission, upstreams) {
+    async join(ports, cache, admission, upstreams, overrides) {
       const address = cluster.listen({
         lookup: cache.forReplicas,
         upstreams,
@@ -123,7 +130,7 @@ export async function openCluster({
       });
       const { admin, metadata, path } = storage;
       const orderFile = join(path, "orders.json");
-      await cluster.follow({ cache, admin, tags: metadata.tags, upstreams, orderFile });
+      await cluster.follow({ cache, admin, overrides, tags: metadata.tags, upstreams, orderFile });
       return formatAddress(address);
     },
     configure({ cluster: changed }) {
@@ -137,8 +144,16 @@ export async function openCluster({
 function tellReplicas(
   { facts, size }: Cluster,
   { kind, pattern, platforms }: Parameters<TellReplicas>[0],
-): ReturnType<TellReplicas> {
-  if (!facts)
-    return Promise.resolve({ reached: 1, of: size, ledger: "none", images: 0, refused: 0 });
+): Promise<ReplicaReach> {
+  if (!facts) return Promise.resolve(reachWithoutLedger(size));
   return kind === "preview" ? facts.preview(pattern) : facts.order({ kind, pattern, platforms });
+}
+
+function tellOverride({ facts, size }: Cluster, override: Override): Promise<ReplicaReach> {
+  if (!facts) return Promise.resolve(reachWithoutLedger(size));
+  return facts.order({ kind: "override", override });
+}
+
+function reachWithoutLedger(of: number): ReplicaReach {
+  return { reached: 1, of, ledger: "none", images: 0, refused: 0 };
 }

@@ -260,7 +260,7 @@ async function start(
       ...threads?.forGate,
     }),
   );
-  await cluster?.join(ports, cache, admission, upstreams.all);
+  await cluster?.join(ports, cache, admission, upstreams.all, tags.overrides);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const adminAnswers = {
     api: operators.api,

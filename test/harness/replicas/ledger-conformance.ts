@@ -3,14 +3,8 @@ import type { Digest } from "../../../src/oci/digest.ts";
 import { digestNumber, repositoryRef, tag } from "../../../src/store/storetest/sample-names.ts";
 import { until } from "../waiting.ts";
 import { type Fact, newOrderId, type RestFact } from "../../../src/cluster/ledger/facts.ts";
-import type { Ledger } from "../../../src/cluster/ledger/ledger.ts";
 import { RecordedNews } from "./recorded-news.ts";
-
-/** A ledger that nothing was told yet. */
-export interface EmptyLedger extends AsyncDisposable {
-  /** Another replica's way to it, which is up. */
-  open(id: string): Promise<Ledger>;
-}
+import { type EmptyLedger, type It, replicaTests } from "./two-replicas.ts";
 
 const nginx = repositoryRef("docker.io", "library/nginx");
 const redis = repositoryRef("docker.io", "library/redis");
@@ -27,15 +21,6 @@ const pointsTo = (digest: Digest, ageMs: number): Fact => ({
   tag: latest,
   digest,
   ageMs,
-});
-/** Seen so long ago first, and last. */
-const seen = (...stays: readonly [Digest, number, number][]): Fact => ({
-  kind: "seen",
-  repo: nginx,
-  tag: latest,
-  stays: stays.map(([digest, firstSeenAgeMs, lastSeenAgeMs]) => {
-    return { digest, firstSeenAgeMs, lastSeenAgeMs, source: `of ${firstSeenAgeMs}` };
-  }),
 });
 const removed = (ageMs: number): Fact => ({ kind: "tag-removed", repo: nginx, tag: latest, ageMs });
 
@@ -63,30 +48,9 @@ const budget = (remaining: number): Fact => ({
 export function ledgerConformance(
   title: string,
   makeEmpty: () => Promise<EmptyLedger>,
-  it: (name: string, run: () => Promise<void>) => void,
+  it: It,
 ): void {
-  /** Two replicas, the second of which hears. */
-  function replicaTest(
-    what: string,
-    run: (replicas: {
-      a: Ledger;
-      b: Ledger;
-      news: RecordedNews;
-      ledger: EmptyLedger;
-    }) => Promise<void>,
-  ): void {
-    it(what, async () => {
-      await using ledger = await makeEmpty();
-      const [a, b] = [await ledger.open("http://a"), await ledger.open("http://b")];
-      const news = new RecordedNews();
-      a.hear(new RecordedNews());
-      b.hear(news);
-      await news.hasCaughtUp();
-      await run({ a, b, news, ledger });
-      await Promise.all([a.close(), b.close()]);
-    });
-  }
-
+  const replicaTest = replicaTests(makeEmpty, it);
   describe(`a ledger: ${title}`, () => {
     replicaTest(
       "knows where a tag points, and how long ago that was checked",
@@ -144,69 +108,6 @@ export function ledgerConformance(
       expect(await b.tag(nginx, latest)).toBeUndefined();
       a.tell(pointsTo(three, 0));
       await news.hasHeard(`library/nginx:latest=${name(three)}`);
-    });
-
-    /** The history of the tag, once it has as many stays: ages in whole minutes. */
-    const historyOf = async (ledger: Ledger, length: number): Promise<string[]> => {
-      const history = await until(
-        async () => {
-          const stays = await ledger.history(nginx, latest);
-          return stays.length === length ? stays : undefined;
-        },
-        { what: `${length} stays` },
-      );
-      return history.map(({ digest, firstSeenAgeMs, lastSeenAgeMs, source = "" }) => {
-        const minutes = [firstSeenAgeMs, lastSeenAgeMs].map((ms) => Math.floor(ms / MINUTE));
-        return `${name(digest)} ${minutes.join(" ")} ${source}`.trimEnd();
-      });
-    };
-
-    replicaTest(
-      "keeps what a tag pointed to, whoever saw it and in whatever order it is told",
-      async ({ a, b, ledger }) => {
-        expect(await b.history(nginx, latest)).toEqual([]);
-        a.tell(seen([two, 30 * MINUTE, 20 * MINUTE]));
-        b.tell(seen([one, 90 * MINUTE, 80 * MINUTE]));
-        const both = [`${name(two)} 30 20 of 1800000`, `${name(one)} 90 80 of 5400000`];
-        expect(await historyOf(a, 2)).toEqual(both);
-        // It moved back, and that one of them was seen earlier is told later.
-        a.tell(seen([one, 10 * MINUTE, 10 * MINUTE], [two, 60 * MINUTE, 40 * MINUTE]));
-        const late = await ledger.open("http://c");
-        const stays = await historyOf(late, 3);
-        expect(stays).toEqual([
-          `${name(one)} 10 10 of 600000`,
-          `${name(two)} 60 20 of 3600000`,
-          `${name(one)} 90 80 of 5400000`,
-        ]);
-        expect(await late.history(redis, latest)).toEqual([]);
-        await late.close();
-      },
-    );
-
-    replicaTest("knows of a tag that it had what it has, and until when", async ({ a, b }) => {
-      a.tell(seen([one, 90 * MINUTE, 90 * MINUTE]));
-      a.tell(pointsTo(one, 30 * MINUTE));
-      const known = await historyOf(b, 1);
-      expect(known).toEqual([`${name(one)} 90 30 of 5400000`]);
-      // As a replica does that sees it move.
-      b.tell(seen([two, 5 * MINUTE, 5 * MINUTE]));
-      b.tell(pointsTo(two, 5 * MINUTE));
-      const moved = [`${name(two)} 5 5 of 300000`, `${name(one)} 90 30 of 5400000`];
-      expect(await historyOf(a, 2)).toEqual(moved);
-      // One of an earlier version that sees it move says only where it points.
-      a.tell(pointsTo(three, MINUTE));
-      expect((await historyOf(b, 3))[0]).toBe(`${name(three)} 1 1`);
-      a.tell(removed(0));
-      await until(async () => !(await b.tag(nginx, latest)), { what: "the tag to be gone" });
-      expect((await historyOf(b, 2))[1]).toBe(`${name(one)} 90 30 of 5400000`);
-    });
-
-    replicaTest("keeps the latest of a tag that moves again and again", async ({ a, b }) => {
-      for (let at = 40; at > 0; at -= 1) a.tell(seen([digestNumber(at), at * MINUTE, at * MINUTE]));
-      const stays = await historyOf(b, 20);
-      expect(stays.map((stay) => stay.split(" ")[1])).toEqual(
-        Array.from({ length: 20 }, (_, at) => String(at + 1)),
-      );
     });
 
     replicaTest("knows in which repository a manifest was given", async ({ a, b }) => {

@@ -4,6 +4,7 @@ import { tempDir } from "../temp-dir.ts";
 import { openUnreportedStorage } from "../faults/unreported-storage.ts";
 import { type NearSources, NO_NEAR_SOURCES } from "../../../src/cache/fetch/near-sources.ts";
 import { Cache } from "../../../src/cache/cache.ts";
+import { Overrides } from "../../../src/cache/tag-policy/overrides.ts";
 import type { Upstream } from "../../../src/cache/upstream.ts";
 import type { UpstreamSettings } from "../../../src/config/settings.ts";
 import { Accept } from "../../../src/oci/accept.ts";
@@ -196,9 +197,11 @@ async function replica(
     registry: new Registry(configured, transport),
   };
   const repo = { upstream: configured.name, repository: repository("app") };
+  const overrides = await Overrides.open(metadata.overrides);
   await facts.follow({
     cache,
     admin,
+    overrides,
     tags: metadata.tags,
     upstreams: new Map([[configured.name, upstream]]),
     orderFile: join(path, "orders.json"),
@@ -210,6 +213,7 @@ async function replica(
     /** Orders of others that could not be carried out as they are. */
     refused,
     admin,
+    overrides,
     metadata,
     repo,
     upstream,

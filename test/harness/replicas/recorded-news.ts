@@ -55,6 +55,10 @@ export function wordsOf(news: News): string {
       return `${news.by} did it for ${news.images}`;
     case "pin":
       return `pin ${[news.pattern, ...news.platforms].join(" ")}`;
+    case "override": {
+      const { kind, pattern, ended } = news.override;
+      return `${ended ? `${ended.by} ended ` : ""}${kind} ${pattern}`;
+    }
     case "unpin":
     case "purge":
       return `${news.kind} ${news.pattern}`;
