@@ -182,7 +182,10 @@ function bounded(
     readonly plan: TagPlan;
   },
 ): ManifestResult {
-  const cacheStatus = hold ? { ...result.cacheStatus, held: hold.text } : result.cacheStatus;
+  // What the tag is now is not known then, whichever digest is served.
+  const isStale = resolved?.cacheStatus.result === "stale";
+  const status = isStale ? resolved.cacheStatus : result.cacheStatus;
+  const cacheStatus = hold ? { ...status, held: hold.text } : status;
   const until = Math.min(fresh?.until ?? 0, resolved?.fresh?.until ?? 0, plan.until);
   const from = Math.max(fresh?.from ?? 0, resolved?.fresh?.from ?? 0);
   const window: FreshnessWindow | undefined = fresh && resolved?.fresh && { from, until };
