@@ -195,6 +195,7 @@ export class Cache {
       bypass,
       governed,
       served,
+      now,
       onServed: (repo, manifest) => this.siblings.served(repo, manifest),
     });
     const lists = new ListCache(metadata, access, now, memory?.lists);

@@ -1,9 +1,11 @@
 import { LRUCache } from "lru-cache";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, parseDigest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import { isImageConfigType } from "../../oci/media-types.ts";
 import { growingTo } from "../../process/growing-to.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
+import { readDescriptors } from "../lookup/referrers-index.ts";
 import type { PullMetadata } from "../lookup/pull-metadata.ts";
 import type { TagRecords } from "../lookup/tag-records.ts";
 import { shortDigest } from "../tag-policy/hold-text.ts";
@@ -14,6 +16,8 @@ import type { ImageTrees } from "./image-trees.ts";
 const MAX_DIGESTS = 50_000;
 /** Of how many of a repository's images the latest ones are looked through. */
 const MAX_IMAGES = 5000;
+/** Of a longer list of what refers to an image, nothing is let pass, in bytes. */
+const MAX_LIST_BYTES = 512 * 1024;
 /** By how many of its tags an image is judged. */
 const MAX_TAGS = 50;
 
@@ -59,6 +63,20 @@ export class HeldDigests {
     const hold = await this.#holdOf(repo, digest, isManifest);
     if (hold) throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
     this.#pass(repo, digest);
+  }
+
+  /** Signatures, SBOMs and the like of what may be had may be had, too: what is listed as an image may not. */
+  async listed(repo: RepositoryRef, index: Blob): Promise<void> {
+    if (!this.#options.policy.guards(repo) || index.size > MAX_LIST_BYTES) return;
+    const { history, now } = this.#options;
+    for (const descriptor of await readDescriptors(await index.text())) {
+      const { digest: text, artifactType: type } = descriptor;
+      const digest = typeof text === "string" ? parseDigest(text) : undefined;
+      if (!digest || typeof type !== "string" || type === "" || isImageConfigType(type)) continue;
+      // By it, its blobs are known to belong to something.
+      await history.digestSeen(repo, digest, now());
+      this.#pass(repo, digest);
+    }
   }
 
   async #holdOf(

@@ -1,5 +1,5 @@
 import type { Digest } from "../../oci/digest.ts";
-import type { Accept } from "../../oci/accept.ts";
+import { Accept } from "../../oci/accept.ts";
 import { Fault, isAnswer } from "../../oci/fault.ts";
 import { parseManifest } from "../../oci/parse-manifest.ts";
 import { DOCKER_MANIFEST, isIndexType, OCI_MANIFEST } from "../../oci/media-types.ts";
@@ -18,7 +18,15 @@ import type { GovernedTags } from "./governed-tags.ts";
 import type { HeadTrust } from "./head-trust.ts";
 import { isDigest, keyOf, type ManifestStore } from "./manifest-store.ts";
 import type { Asker, NegativeCache } from "./negative-cache.ts";
-import { type CacheStatus, HIT, COLLAPSED, MISS, FORWARDED, UNSTORED } from "../cache-status.ts";
+import {
+  type CacheStatus,
+  BYPASS,
+  HIT,
+  COLLAPSED,
+  MISS,
+  FORWARDED,
+  UNSTORED,
+} from "../cache-status.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { ServedTags } from "./served-tags.ts";
 import type { TagChecks } from "./tag-checks.ts";
@@ -27,12 +35,14 @@ import type { Bypass } from "../bypass/bypass.ts";
 import { isBypassed, type Upstream } from "../upstream.ts";
 import type { TagRecords } from "./tag-records.ts";
 
+const ANY = new Accept(null);
+
 /** The platform whose manifest a client without support for image indexes gets, as registry:2 does. */
 const DEFAULT_PLATFORM = "linux/amd64";
 
 export interface ManifestLookupOptions {
   readonly records: Pick<TagRecords, "get">;
-  readonly checks: Pick<TagChecks, "toldByOthers">;
+  readonly checks: Pick<TagChecks, "toldByOthers" | "checked">;
   readonly manifests: ManifestStore;
   readonly tags: TagResolver;
   readonly negativeCache: NegativeCache;
@@ -41,6 +51,8 @@ export interface ManifestLookupOptions {
   readonly bypass: Bypass;
   readonly governed: Pick<GovernedTags, "has" | "manifest">;
   readonly served: Pick<ServedTags, "note">;
+  /** In milliseconds of the epoch. */
+  readonly now: () => number;
   /** Called with each manifest that a client has fetched. */
   readonly onServed?: ((repo: RepositoryRef, manifest: StoredManifest) => void) | undefined;
 }
@@ -48,7 +60,7 @@ export interface ManifestLookupOptions {
 /** Answers requests for manifests: by tag or digest, with content negotiation (`Accept`). */
 export class ManifestLookup {
   readonly #records: Pick<TagRecords, "get">;
-  readonly #checks: Pick<TagChecks, "toldByOthers">;
+  readonly #checks: ManifestLookupOptions["checks"];
   readonly #manifests: ManifestStore;
   readonly #tags: TagResolver;
   readonly #negativeCache: NegativeCache;
@@ -57,6 +69,7 @@ export class ManifestLookup {
   readonly #bypass: Bypass;
   readonly #governed: ManifestLookupOptions["governed"];
   readonly #served: ManifestLookupOptions["served"];
+  readonly #now: () => number;
   readonly #onServed: NonNullable<ManifestLookupOptions["onServed"]>;
   readonly #heads = new SingleFlight<ManifestHeadResult | undefined>();
 
@@ -72,6 +85,7 @@ export class ManifestLookup {
     this.#bypass = bypass;
     this.#governed = options.governed;
     this.#served = options.served;
+    this.#now = options.now;
     this.#onServed = options.onServed ?? ((): void => {});
   }
 
@@ -83,13 +97,34 @@ export class ManifestLookup {
     accept: Accept,
     asker: Asker = "GET",
   ): Promise<ManifestResult> {
-    if (isBypassed(upstream, repo)) {
-      return this.#bypass.manifest(upstream, repo, reference, accept);
-    }
+    if (isBypassed(upstream, repo)) return this.#bypassed(upstream, repo, reference, accept);
     const result = await this.#get(upstream, repo, reference, accept, asker);
     if (asker === "GET") this.#onServed(repo, result.manifest);
     if (!isDigest(reference)) this.#served.note(repo, reference, result.manifest.digest);
     return result;
+  }
+
+  /** Nothing of it is stored but where its tag pointed, and that only if more than its registry decides about it. */
+  #bypassed(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    reference: Tag | Digest,
+    accept: Accept,
+  ): Promise<ManifestResult> {
+    const get = (one: Tag | Digest): Promise<ManifestResult> =>
+      this.#bypass.manifest(upstream, repo, one, accept);
+    if (isDigest(reference) || !this.#governed.has(repo, reference)) return get(reference);
+    return this.#governed.manifest(repo, reference, {
+      resolve: async () => {
+        const askedAt = this.#now();
+        const { digest } = await this.#bypass.manifestHead(upstream, repo, reference, ANY);
+        await this.#checks.checked(upstream, repo, reference, { digest, askedAt });
+        return { digest, cacheStatus: BYPASS };
+      },
+      current: ({ digest }) => get(digest),
+      byDigest: get,
+      isStored: async () => false,
+    });
   }
 
   async #get(
@@ -107,7 +142,9 @@ export class ManifestLookup {
     const child = isDigest(reference) ? undefined : await defaultChild(result.manifest, accept);
     if (!child) throw new Fault({ kind: "not-acceptable", mediaType });
     const { manifest, cacheStatus } = await this.#byDigest(upstream, repo, child, asker);
-    if (accept.allowsManifest(manifest.mediaType)) return { manifest, cacheStatus };
+    const { held } = result.cacheStatus;
+    const status = held === undefined ? cacheStatus : { ...cacheStatus, held };
+    if (accept.allowsManifest(manifest.mediaType)) return { manifest, cacheStatus: status };
     throw new Fault({ kind: "not-acceptable", mediaType });
   }
 
@@ -123,12 +160,12 @@ export class ManifestLookup {
     reference: Tag | Digest,
     accept: Accept,
   ): Promise<ManifestHeadResult> {
-    if (isBypassed(upstream, repo)) {
-      return this.#bypass.manifestHead(upstream, repo, reference, accept);
-    }
     // Its registry alone does not say what it is.
     if (!isDigest(reference) && this.#governed.has(repo, reference)) {
       return toHeadResult(await this.get(upstream, repo, reference, accept, "HEAD"));
+    }
+    if (isBypassed(upstream, repo)) {
+      return this.#bypass.manifestHead(upstream, repo, reference, accept);
     }
     const digest = isDigest(reference)
       ? reference

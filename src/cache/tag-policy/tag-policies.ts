@@ -83,7 +83,7 @@ export class TagPolicies implements TagPolicy {
     const circumstances: Circumstances = {
       image: `${repo.upstream}/${repo.repository}:${tag}`,
       stays,
-      rule: age && SIGNATURE_TAG.test(tag) ? { ...age, first: "allow" } : age,
+      rule: age,
       fixed: this.#fixed(active),
       heldBy: (digest) => heldBy(active, digest),
       isReleased: released,
@@ -208,10 +208,11 @@ export class TagPolicies implements TagPolicy {
     const rules = this.#rules.filter(({ match }) =>
       tag === undefined ? match.matchesRepository(repo) : match.matches(repo, tag),
     );
+    const ofTag = tag !== undefined && SIGNATURE_TAG.test(tag) ? [] : rules;
     const now = this.#now();
     const concerning: Concerning = {
-      age: rules.find(({ age }) => age)?.age,
-      verify: rules.find(({ verify }) => verify)?.verify,
+      age: ofTag.find(({ age }) => age)?.age,
+      verify: ofTag.find(({ verify }) => verify)?.verify,
       strictAge: rules.find(({ age }) => age?.digests === "hold" && age.minAge > 0)?.age,
       strictVerify: rules.find(({ verify }) => verify?.mode === "enforce")?.verify,
       hidesTags: rules.some(({ age }) => age?.lists === "hide" && age.minAge > 0),
@@ -240,7 +241,10 @@ function heldBy(active: readonly ParsedOverride[], digest: Digest): Override | u
   )?.override;
 }
 
-/** Signatures and attestations of an image, as cosign names their tags: they are looked for with the image. */
+/**
+ * Signatures and attestations of an image, as cosign names their tags, and lists of what refers to it. By these, an
+ * image is judged: they are what their registry says now.
+ */
 const SIGNATURE_TAG = /^sha256-[0-9a-f]{64}(?:\.[a-z]+)?$/;
 
 function endOf({ override: { until = Infinity } }: ParsedOverride): number {

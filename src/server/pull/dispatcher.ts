@@ -1,5 +1,6 @@
 import type { ClientConnection } from "../../access/client-access.ts";
 import type { Cache } from "../../cache/cache.ts";
+import { isBypassed } from "../../cache/upstream.ts";
 import type { BrokenResponses } from "../../cache/repair/broken-responses.ts";
 import { TurnLimiter } from "../../event-loop/turn-limiter.ts";
 import { isDigest } from "../../cache/lookup/manifest-store.ts";
@@ -95,7 +96,9 @@ export class Dispatcher {
   async #respondTo(route: RepositoryRoute, context: RequestContext): Promise<Response> {
     const { cache } = this.#options;
     const digest = digestOf(route);
-    if (digest) await cache.heldDigests.check(route.repo, digest, route.kind !== "blob");
+    // Of what is never stored, nobody knows what it is made of.
+    const isGuarded = digest && !isBypassed(route.upstream, route.repo);
+    if (isGuarded) await cache.heldDigests.check(route.repo, digest, route.kind !== "blob");
     switch (route.kind) {
       case "manifest":
         return handleManifest(this.#options.cache.manifests, route, context);

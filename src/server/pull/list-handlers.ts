@@ -38,6 +38,7 @@ export async function handleReferrers(
 ): Promise<Response> {
   const { value, cacheStatus } = await cache.referrers.list(upstream, repo, digest);
   context.cacheStatus = cacheStatus;
+  await cache.heldDigests.listed(repo, value.whole);
   const headers = cacheStatusHeaders(upstream.settings.name, cacheStatus);
   headers["content-type"] = OCI_INDEX;
   const type = context.query.get("artifactType");
