@@ -21,6 +21,7 @@ import {
   AdoptionError,
   blobsOf,
   type FoundBlob,
+  type LinkedDigest,
   linkedDigest,
   mustBeConfigured,
   readManifest,
@@ -235,11 +236,11 @@ class Adoption {
     for (const name of await confined.names(join(folder, "_manifests/tags"))) {
       const tag = parseTag(name);
       const link = join(folder, "_manifests/tags", name, "current/link");
-      const digest = await linkedDigest(confined, link);
-      if (!tag || !digest) continue;
-      const mediaType = (await this.#storage.metadata.links.get(repo, digest))?.manifestType;
+      const linked = await linkedDigest(confined, link);
+      if (!tag || !linked) continue;
+      const mediaType = (await this.#storage.metadata.links.get(repo, linked.digest))?.manifestType;
       if (mediaType === undefined) continue;
-      await this.#adoptTag(repo, tag, { digest, mediaType });
+      await this.#adoptTag(repo, tag, { ...linked, mediaType });
       this.#result.tags += 1;
     }
   }
@@ -252,13 +253,15 @@ class Adoption {
   async #adoptTag(
     repo: RepositoryRef,
     tag: Tag,
-    { digest, mediaType }: { readonly digest: Digest; readonly mediaType: string },
+    { digest, writtenAt, mediaType }: LinkedDigest & { readonly mediaType: string },
   ): Promise<void> {
     const { metadata, sidecars } = this.#storage;
     const known = await metadata.tags.get(repo, tag);
     if (known && (known.checkedAt !== NEVER || known.digest === digest)) return;
-    await metadata.tags.put(repo, tag, { digest, checkedAt: NEVER });
-    await sidecars.record(digest, { mediaType, repo, tag, at: NEVER });
+    const seenAt = Math.min(writtenAt, Date.now());
+    await metadata.tags.put(repo, tag, { digest, checkedAt: NEVER, seenAt });
+    const stays = await metadata.tagHistory.of(repo, tag);
+    await sidecars.record(digest, { mediaType, repo, tag, at: NEVER, stays });
     if (known) await sidecars.removeTag(known.digest, repo, tag);
   }
 

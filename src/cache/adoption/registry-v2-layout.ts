@@ -122,18 +122,28 @@ export async function* blobsOf({ folder, root }: RegistryRoot): AsyncGenerator<F
   }
 }
 
-/** The digest in a link file of a registry; `undefined` if there is none. */
+/** A digest in a link file of a registry. */
+export interface LinkedDigest {
+  readonly digest: Digest;
+  /** In milliseconds of the epoch. */
+  readonly writtenAt: number;
+}
+
+/** `undefined` if there is none. */
 export async function linkedDigest(
   folder: ConfinedFolder,
   path: string,
-): Promise<Digest | undefined> {
+): Promise<LinkedDigest | undefined> {
   await using file = await folder.file(path);
-  if (!file || (await file.stat()).size > MAX_LINK_BYTES) return undefined;
+  if (!file) return undefined;
+  const { size, mtimeMs } = await file.stat();
+  if (size > MAX_LINK_BYTES) return undefined;
   const text = await file.readFile("utf8").catch((cause: unknown) => {
     folder.failed.unreadable(path, cause);
     return "";
   });
-  return parseDigest(text.trim());
+  const digest = parseDigest(text.trim());
+  return digest && { digest, writtenAt: Math.floor(mtimeMs) };
 }
 
 /** A registry stores no Content-Type. `undefined` if it is no manifest that can be cached. */

@@ -80,7 +80,7 @@ export class DurableMetadata implements PullMetadata {
         const previous = await this.#known(tags.get(repo, tag));
         await this.#attempt(() => tags.remove(repo, tag));
         if (previous) {
-          await this.#attempt(async () => sidecars?.removeTag(previous.digest, repo, tag));
+          await this.#attempt(() => this.#writeMoved(repo, tag, previous.digest));
         }
       },
     };
@@ -154,7 +154,10 @@ export class DurableMetadata implements PullMetadata {
     );
   }
 
-  /** Keeps a tag in exactly one sidecar file: that of the manifest to which it points. */
+  /**
+   * Keeps a tag in exactly one sidecar file: that of the manifest to which it points. What it pointed to before
+   * is kept there, too, in case that manifest is evicted.
+   */
   async #writeTag(
     repo: RepositoryRef,
     tag: Tag,
@@ -164,10 +167,18 @@ export class DurableMetadata implements PullMetadata {
     const sidecars = this.#sidecars;
     if (!sidecars || sidecars.has(digest, repo, tag)) return;
     const mediaType = (await this.links.get(repo, digest))?.manifestType;
-    if (mediaType !== undefined) await sidecars.record(digest, { mediaType, repo, tag, at });
-    if (previous && previous.digest !== digest) {
-      await sidecars.removeTag(previous.digest, repo, tag);
+    if (mediaType !== undefined) {
+      const stays = await this.tagHistory.of(repo, tag);
+      await sidecars.record(digest, { mediaType, repo, tag, at, stays });
     }
+    if (previous && previous.digest !== digest) await this.#writeMoved(repo, tag, previous.digest);
+  }
+
+  /** A tag no longer points to a manifest, which remembers it up to then. */
+  async #writeMoved(repo: RepositoryRef, tag: Tag, digest: Digest): Promise<void> {
+    const stays = await this.tagHistory.of(repo, tag);
+    const last = stays.findIndex((stay) => stay.digest === digest);
+    await this.#sidecars?.removeTag(digest, repo, tag, last === -1 ? [] : stays.slice(last));
   }
 
   /** Reports the fault of a read, which then counts as `undefined`. */

@@ -9,6 +9,8 @@ import { BoundedBlobStore } from "../../store/disk/bounded-blob-store.ts";
 import { DirectoryWatch, type Watched } from "../../store/directory/directory-watch.ts";
 import { type DataDirectory, openDataDirectory } from "../../store/directory/data-directory.ts";
 import { openDiskBlobStore, type WriteOptions } from "../../store/disk/disk-blob-store.ts";
+import type { OverrideStore } from "../../store/override-store.ts";
+import { KeptOverrides } from "../../store/sidecars/kept-overrides.ts";
 import { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import { isStored } from "../../store/repair/look-up.ts";
 import { openSelfHealing } from "../../store/repair/open-self-healing.ts";
@@ -30,6 +32,7 @@ import type { RemovalReason } from "../removal-reason.ts";
 import { Evictor } from "./evictor.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
+import { reportingOnce } from "./reporting-once.ts";
 import { SmallImages } from "./small-images.ts";
 import { StoreAdmin } from "./store-admin.ts";
 
@@ -62,6 +65,8 @@ export interface Storage extends AsyncDisposable {
   /** Without both: for inspection and repair. */
   readonly blobs: BlobStore;
   readonly metadata: SelfHealingMetadata;
+  /** Instead of those of `metadata`: they are kept in a file as well. */
+  readonly overrides: OverrideStore;
   readonly sidecars: SidecarFiles;
   readonly budget: DiskBudget;
   /** The disk when it was last measured, which is about once a second. */
@@ -162,6 +167,9 @@ export async function openStorage(
       events.failed("listing the partial downloads", error),
     );
     const trees = new ManifestTrees(blobs, metadata.blobs);
+    const overrides = new KeptOverrides(metadata.overrides, sidecars, (fault) =>
+      events.failed("keeping what was decided of tags", fault),
+    );
     const pinned = new PinnedBlobs(metadata, trees, (size) => budget.spaceOf(size));
     let currentUpstreams = upstreams;
     let isInUse: (digest: Digest) => boolean = () => false;
@@ -213,6 +221,7 @@ export async function openStorage(
       store,
       blobs,
       metadata,
+      overrides,
       sidecars,
       budget,
       disk: () => measured,
@@ -274,24 +283,5 @@ function boundOf(storage: Settings["storage"], disk: DiskUsage, blobBytes: numbe
   return {
     maxSize: storage.maxSize ?? Math.floor(0.8 * (disk.free + blobBytes)),
     minFree: storage.minFree ?? Math.min(GIB, Math.floor(0.05 * disk.size)),
-  };
-}
-
-/** Calls `work`, and `onError` with the first of several errors in a row. Resolves to nothing then. */
-function reportingOnce<Value>(
-  work: () => Promise<Value>,
-  onError: (error: unknown) => void,
-): () => Promise<Value | undefined> {
-  let isFailing = false;
-  return async () => {
-    try {
-      const value = await work();
-      isFailing = false;
-      return value;
-    } catch (error) {
-      if (!isFailing) onError(error);
-      isFailing = true;
-      return undefined;
-    }
   };
 }

@@ -7,11 +7,16 @@ import { isStored, openReadable } from "./look-up.ts";
 import { manifestTypeOf, type Sidecar } from "../sidecars/sidecar.ts";
 import type { SidecarFiles } from "../sidecars/sidecar-files.ts";
 import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
-import type { Link, MetadataStore, RepositoryRef } from "../metadata-store.ts";
+import type { Link, MetadataStore, RepositoryRef, TagRef } from "../metadata-store.ts";
+import { restoreOverrides } from "../sidecars/kept-overrides.ts";
+import type { TagStay } from "../tag-history.ts";
 
 export interface RebuildOptions {
   readonly store: BlobStore;
-  readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "pins">;
+  readonly metadata: Pick<
+    MetadataStore,
+    "tags" | "links" | "blobs" | "pins" | "tagHistory" | "overrides"
+  >;
   readonly sidecars: SidecarFiles;
 }
 
@@ -21,13 +26,14 @@ export interface Rebuilt {
   readonly manifests: number;
   readonly tags: number;
   readonly pins: number;
-  /** Files of which nothing could be read: sidecars, manifests and that of the pins. */
+  readonly overrides: number;
+  /** Files of which nothing could be read: sidecars, manifests, that of the pins and that of the overrides. */
   readonly unreadable: number;
 }
 
 /**
- * Rebuilds an empty metadata store from the sidecar files: pins, the records of stored manifests, links
- * and tags. It may run beside traffic; a newer tag is not overwritten. Records of other blobs are added
+ * Rebuilds an empty metadata store from the sidecar files: pins, overrides, the records of stored manifests, links,
+ * tags and what these were before. It may run beside traffic; a newer tag is not overwritten. Records of other blobs are added
  * by `reconcile`.
  *
  * @throws Fault of kind `no-space` or `storage`
@@ -37,8 +43,10 @@ export async function rebuildMetadata(
   signal?: AbortSignal,
 ): Promise<Rebuilt> {
   const pins = await ifReadable(() => restorePins({ metadata, sidecars }));
+  const overrides = await ifReadable(() => restoreOverrides(metadata.overrides, sidecars));
   const yielder = new EventLoopYielder();
-  let [manifests, tags, unreadable] = [0, 0, pins === undefined ? 1 : 0];
+  let [manifests, tags] = [0, 0];
+  let unreadable = [pins, overrides].filter((restored) => restored === undefined).length;
   for await (const digest of sidecars.digests()) {
     if (signal?.aborted) break;
     await yielder.pause();
@@ -56,7 +64,7 @@ export async function rebuildMetadata(
     tags += restored.tags;
     if (!restored.isComplete) unreadable += 1;
   }
-  return { manifests, tags, pins: pins ?? 0, unreadable };
+  return { manifests, tags, pins: pins ?? 0, overrides: overrides ?? 0, unreadable };
 }
 
 /** What `read` gives; `undefined` if the disk fails to read it. */
@@ -153,13 +161,15 @@ async function restoreBlob(
   const references = found ?? [];
   const blob = { digest, ...(stored ? { size: stored.size } : {}), confirmed: true };
   let [restoredTags, linkedRepositories] = [0, 0];
-  for (const { repo, mediaType, tags } of sidecar.repositories) {
+  for (const { repo, mediaType, tags, stays = [] } of sidecar.repositories) {
     const own = mediaType === undefined ? blob : { ...blob, manifestType: mediaType };
     const links = [own, ...references];
     if (!(await areLinked(metadata, repo, links))) {
       await metadata.links.add(repo, links);
       linkedRepositories += 1;
     }
+    // Before the tags: where one points is part of its history then.
+    for (const [tag, known] of stays) await restoreStays(metadata, { repo, tag }, known);
     for (const [tag, checkedAt] of tags) {
       const record = await metadata.tags.get(repo, tag);
       // A tag that moved may be in the sidecars of both manifests: the later record is right.
@@ -173,6 +183,20 @@ async function restoreBlob(
     repositories: linkedRepositories,
     isComplete: found !== undefined && !isUnreadable,
   };
+}
+
+async function restoreStays(
+  { tagHistory }: Pick<MetadataStore, "tagHistory">,
+  { repo, tag }: TagRef,
+  stays: readonly TagStay[],
+): Promise<void> {
+  const known = await tagHistory.of(repo, tag);
+  const isKnown = (stay: TagStay): boolean =>
+    known.some(
+      ({ digest, firstSeen, lastSeen }) =>
+        digest === stay.digest && firstSeen <= stay.firstSeen && lastSeen >= stay.lastSeen,
+    );
+  if (!stays.every(isKnown)) await tagHistory.add(repo, tag, stays);
 }
 
 /** None of a manifest that is not stored or not valid; `undefined` if it cannot be read. */

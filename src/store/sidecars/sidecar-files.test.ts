@@ -6,6 +6,7 @@ import { OCI_MANIFEST } from "../../oci/media-types.ts";
 import { tempDir, type TempDir } from "../../../test/harness/temp-dir.ts";
 import { repositoryRef, tag } from "../storetest/sample-names.ts";
 import { rejection } from "../storetest/writing.ts";
+import type { TagStay } from "../tag-history.ts";
 import { SidecarFiles } from "./sidecar-files.ts";
 
 const [app, tool] = [repositoryRef("reg.test", "app"), repositoryRef("reg.test", "tool")];
@@ -107,6 +108,62 @@ test("a file that cannot be read is not written over, but can be removed", async
   await symlink(path, path);
   await later.remove(a);
   expect(await reread(dir, a)).toBeUndefined();
+});
+
+test("what a tag pointed to is kept with it, and stays when it moves", async () => {
+  const { dir, sidecars, a } = await opened();
+  await using _ = dir;
+  const stay = (at: number): TagStay => ({ digest: a, firstSeen: at, lastSeen: at + 1 });
+  const now = { ...stay(9), firstServed: 10, source: "reg.test" };
+  await sidecars.record(a, { mediaType, repo: app, tag: one, at: 9, stays: [now] });
+  await sidecars.record(a, { mediaType, repo: app, tag: two, at: 9, stays: [] });
+  await sidecars.record(a, { mediaType, repo: app, tag: one, at: 20, stays: [stay(20)] });
+  expect(await staysOf(dir, a)).toEqual([[one, [now]]]);
+  const until = [8, 6, 4, 3, 2, 1].map(stay);
+  await sidecars.removeTag(a, app, one, until);
+  expect(await staysOf(dir, a)).toEqual([[one, until.slice(0, 5)]]);
+  expect(sidecars.has(a, app, one)).toBe(false);
+  for (let number = 0; number < 30; number += 1) {
+    const entry = { mediaType, repo: app, tag: tag(`n${number}`), at: 1, stays: [stay(number)] };
+    await sidecars.record(a, entry);
+  }
+  const kept = (await staysOf(dir, a)) ?? [];
+  expect([kept.length, kept[0], kept.at(-1)]).toEqual([
+    20,
+    [tag("n10"), [stay(10)]],
+    [tag("n29"), [stay(29)]],
+  ]);
+});
+
+/** By another process, without the cache. */
+async function staysOf(dir: TempDir, digest: Digest) {
+  const found = await new SidecarFiles(dir.path).read(digest);
+  const stays = found?.repositories.find(({ repo }) => repo.repository === app.repository)?.stays;
+  return stays && [...stays];
+}
+
+test("of what a file says of a tag's history, what cannot be read is left out", async () => {
+  const { dir, sidecars, a, files } = await opened();
+  await using _ = dir;
+  await sidecars.record(a, { mediaType, repo: app, tag: one, at: 1 });
+  const hex = a.slice("sha256:".length);
+  const path = join(files, "sha256", hex.slice(0, 2), `${hex}.json`);
+  const stay = { digest: a, first: 1, last: 2 };
+  const cases: readonly (readonly [unknown, unknown])[] = [
+    [
+      { 1: [stay, { ...stay, digest: "none" }], " ": [stay] },
+      [[one, [{ digest: a, firstSeen: 1, lastSeen: 2 }]]],
+    ],
+    [{ 1: [stay, 5] }, undefined],
+    ["", undefined],
+  ];
+  for (const [history, expected] of cases) {
+    const place = { ...app, mediaType, tags: { 1: 1 }, history };
+    await writeFile(path, JSON.stringify({ places: [place] }));
+    expect(await reread(dir, a)).toEqual(["app: 1"]);
+    const stays: unknown = await staysOf(dir, a);
+    expect(stays).toEqual(expected);
+  }
 });
 
 test("a file of an earlier version has one media type for all of its repositories", async () => {

@@ -1,18 +1,24 @@
 import { mkdir, readdir, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
-import { z } from "zod";
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { Pin, RepositoryRef } from "../metadata-store.ts";
+import type { Override } from "../override-store.ts";
+import type { TagStay } from "../tag-history.ts";
 import { readJson } from "./json-file.ts";
+import { parseOverrides, parsePins } from "./operators-lists.ts";
 import {
   isSameRepository,
   parseSidecar,
   serializeSidecar,
   type Sidecar,
+  sidecarBytes,
+  type SidecarEntry,
   withEntry,
+  withoutRepository,
+  withoutTag,
 } from "./sidecar.ts";
 import { removeFile } from "../remove-file.ts";
 import { renameOver } from "../replace-file.ts";
@@ -21,17 +27,13 @@ import { storageFault, systemCode } from "../storage-fault.ts";
 /** Returns the new sidecar, the given one if nothing changes, or `undefined` to delete it. */
 type Change = (sidecar: Sidecar | undefined) => Sidecar | undefined | Promise<Sidecar | undefined>;
 
-const pinsSchema = z.array(
-  z.object({ pattern: z.string(), platforms: z.array(z.string()), since: z.number() }),
-);
-
 /** How often a write is tried again whose folder was removed meanwhile. */
 const RETRIES = 10;
 /** The size of the LRU cache of sidecars, in bytes of memory. */
 const CACHE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Small files below `sidecars/`: one per blob, and one for all pins. They repeat the metadata that
+ * Small files below `sidecars/`: one per blob, one for all pins, and one for all overrides. They repeat the metadata that
  * cannot be recovered from the blobs, and are read only to rebuild or repair the metadata database.
  * They are written when something new is recorded, not with each pull.
  *
@@ -44,8 +46,7 @@ export class SidecarFiles {
   readonly #blockSize: number;
   readonly #cache = new LRUCache<Digest, Sidecar>({
     maxSize: CACHE_BYTES,
-    sizeCalculation: ({ repositories }) =>
-      repositories.reduce((sum, { tags }) => sum + 300 + 100 * tags.size, 300),
+    sizeCalculation: sidecarBytes,
   });
   /** The last pending write of each digest. As many entries as there are concurrent writes. */
   readonly #pendingWrites = new Map<Digest, Promise<void>>();
@@ -94,15 +95,8 @@ export class SidecarFiles {
     );
   }
 
-  /**
-   * Records that a manifest is visible in a repository, and under a tag of it if one is given.
-   *
-   * @param entry.at when that was learnt from the upstream, in milliseconds of the epoch
-   */
-  record(
-    digest: Digest,
-    entry: { mediaType: string; repo: RepositoryRef; tag?: Tag; at: number },
-  ): Promise<void> {
+  /** Records that a manifest is visible in a repository, and under a tag of it if one is given. */
+  record(digest: Digest, entry: SidecarEntry): Promise<void> {
     return this.#change(digest, (sidecar) => withEntry(sidecar, entry));
   }
 
@@ -118,25 +112,19 @@ export class SidecarFiles {
     );
   }
 
-  /** Removes a tag that no longer points to the manifest, or is purged. */
-  removeTag(digest: Digest, repo: RepositoryRef, tag: Tag): Promise<void> {
-    return this.#change(digest, (sidecar) => {
-      const existing = sidecar?.repositories.find((one) => isSameRepository(one.repo, repo));
-      if (!sidecar || !existing?.tags.has(tag)) return sidecar;
-      const tags = new Map(existing.tags);
-      tags.delete(tag);
-      const others = sidecar.repositories.filter((one) => one !== existing);
-      return { repositories: [...others, { ...existing, tags }] };
-    });
+  /** Removes a tag that no longer points to the manifest, or is purged. `stays` stay: what it was until then. */
+  removeTag(
+    digest: Digest,
+    repo: RepositoryRef,
+    tag: Tag,
+    stays: readonly TagStay[] = [],
+  ): Promise<void> {
+    return this.#change(digest, (sidecar) => withoutTag(sidecar, repo, { tag, stays }));
   }
 
   /** Removes a repository in which the manifest is no longer visible, and the sidecar with the last one. */
   removeRepository(digest: Digest, repo: RepositoryRef): Promise<void> {
-    return this.#change(digest, (sidecar) => {
-      const others = sidecar?.repositories.filter((one) => !isSameRepository(one.repo, repo)) ?? [];
-      if (!sidecar || others.length === sidecar.repositories.length) return sidecar;
-      return others.length === 0 ? undefined : { repositories: others };
-    });
+    return this.#change(digest, (sidecar) => withoutRepository(sidecar, repo));
   }
 
   /** Deletes a blob's sidecar, whether it can be read or not; does nothing if there is none. */
@@ -223,7 +211,17 @@ export class SidecarFiles {
 
   /** The pins in their file; none if there is no file, or it is not valid. */
   async pins(): Promise<Pin[]> {
-    return pinsSchema.safeParse(await readJson(join(this.#directory, "pins.json"))).data ?? [];
+    return parsePins(await readJson(join(this.#directory, "pins.json")));
+  }
+
+  /** Replaces what operators decided of tags, in its file. */
+  saveOverrides(overrides: readonly Override[]): Promise<void> {
+    return this.#replace(join(this.#directory, "overrides.json"), overrides);
+  }
+
+  /** What operators decided of tags, by its file. */
+  async overrides(): Promise<Override[]> {
+    return parseOverrides(await readJson(join(this.#directory, "overrides.json")));
   }
 
   #change(digest: Digest, change: Change): Promise<void> {
