@@ -162,7 +162,7 @@ async function start(
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
     ...cluster?.limits,
   });
-  const { tagPolicy, ...tags } = await openTagPolicy(settings, storage.metadata.overrides);
+  const { tagPolicy, ...tags } = await openTagPolicy(settings, storage.overrides);
   const content = { ...cluster?.content, isDivided: upstreams.isDivided, tagPolicy };
   const { tagChanges } = news.events;
   const watched = { memory, times, quarantine, tagChanges, tracer, ...content };
