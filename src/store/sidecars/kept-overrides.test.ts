@@ -35,7 +35,7 @@ interface World {
   readonly dir: TempDir;
   readonly faults: Fault[];
   /** Overrides over a database, by a process of its own. */
-  over(metadata: MetadataStore): KeptOverrides;
+  readonly over: (metadata: MetadataStore) => KeptOverrides;
 }
 
 async function world(work: (world: World) => Promise<void>): Promise<void> {
