@@ -100,6 +100,7 @@ export class GovernedTags {
     const key = keyOf(repo, tag);
     if (!news || current === undefined || this.#asked.get(key) === current) return stays;
     const told = await news.history(repo, tag);
+    if (!told) return stays;
     this.#asked.set(key, current);
     const at = now();
     const others = told.map((stay) => stayOf(stay, at));

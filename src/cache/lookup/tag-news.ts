@@ -21,9 +21,11 @@ export interface TagNews {
   ): Promise<{ readonly digest: Digest; readonly ageMs: number } | undefined>;
   /**
    * What a tag was seen to point to, by any replica: the latest first, at most 20. A purge leaves it. Takes at most
-   * 100 ms, never rejects, and is empty if it cannot be known now.
+   * 100 ms, and never rejects.
+   *
+   * @returns undefined if that cannot be known now
    */
-  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]>;
+  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined>;
   /**
    * The upstream was asked so long ago, and said that the tag points to this digest.
    *

@@ -14,7 +14,7 @@ export interface NewsReaderOptions {
   readonly tagFacts: Pick<TagFacts, "moved">;
   readonly orders: Pick<Orders, "heard" | "asked" | "applied" | "tellAll">;
   readonly limits: Pick<LimitFacts, "heard">;
-  readonly again: Pick<TagsAgain, "begin">;
+  readonly again: Pick<TagsAgain, "begin" | "beginInCaution">;
   /** Something could not be done with news. It is told once more with the next look at the ledger, or finds out by itself. */
   readonly onFailed: (task: string, error: unknown) => void;
 }
@@ -36,7 +36,9 @@ export class NewsReader implements LedgerHearer {
   }
 
   caughtUp(): void {
-    void this.#options.orders.tellAll();
+    const { orders, again } = this.#options;
+    void orders.tellAll();
+    again.beginInCaution();
   }
 
   lost(): void {

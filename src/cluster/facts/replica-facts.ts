@@ -4,6 +4,7 @@ import type { Overrides } from "../../cache/tag-policy/overrides.ts";
 import type { Upstream } from "../../cache/upstream.ts";
 import type { UpstreamName } from "../../oci/names.ts";
 import type { Tags } from "../../store/metadata-store.ts";
+import type { TagHistory } from "../../store/tag-history.ts";
 import type { PooledLimits } from "../../upstream/health/pooled-limits.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { LimitFacts } from "./limit-facts.ts";
@@ -37,7 +38,10 @@ export interface FactsFollowed {
   readonly cache: Pick<Cache, "tagMoved">;
   readonly admin: Pick<StoreAdmin, "pinning" | "purge">;
   readonly overrides: Pick<Overrides, "all" | "get" | "put">;
-  readonly tags: Pick<Tags, "all">;
+  readonly metadata: {
+    readonly tags: Pick<Tags, "all">;
+    readonly tagHistory: Pick<TagHistory, "of">;
+  };
   readonly upstreams: ReadonlyMap<UpstreamName, Upstream>;
   /** Where orders are kept. */
   readonly orderFile: string;
@@ -66,7 +70,8 @@ export class ReplicaFacts implements AsyncDisposable {
 
   /** Begins to hear. */
   async follow(followed: FactsFollowed): Promise<void> {
-    const { cache, admin, overrides, tags, upstreams, orderFile } = followed;
+    const { cache, admin, overrides, metadata, upstreams, orderFile } = followed;
+    const { tags, tagHistory: histories } = metadata;
     const { ledger, replicas, onRefused, onFailed, now } = this.#options;
     const { file, isNew } = await OrderFile.open(orderFile, (error) =>
       onFailed("reading the orders that were kept", error),
@@ -88,7 +93,7 @@ export class ReplicaFacts implements AsyncDisposable {
       await orders.adoptPins().catch((error: unknown) => onFailed("keeping the pins", error));
     }
     const again = this.#closing.use(
-      new TagsAgain({ tags, upstreams, ledger, onFailed, ...(now && { now }) }),
+      new TagsAgain({ tags, histories, upstreams, ledger, onFailed, ...(now && { now }) }),
     );
     ledger.hear(
       new NewsReader({

@@ -250,7 +250,7 @@ test("what a tag pointed to and since when is known to all, also to one that beg
   await push(before, two);
   const known = async (): Promise<unknown> => {
     const stays = await three.facts.tagNews.history(three.repo, tagName("history"));
-    return stays.map(({ digest, firstSeenAgeMs, lastSeenAgeMs }) => ({
+    return stays?.map(({ digest, firstSeenAgeMs, lastSeenAgeMs }) => ({
       digest,
       seen: [firstSeenAgeMs, lastSeenAgeMs].map((ms) => (at.clock.now - ms - start) / (TTL + 1)),
     }));
@@ -267,7 +267,31 @@ test("what a tag pointed to and since when is known to all, also to one that beg
   await at.settled();
   expect(await known()).toEqual(history);
   three.ledger.away();
-  expect(await known()).toEqual([]);
+  expect(await known()).toBeUndefined();
   three.ledger.back();
   await at.settled();
+});
+
+test("a ledger that was made anew learns what tags pointed to from who comes up, and keeps when that was", async () => {
+  const { one, two } = at;
+  const { before, after } = images("anew");
+  for (const image of [before, after]) {
+    at.push("anew", image);
+    at.clock.now += TTL + 1;
+    await one.pull("anew");
+    await one.cache.settled();
+  }
+  await at.settled();
+  const known = async (replica: typeof one): Promise<unknown> =>
+    (await replica.facts.tagNews.history(replica.repo, tagName("anew")))?.map(
+      ({ digest, firstSeenAgeMs }) => [digest, at.clock.now - firstSeenAgeMs],
+    );
+  const history = await known(two);
+  expect(history).toHaveLength(2);
+  at.shared.histories.clear();
+  at.shared.tags.clear();
+  at.clock.now += 3_600_000;
+  one.ledger.away();
+  one.ledger.back();
+  await until(async () => Bun.deepEquals(await known(two), history), { what: "the history" });
 });

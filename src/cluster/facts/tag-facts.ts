@@ -52,7 +52,7 @@ export class TagFacts implements TagNews {
   }
 
   /** Of purges it says nothing: a tag that is purged is not new for it. */
-  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]> {
+  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
     return this.#ledger.history(repo, tag);
   }
 

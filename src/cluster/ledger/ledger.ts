@@ -52,8 +52,8 @@ export interface Ledger {
   readonly state: LedgerState;
   /** Where a tag points, as the replica says that checked it last. Never rejects; `undefined` if that is not known in time. */
   tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined>;
-  /** What a tag was seen to point to, the latest first. Never rejects; empty if that is not known in time. */
-  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]>;
+  /** What a tag was seen to point to, the latest first. Never rejects; `undefined` if that is not known in time. */
+  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined>;
   /** Whether a manifest was given in a repository. Never rejects; `undefined` if that is not known in time. */
   manifest(
     repo: RepositoryRef,

@@ -74,8 +74,8 @@ export class MemoryLedger implements Ledger {
     return { digest: row.digest, ageMs: this.#shared.now() - row.checked };
   }
 
-  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]> {
-    return this.#isUp ? agesOfStays(this.#staysOf(repo, tag), this.#shared.now()) : [];
+  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
+    return this.#isUp ? agesOfStays(this.#staysOf(repo, tag), this.#shared.now()) : undefined;
   }
 
   async manifest(
@@ -214,14 +214,14 @@ export class MemoryLedger implements Ledger {
   #staysOf(repo: RepositoryRef, tag: Tag): readonly SeenStay[] {
     const { histories, tags, now } = this.#shared;
     const key = tagKey(repo, tag);
-    return mergeStays([...(histories.get(key) ?? []), ...sightingsIn(tags.get(key))], now());
+    return mergeStays(histories.get(key) ?? [], sightingsIn(tags.get(key)), now());
   }
 
   /** Before it is recorded where the tag points now, the last stay ends as the tag's own row says. */
   #recordStays({ repo, tag, stays }: SeenFact, at: number): void {
     const { histories, now } = this.#shared;
-    const known = [...this.#staysOf(repo, tag), ...staysOfAges(stays, at)];
-    histories.set(tagKey(repo, tag), mergeStays(known, now()));
+    const merged = mergeStays(this.#staysOf(repo, tag), staysOfAges(stays, at), now());
+    histories.set(tagKey(repo, tag), merged);
   }
 
   #broadcast(news: News): void {

@@ -111,11 +111,9 @@ function keyOf(fact: Fact): string {
 function latest(next: Untold, before: Untold): Untold {
   if (next.fact.kind === "seen" && before.fact.kind === "seen") {
     const at = Math.max(next.at, before.at);
-    const stays = [
-      ...staysOfAges(before.fact.stays, before.at),
-      ...staysOfAges(next.fact.stays, next.at),
-    ];
-    return { fact: { ...next.fact, stays: agesOfStays(mergeStays(stays, at), at) }, at };
+    const known = staysOfAges(before.fact.stays, before.at);
+    const stays = mergeStays(known, staysOfAges(next.fact.stays, next.at), at);
+    return { fact: { ...next.fact, stays: agesOfStays(stays, at) }, at };
   }
   return replaces(next, before) ? next : before;
 }

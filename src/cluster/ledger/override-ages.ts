@@ -66,10 +66,12 @@ export function overrideOfAges(ages: OverrideAges, now: number): Override {
   const { sinceAgeMs, untilAgeMs, asOfAgeMs, ended, ...rest } = ages;
   return {
     ...rest,
-    since: now - sinceAgeMs,
-    ...(untilAgeMs !== undefined && { until: now - untilAgeMs }),
-    ...(asOfAgeMs !== undefined && { asOf: now - asOfAgeMs }),
-    ...(ended && { ended: { at: now - ended.ageMs, by: ended.by, reason: ended.reason } }),
+    since: Math.round(now - sinceAgeMs),
+    ...(untilAgeMs !== undefined && { until: Math.round(now - untilAgeMs) }),
+    ...(asOfAgeMs !== undefined && { asOf: Math.round(now - asOfAgeMs) }),
+    ...(ended && {
+      ended: { at: Math.round(now - ended.ageMs), by: ended.by, reason: ended.reason },
+    }),
   };
 }
 

@@ -12,28 +12,20 @@ const stay = (digest: SeenStay["digest"], firstSeen: number, lastSeen = firstSee
   lastSeen,
 });
 
-test.each<[string, SeenStay[], SeenStay[]]>([
-  ["one that goes on", [stay(one, 1, 5), stay(one, 3, 9)], [stay(one, 1, 9)]],
-  ["a move", [stay(two, 6), stay(one, 1, 5)], [stay(two, 6), stay(one, 1, 5)]],
+test.each<[string, SeenStay[], SeenStay[], SeenStay[]]>([
+  ["one that goes on", [stay(one, 1, 5)], [stay(one, 3, 9)], [stay(one, 1, 9)]],
+  ["a move", [stay(one, 1, 5)], [stay(two, 6)], [stay(two, 6), stay(one, 1, 5)]],
+  ["one that is told late", [stay(two, 6)], [stay(one, 1, 5)], [stay(two, 6), stay(one, 1, 5)]],
   [
     "a move back",
-    [stay(one, 1), stay(two, 2), stay(one, 3)],
+    [stay(two, 2), stay(one, 1)],
+    [stay(one, 3)],
     [stay(one, 3), stay(two, 2), stay(one, 1)],
   ],
-  [
-    "another digest in between",
-    [stay(one, 1, 9), stay(two, 4, 5)],
-    [stay(one, 9), stay(two, 4, 5), stay(one, 1, 4)],
-  ],
-  [
-    "one that some saw longer than others saw the next",
-    [stay(one, 1, 6), stay(two, 4, 9)],
-    [stay(two, 4, 9), stay(one, 1, 4)],
-  ],
-  ["what is of the future", [stay(one, 2000, 3000)], [stay(one, NOW)]],
-  ["nothing", [], []],
-])("the stays of several replicas are one history: %s", (_, told, merged) => {
-  expect(mergeStays(told, NOW)).toEqual(merged);
+  ["what is of the future", [stay(one, 2000, 3000)], [], [stay(one, NOW)]],
+  ["nothing", [], [], []],
+])("the stays of several replicas are one history: %s", (_, known, told, merged) => {
+  expect(mergeStays(known, told, NOW)).toEqual(merged);
 });
 
 const sightings = uniqueArray(
@@ -49,7 +41,7 @@ test("however sightings are told, the last digest and when each was first seen a
       (seen, parts) => {
         let known: SeenStay[] = [];
         const waiting = seen.map(({ at, digest }) => stay(digest, at));
-        for (const part of parts) known = mergeStays([...known, ...waiting.splice(0, part)], NOW);
+        for (const part of parts) known = mergeStays(known, waiting.splice(0, part), NOW);
         const last = seen.toSorted((a, b) => b.at - a.at)[0];
         expect(known[0]?.digest).toBe(last?.digest);
         for (const digest of [one, two, three]) {
@@ -57,11 +49,7 @@ test("however sightings are told, the last digest and when each was first seen a
             Math.min(...stays.flatMap((each) => (each.digest === digest ? [each.firstSeen] : [])));
           expect(first(known)).toBe(first(seen.map(({ at, digest: of }) => stay(of, at))));
         }
-        expect(mergeStays([...known, ...known], NOW)).toEqual(known);
-        const times = known
-          .toReversed()
-          .flatMap(({ firstSeen, lastSeen }) => [firstSeen, lastSeen]);
-        expect(times).toEqual(times.toSorted((a, b) => a - b));
+        expect(mergeStays(known, known, NOW)).toEqual(known);
       },
     ),
     { numRuns: 500 },
@@ -75,7 +63,7 @@ test("told as they come, sightings are the runs of equal digests", () => {
       const runs: SeenStay[] = [];
       let known: SeenStay[] = [];
       for (const { at, digest } of inOrder) {
-        known = mergeStays([...known, stay(digest, at)], NOW);
+        known = mergeStays(known, [stay(digest, at)], NOW);
         const run = runs[0];
         if (run?.digest === digest) runs[0] = { ...run, lastSeen: at };
         else runs.unshift(stay(digest, at));

@@ -120,12 +120,12 @@ export class PostgresLedger implements Ledger {
     return this.#asking.ask(() => this.#tags.ask(repo, tag));
   }
 
-  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[]> {
+  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
     const answer = await this.#asking.ask(async () => {
       const stays = await this.#histories.ask(repo, tag);
       return stays && { stays, ageMs: 0 };
     });
-    return answer ? grownOlder(answer.stays, answer.ageMs) : [];
+    return answer && grownOlder(answer.stays, answer.ageMs);
   }
 
   manifest(

@@ -8,6 +8,8 @@ import { agesOfStays, mergeStays, type SeenStay, staysOfAges } from "../ledger/s
 import { type AskedTag, askedTags } from "./tag-questions.ts";
 import type { Told } from "./tell-facts.ts";
 
+/** So much earlier a digest has to be seen first for it to be written, in milliseconds: replicas tell it again, by clocks that differ. */
+const SEEN_EARLIER_MS = 60_000;
 /** That a digest is still there is written when it was seen so much later, in milliseconds: its tag's row says it. */
 const SEEN_LATER_MS = 3_600_000;
 
@@ -39,9 +41,7 @@ export async function askStays(
   asked: readonly AskedTag[],
 ): Promise<ReadonlyMap<number, readonly StayAges[]>> {
   const rows = await read(db, asked);
-  return new Map(
-    rows.map((row) => [row.number, agesOfStays(mergeStays(staysIn(row), row.now), row.now)]),
-  );
+  return new Map(rows.map((row) => [row.number, agesOfStays(staysIn(row), row.now)]));
 }
 
 /**
@@ -113,29 +113,35 @@ async function read(db: Kysely<LedgerTables>, asked: readonly AskedTag[]): Promi
   return rows;
 }
 
-/** What was known, and where the tag points now. */
-function staysIn({ stays, digest, checked }: Row): SeenStay[] {
-  const known = (STAYS.safeParse(stays).data ?? []).flatMap(
-    ({ digest: parsed, source, ...times }) =>
-      parsed ? [{ digest: parsed, ...times, ...(source !== undefined && { source }) }] : [],
+/** What is written. */
+function writtenIn({ stays }: Row): SeenStay[] {
+  const known = STAYS.safeParse(stays).data ?? [];
+  return known.flatMap(({ digest, source, ...times }) =>
+    digest ? [{ digest, ...times, ...(source !== undefined && { source }) }] : [],
   );
-  const now = digest && checked !== null ? [{ digest, firstSeen: checked, lastSeen: checked }] : [];
-  return [...known, ...now];
+}
+
+/** With where the tag points now. */
+function staysIn(row: Row): SeenStay[] {
+  const { digest, checked, now } = row;
+  const current =
+    digest && checked !== null ? [{ digest, firstSeen: checked, lastSeen: checked }] : [];
+  return mergeStays(writtenIn(row), current, now);
 }
 
 /** @returns `undefined` if it says nothing new */
 function changed(row: Row | undefined, seen: readonly SeenStay[]): SeenStay[] | undefined {
   if (!row) return undefined;
-  const known = mergeStays(staysIn({ ...row, digest: null }), row.now);
-  const merged = mergeStays([...staysIn(row), ...seen], row.now);
+  const known = writtenIn(row);
+  const merged = mergeStays(staysIn(row), seen, row.now);
   const isSame =
     known.length === merged.length &&
     merged.every((stay, index) => {
       const before = known[index];
       return (
         before?.digest === stay.digest &&
-        before.firstSeen === stay.firstSeen &&
-        before.source === stay.source &&
+        before.firstSeen - stay.firstSeen < SEEN_EARLIER_MS &&
+        (before.source !== undefined || stay.source === undefined) &&
         stay.lastSeen - before.lastSeen < SEEN_LATER_MS
       );
     });

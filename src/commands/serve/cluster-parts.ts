@@ -130,7 +130,7 @@ export async function openCluster({
       });
       const { admin, metadata, path } = storage;
       const orderFile = join(path, "orders.json");
-      await cluster.follow({ cache, admin, overrides, tags: metadata.tags, upstreams, orderFile });
+      await cluster.follow({ cache, admin, overrides, metadata, upstreams, orderFile });
       return formatAddress(address);
     },
     configure({ cluster: changed }) {

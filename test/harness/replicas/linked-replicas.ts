@@ -202,7 +202,7 @@ async function replica(
     cache,
     admin,
     overrides,
-    tags: metadata.tags,
+    metadata,
     upstreams: new Map([[configured.name, upstream]]),
     orderFile: join(path, "orders.json"),
   });

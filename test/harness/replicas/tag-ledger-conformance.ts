@@ -56,7 +56,7 @@ export function tagLedgerConformance(
       const history = await until(
         async () => {
           const stays = await ledger.history(nginx, latest);
-          return stays.length === length ? stays : undefined;
+          return stays?.length === length ? stays : undefined;
         },
         { what: `${length} stays` },
       );
