@@ -52,6 +52,8 @@ export class Cache {
   /** Tags that lists leave out. */
   readonly heldTags: HeldTags;
   readonly #manifests: ManifestStore;
+  readonly #governed: GovernedTags;
+  readonly #records: TagRecords;
   readonly #checks: TagChecks;
   readonly #behind = new WriteBehind();
   readonly #negativeCache = new NegativeCache();
@@ -179,6 +181,8 @@ export class Cache {
       onServed: (repo, digest) => this.heldDigests.served(repo, digest),
       now,
     });
+    this.#governed = governed;
+    this.#records = records;
     const trees = new ImageTrees({ load: (repo, digest) => manifests.get(repo, digest) });
     const held = { policy: tagPolicy, history: metadata.tagHistory, records, now };
     this.heldDigests = new HeldDigests({ ...held, trees });
@@ -233,6 +237,12 @@ export class Cache {
     found: { readonly digest: Digest | undefined; readonly ageMs: number },
   ): Promise<void> {
     await this.#checks.moved(upstream, repo, tag, found);
+  }
+
+  /** With which digest a tag would be served, by what is known here; `undefined` if with none. Nobody is asked. */
+  async servedDigest(repo: RepositoryRef, tag: Tag): Promise<Digest | undefined> {
+    if (this.#governed.has(repo, tag)) return this.#governed.digest(repo, tag);
+    return (await this.#records.get(repo, tag))?.digest;
   }
 
   /** A registry has just shown something of a repository to whoever asked. */

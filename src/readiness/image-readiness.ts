@@ -9,7 +9,7 @@ import { matchesAny } from "../config/parsing/glob-pattern.ts";
 import { formatSize } from "../config/parsing/units.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ImageReference } from "../oci/image-reference.ts";
-import type { UpstreamName } from "../oci/names.ts";
+import type { Tag, UpstreamName } from "../oci/names.ts";
 import { ATTESTATION, matchesPlatform } from "../oci/platform-match.ts";
 import type { MetadataStore, RepositoryRef, TagRecord } from "../store/metadata-store.ts";
 import type { WantedImageState } from "../api/readiness.ts";
@@ -18,6 +18,8 @@ export interface ImageReadinessParts {
   readonly metadata: Pick<MetadataStore, "tags" | "links" | "blobs" | "access">;
   readonly trees: Pick<ManifestTrees, "read" | "platformOf">;
   readonly upstreams: { get(name: UpstreamName): Upstream | undefined };
+  /** With which digest a tag is served, which need not be what its registry says. */
+  readonly servedDigest: (repo: RepositoryRef, tag: Tag) => Promise<Digest | undefined>;
 }
 
 /** What is known of one image: `image` and `wantedBy` are the caller's. */
@@ -56,7 +58,10 @@ export async function imageReadiness(
   if (isBypassed(upstream, repo)) return uncached(`${repository} of ${name} bypasses the cache`);
   const record = await recordOf(image, repo, parts);
   if (!record) return missing("it was never pulled through this cache");
-  const { digest } = record;
+  const digest = image.digest ?? (image.tag && (await parts.servedDigest(repo, image.tag)));
+  if (!digest) {
+    return missing("policies hold it back, or an operator does: entrepot history shows why");
+  }
   const until = image.digest ? {} : servedUntil(upstream, image, record);
   const found = { digest, ...until };
   if (until.servedUntil !== undefined && until.servedUntil <= now) {

@@ -1,10 +1,10 @@
 import { EventLoopYielder } from "../event-loop/event-loop-yielder.ts";
 import type { ManifestTrees, PlatformTree } from "../cache/retention/manifest-trees.ts";
 import type { Digest } from "../oci/digest.ts";
-import { parseTag } from "../oci/names.ts";
+import { parseTag, type Tag } from "../oci/names.ts";
 import { ATTESTATION } from "../oci/platform-match.ts";
 import type { PulledImage } from "../store/history-store.ts";
-import type { MetadataStore } from "../store/metadata-store.ts";
+import type { MetadataStore, RepositoryRef } from "../store/metadata-store.ts";
 import type { WantedImage, WantedImages } from "./wanted.ts";
 
 /** The share of the time of this thread that reading their manifests takes. */
@@ -15,7 +15,9 @@ const BATCH = 512;
 const SIGNED = /^sha(?:256|512)-[0-9a-f]{64}/;
 
 export interface PulledImagesOptions {
-  readonly metadata: Pick<MetadataStore, "tags" | "blobs">;
+  readonly metadata: Pick<MetadataStore, "blobs">;
+  /** With which digest a tag is served. */
+  readonly servedDigest: (repo: RepositoryRef, tag: Tag) => Promise<Digest | undefined>;
   readonly trees: Pick<ManifestTrees, "read">;
   /** What clients pulled since then, in milliseconds of the epoch. What is only warmed was pulled by nobody. */
   readonly pulledSince: (moment: number) => Promise<readonly PulledImage[]>;
@@ -38,7 +40,7 @@ export class PulledImages implements WantedImages {
   }
 
   async *list(signal: AbortSignal): AsyncGenerator<WantedImage> {
-    const { metadata, pulledSince, within, now = Date.now } = this.#options;
+    const { servedDigest, pulledSince, within, now = Date.now } = this.#options;
     if (within() === 0) return;
     const turns = new EventLoopYielder(SHARE);
     for (const { repo, reference, pulledAt } of await pulledSince(now() - within())) {
@@ -46,8 +48,8 @@ export class PulledImages implements WantedImages {
       signal.throwIfAborted();
       const tag = parseTag(reference);
       if (!tag || SIGNED.test(tag)) continue;
-      const record = await metadata.tags.get(repo, tag);
-      const pulled = record && (await this.#pulled(record.digest));
+      const digest = await servedDigest(repo, tag);
+      const pulled = digest && (await this.#pulled(digest));
       if (!pulled) continue;
       const by = `pulled ${new Date(pulledAt).toISOString().slice(0, 10)}`;
       yield { image: { ...repo, tag }, by, ...(pulled.length > 0 ? { platforms: pulled } : {}) };

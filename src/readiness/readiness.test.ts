@@ -2,8 +2,10 @@ import { expect, test } from "bun:test";
 import { arm, glob, multi, single, wantedWorld } from "../../test/harness/images/wanted-images.ts";
 import { ManifestTrees } from "../cache/retention/manifest-trees.ts";
 import { imageName, parseImageReference, type ImageReference } from "../oci/image-reference.ts";
+import type { Digest } from "../oci/digest.ts";
 import { tag } from "../store/storetest/sample-names.ts";
 import { repository } from "../upstream/upstreamtest/test-servers.ts";
+import { imageReadiness } from "./image-readiness.ts";
 import { PulledImages } from "./pulled-images.ts";
 import { Readiness, type ReadinessFell } from "./readiness.ts";
 import type { WantedImage, WantedImages } from "./wanted.ts";
@@ -36,6 +38,7 @@ function readinessOf(at: World, sources: readonly WantedImages[], now = Date.now
     metadata: at.metadata,
     trees,
     upstreams: at.parts.upstreams,
+    servedDigest: at.cache.servedDigest.bind(at.cache),
     sources,
     platformsInUse: async () => ["linux/arm64"],
     isPinned: async () => () => false,
@@ -159,6 +162,25 @@ test("it is told when fewer images are ready than before", async () => {
   expect(fell[0]?.images).toContain("reg.test/single:1");
 });
 
+test("an image is as ready as the digest that its tag is served with", async () => {
+  await using at = await wantedWorld();
+  await at.warm(["reg.test/multi:1", "reg.test/single:1"]);
+  const trees = new ManifestTrees(at.store, at.metadata.blobs);
+  const stateFor = async (digest: Digest | undefined) =>
+    imageReadiness(image("reg.test/multi:1"), ["linux/arm64"], {
+      metadata: at.metadata,
+      trees,
+      upstreams: at.parts.upstreams,
+      servedDigest: async () => digest,
+    });
+  const { manifest } = single;
+  expect(await stateFor(manifest.digest)).toMatchObject({ digest: manifest.digest });
+  expect(await stateFor(undefined)).toMatchObject({
+    state: "missing",
+    reason: "policies hold it back, or an operator does: entrepot history shows why",
+  });
+});
+
 test("what was pulled of late is wanted, for the platforms for which it was, and not what was warmed", async () => {
   await using at = await wantedWorld();
   await at.warm(["reg.test/multi:1", "reg.test/single:1"]);
@@ -166,7 +188,15 @@ test("what was pulled of late is wanted, for the platforms for which it was, and
   const { history } = at.metadata;
   const list = async (within: number, now = Date.now) => {
     const pulledSince = (moment: number) => history.pulledSince(moment);
-    const options = { metadata: at.metadata, trees, pulledSince, within: () => within, now };
+    const servedDigest = at.cache.servedDigest.bind(at.cache);
+    const options = {
+      metadata: at.metadata,
+      trees,
+      servedDigest,
+      pulledSince,
+      within: () => within,
+      now,
+    };
     const found = await Array.fromAsync(new PulledImages(options).list(signal));
     return found.map(({ image: one, platforms }) => [imageName(one), platforms]);
   };

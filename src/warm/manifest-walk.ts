@@ -29,7 +29,7 @@ const COSIGN_SUFFIXES = ["sig", "att", "sbom"] as const;
 /** The parts of the cache that are needed. */
 export type WarmCache = Pick<
   Cache,
-  "manifests" | "background" | "referrers" | "tagLists" | "metadata" | "settled"
+  "manifests" | "background" | "referrers" | "tagLists" | "servedDigest" | "settled"
 >;
 
 /** What of an image is wanted. */
@@ -131,11 +131,9 @@ export class ManifestWalk {
 
   /** Whether it can be had without a request that counts. */
   async #isKnown(reference: Tag | Digest): Promise<boolean> {
-    const { metadata, background } = this.#cache;
+    const { background } = this.#cache;
     const tag = parseTag(reference);
-    const digest = tag
-      ? (await metadata.tags.get(this.#repo, tag))?.digest
-      : parseDigest(reference);
+    const digest = tag ? await this.#cache.servedDigest(this.#repo, tag) : parseDigest(reference);
     return digest !== undefined && (await background.isStored(digest));
   }
 

@@ -74,6 +74,13 @@ export class GovernedTags {
     throw new Fault({ kind: "held", upstream: repo.upstream, text: hold?.text ?? text });
   }
 
+  /** With which digest the tag would be served if that can be had, by what is known here. Nobody is asked. */
+  async digest(repo: RepositoryRef, tag: Tag): Promise<Digest | undefined> {
+    const { policy, records } = this.#options;
+    const plan = await policy.plan(repo, tag, await records.history(repo, tag));
+    return plan.candidates[0]?.digest;
+  }
+
   /** `undefined`: its registry says nothing, and an operator has decided where the tag points. */
   async #resolve(
     repo: RepositoryRef,

@@ -137,6 +137,30 @@ test("an image whose tag is gone is no longer pinned", async () => {
   expect((await subject.pinned.current()).has(layer.digest)).toBe(false);
 });
 
+test("an image is pinned as its tag is served, and as its registry says", async () => {
+  await using subject = await pinnedStore();
+  const [old, current] = [image("old"), image("new")];
+  await subject.store(old.manifest);
+  await subject.store(current.manifest, "1");
+  await subject.pinned.current();
+  const served = { revision: 0, digest: current.manifest.digest };
+  subject.pinned.keepServed({
+    get revision() {
+      return served.revision;
+    },
+    of: async () => served.digest,
+  });
+  const areKept = async () => {
+    const pinned = await subject.pinned.current();
+    return [old, current].map(({ layer }) => pinned.has(layer.digest));
+  };
+  expect(await areKept()).toEqual([false, true]);
+  // A rollback: no tag and no link has changed.
+  Object.assign(served, { revision: 1, digest: old.manifest.digest });
+  subject.wait(10_001);
+  expect(await areKept()).toEqual([true, true]);
+});
+
 test("a platform whose manifest comes later is pinned then", async () => {
   await using subject = await pinnedStore();
   const [one, other] = [image("amd64"), image("arm64")];

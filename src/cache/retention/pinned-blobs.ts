@@ -1,7 +1,8 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { ImageReference } from "../../oci/image-reference.ts";
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
-import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
+import type { Tag } from "../../oci/names.ts";
+import type { MetadataStore, Pin, RepositoryRef } from "../../store/metadata-store.ts";
 import { allTags } from "./all-tags.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { type BlobKey, blobKey, BlobMarks } from "./blob-marks.ts";
@@ -48,6 +49,14 @@ interface ResolveOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** With which digests tags are served. */
+export interface ServedDigests {
+  /** Grows when what is served may have changed, though no tag and no link has. */
+  readonly revision: number;
+  /** `undefined` if a tag is served with none. */
+  of(repo: RepositoryRef, tag: Tag): Promise<Digest | undefined>;
+}
+
 interface ParsedPin {
   readonly pin: Pin;
   readonly pattern: ImagePattern;
@@ -72,6 +81,7 @@ export class PinnedBlobs {
   /** By digest and platforms. */
   #images = new Map<string, PinnedImage>();
   #kept: KeptImages = { images: [], limit: 0 };
+  #served: ServedDigests = { revision: 0, of: async () => undefined };
   /** Number of calls of `invalidate`. */
   #generation = 0;
   #cached:
@@ -97,7 +107,7 @@ export class PinnedBlobs {
   async current(): Promise<PinnedSet> {
     const cached = this.#cached;
     // A manifest that could not be read may be readable again, which changes no tag and no link.
-    const isUnchanged = cached?.pinned.isComplete && cached.revision === this.#metadata.revision;
+    const isUnchanged = cached?.pinned.isComplete && cached.revision === this.#revision;
     if (cached && (isUnchanged || this.#now() < cached.until)) return cached.pinned;
     return this.#flights.run(String(this.#generation), () => this.#refresh());
   }
@@ -111,6 +121,12 @@ export class PinnedBlobs {
   /** Keeps these images in addition to the pins, instead of those before. */
   keep(kept: KeptImages): void {
     this.#kept = kept;
+    this.invalidate();
+  }
+
+  /** Keeps with each tag what it is served with, which need not be what its registry says. */
+  keepServed(served: ServedDigests): void {
+    this.#served = served;
     this.invalidate();
   }
 
@@ -132,9 +148,14 @@ export class PinnedBlobs {
     }
   }
 
+  /** Both only grow, so an equal sum means that neither has changed. */
+  get #revision(): number {
+    return this.#metadata.revision + this.#served.revision;
+  }
+
   async #refresh(): Promise<PinnedSet> {
     const generation = this.#generation;
-    const { revision } = this.#metadata;
+    const revision = this.#revision;
     const images = new Map<string, PinnedImage>();
     const pins = await this.#metadata.pins.list();
     const pinned = await this.#resolve(pins, { into: images, kept: this.#kept });
@@ -205,7 +226,9 @@ export class PinnedBlobs {
   async #digestOf(image: ImageReference): Promise<Digest | undefined> {
     const { digest, tag, upstream, repository } = image;
     if (digest) return digest;
-    return tag && (await this.#metadata.tags.get({ upstream, repository }, tag))?.digest;
+    if (!tag) return undefined;
+    const repo = { upstream, repository };
+    return (await this.#served.of(repo, tag)) ?? (await this.#metadata.tags.get(repo, tag))?.digest;
   }
 
   /** The images that pins match, each as often as it has tags and pins. */
@@ -222,6 +245,8 @@ export class PinnedBlobs {
         if (!pattern.matches({ upstream, repository, tag, digest })) continue;
         matched.add(pin);
         yield { pin, digest };
+        const served = await this.#served.of(repo, tag);
+        if (served && served !== digest) yield { pin, digest: served };
       }
     }
     // An image that was pulled by digest may have no tag.

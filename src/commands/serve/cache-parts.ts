@@ -121,7 +121,7 @@ export function createCache(
   const { metadata, sidecars, quotas, lastAccess, hasRoomFor } = storage;
   const { onUsed } = options;
   const touch = (digest: Digest): void => lastAccess.touch(digest, Date.now());
-  return new Cache({
+  const cache = new Cache({
     store,
     metadata,
     sidecars,
@@ -136,4 +136,11 @@ export function createCache(
         }
       : touch,
   });
+  storage.pinned.keepServed({
+    get revision() {
+      return options.tagPolicy?.revision ?? 0;
+    },
+    of: cache.servedDigest.bind(cache),
+  });
+  return cache;
 }

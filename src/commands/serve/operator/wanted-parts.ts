@@ -68,12 +68,14 @@ export class Wanted implements Disposable {
     this.#settings = settings;
     this.#platforms = new PlatformsInUse(storage.metadata, storage.trees);
     const { metadata, trees } = storage;
+    const servedDigest = cache.servedDigest.bind(cache);
     this.#sources = [
       ...sources,
       new ListedImages(() => this.#settings.warm ?? [], cache, upstreams.all),
       new PulledImages({
         metadata,
         trees,
+        servedDigest,
         pulledSince,
         within: () => this.#settings.pulledWithin,
       }),
@@ -81,6 +83,7 @@ export class Wanted implements Disposable {
     this.readiness = new Readiness({
       metadata,
       trees,
+      servedDigest,
       upstreams: upstreams.all,
       sources: this.#sources,
       platformsInUse: () => this.#platforms.list(),
