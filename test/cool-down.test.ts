@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect } from "bun:test";
+import { OCI_MANIFEST } from "../src/oci/media-types.ts";
 import { command } from "./harness/cache/commands.ts";
 import { CoolDownWorld, DAY, HOUR, type Seen } from "./harness/cool-down/cool-down-world.ts";
-import type { Image } from "./harness/images/images.ts";
+import { type Image, multiPlatformImage } from "./harness/images/images.ts";
 import { real, realTest } from "./harness/real-components.ts";
 import { until } from "./harness/waiting.ts";
 
@@ -199,6 +200,29 @@ realTest("lists of tags show those that are held as a whole, or hide them", asyn
   await world.clock.forward(3 * DAY + HOUR);
   expect(await tagsOf("hidden/app")).toEqual(["new", "old"]);
 });
+
+realTest(
+  "a client that takes no index gets the platform of the image before, and is told",
+  async () => {
+    const [before, now] = await Promise.all([
+      multiPlatformImage({ text: "before" }),
+      multiPlatformImage({ text: "now" }),
+    ]);
+    world.upstream.add("platforms", before, "1");
+    await world.ask("platforms/manifests/1");
+    await world.clock.forward(9 * DAY);
+    world.upstream.add("platforms", now, "1");
+    for (const method of ["HEAD", "GET"]) {
+      const headers = { accept: OCI_MANIFEST };
+      const { warning, ...seen } = await world.ask("platforms/manifests/1", { method, headers });
+      expect([method, seen]).toMatchObject([
+        method,
+        { digest: before.children[0]?.manifest.digest },
+      ]);
+      expect([method, warning]).toEqual([method, expect.stringContaining("the digest before")]);
+    }
+  },
+);
 
 realTest("a registry that is down changes nothing, and is told as well", async () => {
   const { before } = await moved("down");

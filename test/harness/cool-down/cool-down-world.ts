@@ -11,10 +11,13 @@ export const DAY = 24 * HOUR;
 export interface CoolDownOptions {
   /** `policies` of entrepot.yaml. */
   readonly policies?: readonly object[];
-  /** Settings of the upstream `reg.test` beside its address. */
+  /** The name of the upstream; default: `reg.test`. */
+  readonly name?: string;
+  /** Its settings beside its address. */
   readonly upstream?: object;
-  /** More upstreams, and other settings. */
-  readonly config?: { readonly upstreams?: object };
+  /** Other upstreams, given the address of this one; and other settings. */
+  readonly upstreams?: (url: string) => object;
+  readonly config?: object;
 }
 
 /** What a client sees of a manifest. */
@@ -58,6 +61,11 @@ export class CoolDownWorld implements AsyncDisposable {
     return this.#cache;
   }
 
+  /** The name of the upstream. */
+  get name(): string {
+    return this.#options.name ?? "reg.test";
+  }
+
   /** The folder with the data of the cache. */
   get data(): string {
     return this.#dir.file("data");
@@ -87,13 +95,7 @@ export class CoolDownWorld implements AsyncDisposable {
     path: string,
     { method = "GET", headers = {} }: { method?: string; headers?: Record<string, string> } = {},
   ): Promise<Seen> {
-    const response = await this.#cache.get(
-      `/v2/${path}${path.includes("?") ? "&" : "?"}ns=reg.test`,
-      {
-        method,
-        headers,
-      },
-    );
+    const response = await this.#cache.get(`/v2/${path}?ns=${this.name}`, { method, headers });
     await response.bytes();
     return seenOf(response);
   }
@@ -138,14 +140,19 @@ function startCache(
 }
 
 function configOf(
-  upstream: ScriptedUpstream,
-  { policies = [], upstream: settings = {}, config = {} }: CoolDownOptions,
+  { url }: ScriptedUpstream,
+  {
+    policies = [],
+    name = "reg.test",
+    upstream = {},
+    upstreams = () => ({}),
+    config,
+  }: CoolDownOptions,
 ): object {
-  const { upstreams, ...others } = config;
   return {
     storage: { scrub: 0 },
-    ...others,
-    upstreams: { "reg.test": { ...localUpstream(upstream.url), ...settings }, ...upstreams },
+    ...config,
+    upstreams: { [name]: { ...localUpstream(url), ...upstream }, ...upstreams(url) },
     policies,
   };
 }
