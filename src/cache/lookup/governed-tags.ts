@@ -7,6 +7,7 @@ import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { TagStay } from "../../store/tag-history.ts";
 import type { FreshnessWindow, ManifestResult, ResolvedTag } from "../results.ts";
 import type { HoldObserver } from "../tag-policy/hold-observer.ts";
+import { isNoImage, isSignatureTag } from "../tag-policy/signature-tags.ts";
 import type { Candidate, Hold, TagPlan, TagPolicy } from "../tag-policy/tag-policy.ts";
 import { keyOf } from "./manifest-store.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
@@ -162,12 +163,23 @@ class Search {
         resolved?.digest === digest
           ? await lookups.current(resolved)
           : await lookups.byDigest(digest);
+      const disguised = await this.#disguised(result);
+      if (disguised) {
+        this.hold ??= disguised;
+        return undefined;
+      }
       return { result, hold: hold ?? this.#insteadOf(digest) };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       if (error.detail.kind !== "not-found") this.failure ??= error;
       return undefined;
     }
+  }
+
+  /** Why an image must not be served by a tag that is one of signatures. */
+  async #disguised({ manifest }: ManifestResult): Promise<Hold | undefined> {
+    if (!isSignatureTag(this.#tag) || isNoImage(manifest.bytes)) return undefined;
+    return this.#policy.signatureHold(this.#repo, manifest.digest);
   }
 
   /** What is told of a digest that is served since a later one is not signed as it must be. */

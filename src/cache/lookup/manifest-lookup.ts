@@ -97,7 +97,7 @@ export class ManifestLookup {
     accept: Accept,
     asker: Asker = "GET",
   ): Promise<ManifestResult> {
-    if (isBypassed(upstream, repo)) return this.#bypassed(upstream, repo, reference, accept);
+    if (isBypassed(upstream, repo)) return this.#bypassed(upstream, repo, reference, accept, asker);
     const result = await this.#get(upstream, repo, reference, accept, asker);
     if (asker === "GET") this.#onServed(repo, result.manifest);
     if (!isDigest(reference)) this.#served.note(repo, reference, result.manifest.digest);
@@ -110,10 +110,12 @@ export class ManifestLookup {
     repo: RepositoryRef,
     reference: Tag | Digest,
     accept: Accept,
+    asker: Asker,
   ): Promise<ManifestResult> {
     const get = (one: Tag | Digest): Promise<ManifestResult> =>
       this.#bypass.manifest(upstream, repo, one, accept);
-    if (isDigest(reference) || !this.#governed.has(repo, reference)) return get(reference);
+    if (isDigest(reference) || asker === "judge") return get(reference);
+    if (!this.#governed.has(repo, reference)) return get(reference);
     return this.#governed.manifest(repo, reference, {
       resolve: async () => {
         const askedAt = this.#now();
@@ -192,7 +194,7 @@ export class ManifestLookup {
     const resolve = (): Promise<ResolvedTag> => this.#tags.resolve(upstream, repo, tag, asker);
     const current = (resolved: ResolvedTag): Promise<ManifestResult> =>
       this.#resolved(upstream, repo, tag, resolved, asker);
-    if (!this.#governed.has(repo, tag)) return current(await resolve());
+    if (asker === "judge" || !this.#governed.has(repo, tag)) return current(await resolve());
     return this.#governed.manifest(repo, tag, {
       resolve,
       current,

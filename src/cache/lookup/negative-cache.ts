@@ -12,9 +12,10 @@ const MISSES_PER_TURN = 4;
 
 /**
  * For whom an upstream is asked: a client's GET or HEAD, which are two questions, since registries answer
- * them differently; or the cache itself, which always asks anew.
+ * them differently; or the cache itself, which always asks anew. What it judges images by (`judge`), such as
+ * signatures, is what the registry says, whatever the policy of its tags.
  */
-export type Asker = "GET" | "HEAD" | "cache";
+export type Asker = "GET" | "HEAD" | "cache" | "judge";
 
 /** What was asked of an upstream. */
 export interface NegativeKey {
@@ -50,7 +51,7 @@ export class NegativeCache {
     tagTtl: number,
     work: () => Promise<Value>,
   ): Promise<Value> {
-    if (asker === "cache") return work();
+    if (asker === "cache" || asker === "judge") return work();
     const key = askedAs === undefined ? `${asker} ${what}` : `${asker} ${what} ${askedAs}`;
     const cached = this.#faults.get(key);
     if (cached) throw cached;

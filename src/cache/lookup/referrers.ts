@@ -62,7 +62,7 @@ export class Referrers {
     if (!tag) return [];
     try {
       const any = new Accept(null);
-      const { manifest } = await this.#manifests.get(upstream, repo, tag, any, "cache");
+      const { manifest } = await this.#manifests.get(upstream, repo, tag, any, "judge");
       return await readDescriptors(new TextDecoder().decode(manifest.bytes));
     } catch (error) {
       // A manifest that is no list of referrers has none.

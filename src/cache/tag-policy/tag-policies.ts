@@ -9,6 +9,7 @@ import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { TagStay } from "../../store/tag-history.ts";
 import { type Circumstances, decide, heldDigest, youngDigest } from "./decide.ts";
 import { shortDigest } from "./hold-text.ts";
+import { isSignatureTag } from "./signature-tags.ts";
 import { isActive, type Overrides, type ParsedOverride } from "./overrides.ts";
 import type { Hold, TagPlan, TagPolicy } from "./tag-policy.ts";
 import type { Verifier } from "./verifier.ts";
@@ -65,8 +66,10 @@ export class TagPolicies implements TagPolicy {
   }
 
   governs(repo: RepositoryRef, tag: Tag): boolean {
-    const { age, verify, overrides } = this.#of(repo, tag);
+    const { age, verify, strictVerify, overrides } = this.#of(repo, tag);
     if (age !== undefined && age.minAge > 0) return true;
+    // What is there has to be looked at: it could be an image.
+    if (strictVerify && isSignatureTag(tag)) return true;
     if (verify !== undefined && verify.mode !== "off") return true;
     return overrides.some(({ override }) => isActive(override, this.#now()));
   }
@@ -208,7 +211,7 @@ export class TagPolicies implements TagPolicy {
     const rules = this.#rules.filter(({ match }) =>
       tag === undefined ? match.matchesRepository(repo) : match.matches(repo, tag),
     );
-    const ofTag = tag !== undefined && SIGNATURE_TAG.test(tag) ? [] : rules;
+    const ofTag = tag !== undefined && isSignatureTag(tag) ? [] : rules;
     const now = this.#now();
     const concerning: Concerning = {
       age: ofTag.find(({ age }) => age)?.age,
@@ -240,12 +243,6 @@ function heldBy(active: readonly ParsedOverride[], digest: Digest): Override | u
     ({ override, pattern }) => override.kind === "hold" && pattern.digest === digest,
   )?.override;
 }
-
-/**
- * Signatures and attestations of an image, as cosign names their tags, and lists of what refers to it. By these, an
- * image is judged: they are what their registry says now.
- */
-const SIGNATURE_TAG = /^sha256-[0-9a-f]{64}(?:\.[a-z]+)?$/;
 
 function endOf({ override: { until = Infinity } }: ParsedOverride): number {
   return until;

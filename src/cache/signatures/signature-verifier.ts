@@ -1,0 +1,129 @@
+import { LRUCache } from "lru-cache";
+import type { VerifyRule } from "../../config/policies/policy-settings.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { Fault } from "../../oci/fault.ts";
+import type { UpstreamName } from "../../oci/names.ts";
+import { growingTo } from "../../process/growing-to.ts";
+import type { RepositoryRef } from "../../store/repository-ref.ts";
+import type { VerificationRecord, VerificationStore } from "../../store/verification-store.ts";
+import { SingleFlight } from "../single-flight.ts";
+import type { Verifier } from "../tag-policy/verifier.ts";
+import type { Upstream } from "../upstream.ts";
+import { withTimeout } from "../with-timeout.ts";
+import { look } from "./look.ts";
+import { type ArtifactLookups, listArtifacts } from "./signature-artifacts.ts";
+import { loadSigstore } from "./sigstore.ts";
+import { NO_TRUST, type TrustRoots } from "./trust-roots.ts";
+import { Wanted } from "./wanted.ts";
+
+/** How long a pull waits for what is looked for, in milliseconds; it is recorded for the next one. */
+const PATIENCE_MS = 10_000;
+/** When something that fails is looked at again, whatever the registry lists, in milliseconds. */
+const FAILED_FOR_MS = 10 * 60_000;
+/** How often the registry is asked whether there are new signatures of something that fails, in milliseconds. */
+const LISTED_FOR_MS = 5000;
+const MAX_REMEMBERED = 10_000;
+
+export interface SignatureVerifierOptions {
+  readonly lookups: ArtifactLookups;
+  readonly records: VerificationStore;
+  readonly trustRoots: Pick<TrustRoots, "of">;
+  readonly upstreamOf: (name: UpstreamName) => Upstream | undefined;
+  /** Called with each verdict that is new. */
+  readonly onVerified?: ((image: VerifiedImage) => void) | undefined;
+  /** The current time, in milliseconds of the epoch. */
+  readonly now?: () => number;
+}
+
+export interface VerifiedImage extends VerificationRecord {
+  readonly repo: RepositoryRef;
+  readonly digest: Digest;
+  readonly rule: VerifyRule;
+}
+
+interface Listed {
+  readonly fingerprint: string;
+  readonly at: number;
+}
+
+/** Verifies the signatures of images with the libraries of the sigstore project, once for each digest and rule. */
+export class SignatureVerifier implements Verifier {
+  readonly #options: SignatureVerifierOptions;
+  readonly #now: () => number;
+  readonly #looks = new SingleFlight<VerificationRecord | undefined>();
+  readonly #known = new LRUCache<string, VerificationRecord>(growingTo(MAX_REMEMBERED));
+  /** What the registry listed when something failed. */
+  readonly #listed = new LRUCache<string, Listed>(growingTo(MAX_REMEMBERED));
+
+  constructor(options: SignatureVerifierOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Loads what these rules need, so that the first pull need not wait for it. What fails is tried again then. */
+  prepare(rules: readonly VerifyRule[]): void {
+    for (const rule of rules) {
+      if (rule.mode === "off") continue;
+      void loadSigstore();
+      if (needsTrust(rule)) void this.#options.trustRoots.of(rule).catch(() => {});
+    }
+  }
+
+  async verify(
+    repo: RepositoryRef,
+    digest: Digest,
+    rule: VerifyRule,
+  ): Promise<VerificationRecord | undefined> {
+    const key = `${rule.revision} ${repo.upstream}/${repo.repository}@${digest}`;
+    const record =
+      this.#known.get(key) ?? (await this.#options.records.get(repo, digest, rule.revision));
+    if (record) this.#known.set(key, record);
+    if (record?.outcome === "passed") return record;
+    const listedAt = this.#listed.get(key)?.at ?? record?.verifiedAt ?? -Infinity;
+    const age = this.#now() - listedAt;
+    if (record && age >= 0 && age < LISTED_FOR_MS) return record;
+    const looking = this.#looks.run(key, () => this.#look(key, { repo, digest, rule }, record));
+    // What failed before still does, as long as nothing else is known.
+    return (await withTimeout(PATIENCE_MS, looking)) ?? record;
+  }
+
+  async #look(
+    key: string,
+    image: { readonly repo: RepositoryRef; readonly digest: Digest; readonly rule: VerifyRule },
+    before: VerificationRecord | undefined,
+  ): Promise<VerificationRecord | undefined> {
+    const { repo, digest, rule } = image;
+    const { lookups, trustRoots, records } = this.#options;
+    const upstream = this.#options.upstreamOf(repo.upstream);
+    if (!upstream) return undefined;
+    const place = { upstream, repo, digest };
+    try {
+      const listing = await listArtifacts(lookups, place, new Wanted(rule).predicates);
+      const { fingerprint } = listing;
+      const isSame = this.#listed.get(key)?.fingerprint === fingerprint;
+      this.#listed.set(key, { fingerprint, at: this.#now() });
+      if (before && isSame && this.#now() - before.verifiedAt < FAILED_FOR_MS) return before;
+      const trust = needsTrust(rule) ? await trustRoots.of(rule) : NO_TRUST;
+      if (!trust) return undefined;
+      const sigstore = await loadSigstore();
+      const finding = await look({ lookups, place, rule, listing, trust, sigstore });
+      const record: VerificationRecord = { ...finding, verifiedAt: this.#now() };
+      this.#known.set(key, record);
+      // What cannot be recorded now holds for as long as this process remembers it.
+      await records.put(repo, digest, rule.revision, record).catch(ignoreFault);
+      this.#options.onVerified?.({ ...record, repo, digest, rule });
+      return record;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return undefined;
+    }
+  }
+}
+
+function needsTrust({ transparencyLog, keyless }: VerifyRule): boolean {
+  return transparencyLog || keyless.length > 0;
+}
+
+function ignoreFault(error: unknown): void {
+  if (!(error instanceof Fault)) throw error;
+}
