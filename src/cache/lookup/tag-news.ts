@@ -21,7 +21,7 @@ export interface TagNews {
   ): Promise<{ readonly digest: Digest; readonly ageMs: number } | undefined>;
   /**
    * What a tag was seen to point to, by any replica: the latest first, at most 20. A purge leaves it. Takes at most
-   * 100 ms, and never rejects.
+   * a second, and never rejects.
    *
    * @returns undefined if that cannot be known now
    */

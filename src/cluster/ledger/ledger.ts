@@ -7,6 +7,12 @@ import type { Fact, ManifestFact, News, Order, Preview, TagFact } from "./facts.
 /** How long a question to the ledger takes at most, in milliseconds. Whoever asks can do without. */
 export const QUESTION_MS = 100;
 
+/**
+ * How long the question takes at most what a tag has pointed to. It is put once for a tag that is new or has moved,
+ * and whoever does without serves what is too young.
+ */
+export const HISTORY_MS = 1000;
+
 /** How long an order is kept for replicas that were away, in milliseconds: 7 days. A pin is kept until it is taken back. */
 export const ORDERS_KEPT_MS = 7 * 24 * 3_600_000;
 
@@ -43,7 +49,7 @@ export interface LedgerHearer {
 
 /**
  * What replicas tell and hear. It is never needed: where it is away, each replica finds out by itself, and
- * no request waits for it longer than `QUESTION_MS`.
+ * no request waits for it longer than `QUESTION_MS`, or once `HISTORY_MS`.
  *
  * Later facts of a tag replace earlier ones by the moment at which its upstream was asked, in whatever
  * order they arrive; a removal counts as a fact, and one that was recorded late must not seem younger for it.

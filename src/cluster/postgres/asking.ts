@@ -1,10 +1,11 @@
 import { withTimeout } from "../../cache/with-timeout.ts";
-import { QUESTION_MS } from "../ledger/ledger.ts";
 
 /** Questions that may be unanswered at once. */
 const MAX_QUESTIONS = 256;
 
 export interface AskingOptions {
+  /** How long a question takes at most, in milliseconds. */
+  readonly limitMs: number;
   /** Whether the database is there. */
   readonly isUp: () => boolean;
   /** A question failed. */
@@ -37,7 +38,7 @@ export class Asking {
   async ask<Answer extends { readonly ageMs: number }>(
     question: () => Promise<Answer | undefined>,
   ): Promise<Answer | undefined> {
-    const { isUp, failed, late, asked } = this.#options;
+    const { limitMs, isUp, failed, late, asked } = this.#options;
     if (!isUp() || this.#isDoubtful || this.#asked >= MAX_QUESTIONS) return undefined;
     this.#asked += 1;
     const askedAt = performance.now();
@@ -51,7 +52,7 @@ export class Asking {
         this.#asked -= 1;
         isAnswered = true;
       });
-    const answer = await withTimeout(QUESTION_MS, answering);
+    const answer = await withTimeout(limitMs, answering);
     asked?.(performance.now() - askedAt, isAnswered);
     if (!isAnswered) {
       this.#isDoubtful = true;

@@ -7,13 +7,15 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Fact, ManifestFact, Order, Preview, TagFact } from "../ledger/facts.ts";
 import { Hearing } from "../ledger/hearing.ts";
 import {
+  HISTORY_MS,
   type Ledger,
   LedgerAwayError,
   type LedgerHearer,
   type LedgerState,
+  QUESTION_MS,
 } from "../ledger/ledger.ts";
 import { Outbox } from "../ledger/outbox.ts";
-import { Asking } from "./asking.ts";
+import { Asking, type AskingOptions } from "./asking.ts";
 import { describeDatabaseError, isOfStatement, isRefusal } from "../database/database-error.ts";
 import type { LedgerFigures, PostgresLedgerOptions } from "./ledger-options.ts";
 import { Looks } from "./looks.ts";
@@ -51,6 +53,7 @@ export class PostgresLedger implements Ledger {
   readonly #presence: Presence;
   readonly #outbox: Outbox;
   readonly #asking: Asking;
+  readonly #askingHistories: Asking;
   #hearing: Hearing | undefined;
   #looks: Looks | undefined;
   #isLooking = false;
@@ -71,12 +74,14 @@ export class PostgresLedger implements Ledger {
     this.#tags = new TagQuestions((asked) => askTags(this.#questions.db, asked));
     this.#histories = new TagQuestions((asked) => askStays(this.#questions.db, asked));
     this.#work = openDatabase(settings, WORK);
-    this.#asking = new Asking({
+    const asking: Omit<AskingOptions, "limitMs"> = {
       isUp: () => this.#isUp,
       failed: (error) => this.#failed(error),
       late: () => this.#presence.doubt(),
       asked: (milliseconds, isAnswered) => events.asked?.(milliseconds, isAnswered),
-    });
+    };
+    this.#asking = new Asking({ ...asking, limitMs: QUESTION_MS });
+    this.#askingHistories = new Asking({ ...asking, limitMs: HISTORY_MS });
     this.#outbox = new Outbox({
       now,
       tell: (facts) =>
@@ -121,7 +126,7 @@ export class PostgresLedger implements Ledger {
   }
 
   async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
-    const answer = await this.#asking.ask(async () => {
+    const answer = await this.#askingHistories.ask(async () => {
       const stays = await this.#histories.ask(repo, tag);
       return stays && { stays, ageMs: 0 };
     });
@@ -219,6 +224,7 @@ export class PostgresLedger implements Ledger {
 
   #beaten(): void {
     this.#asking.trust();
+    this.#askingHistories.trust();
     // Notifications come over the connection of the heartbeat, before its answer.
     if (this.#caughtUp === this.#ups && this.#hearing?.isIdle === true) this.#heardAt = now();
     void this.#flush();

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { memberAt } from "../../../src/cluster/members/configured-members.ts";
 import { rendezvousOrder } from "../../../src/cluster/members/order.ts";
 import { parseDigest } from "../../../src/oci/digest.ts";
@@ -22,6 +22,8 @@ export interface ReplicasOptions {
   readonly knowEachOther?: boolean;
   /** What differs in the upstream of a replica: by its number. */
   readonly upstream?: (number: number) => object;
+  /** What else entrepot.yaml has. */
+  readonly config?: object;
 }
 
 /** Replicas of one cluster, as processes on this machine. */
@@ -33,6 +35,8 @@ export interface Replicas extends AsyncDisposable {
   order(blob: Pick<Content, "digest">): number[];
   /** Starts a replica again, with its data, after it has been stopped. */
   restart(number: number): Promise<Entrepot>;
+  /** As `restart`, with an empty volume. */
+  replace(number: number): Promise<Entrepot>;
 }
 
 export async function startReplicas({
@@ -40,6 +44,7 @@ export async function startReplicas({
   count = 3,
   cluster = () => ({}),
   upstream = () => ({}),
+  config = {},
   knowEachOther = true,
 }: ReplicasOptions): Promise<Replicas> {
   const closing = new AsyncDisposableStack();
@@ -48,6 +53,7 @@ export async function startReplicas({
   writeFileSync(secretFile, SECRET);
   const ports = Array.from({ length: count }, () => freePort());
   const members = ports.map((port) => `http://127.0.0.1:${port}`);
+  const folder = (number: number): string => dir.file(`data-${number}`);
   const start = async (number: number): Promise<Entrepot> => {
     const own = {
       listen: `127.0.0.1:${ports[number]}`,
@@ -58,24 +64,30 @@ export async function startReplicas({
     };
     const replica = await startEntrepot({
       config: {
+        ...config,
         cluster: own,
         upstreams: { "reg.test": { ...localUpstream(url), ...upstream(number) } },
       },
-      data: dir.file(`data-${number}`),
+      data: folder(number),
     });
     return closing.use(replica);
   };
   try {
     const all = await Promise.all(members.map((_, number) => start(number)));
+    const restart = async (number: number): Promise<Entrepot> => {
+      const replica = await start(number);
+      all[number] = replica;
+      return replica;
+    };
     if (knowEachOther) await Promise.all(all.map((replica) => knowsLiving(replica, count)));
     return {
       all,
       members,
       order: ({ digest }) => orderOf(members, digest),
-      async restart(number) {
-        const replica = await start(number);
-        all[number] = replica;
-        return replica;
+      restart,
+      async replace(number) {
+        rmSync(folder(number), { recursive: true });
+        return restart(number);
       },
       [Symbol.asyncDispose]: () => closing.disposeAsync(),
     };
