@@ -70,6 +70,19 @@ beforeAll(async () => {
     body: JSON.stringify({ pattern: PRIVATE }),
   });
   expect(pin.status).toBeLessThan(500);
+  for (const order of [
+    { kind: "hold", image: PRIVATE, reason: "team/hush is secret" },
+    { kind: "freeze", pattern: "reg.test/*", asOf: 1, reason: "for a test" },
+  ]) {
+    const ordered = await ask("/api/v1/overrides", ADMIN, {
+      method: "POST",
+      body: JSON.stringify(order),
+    });
+    expect([ordered.status, ordered.text]).toEqual([
+      200,
+      expect.stringContaining("the admin token"),
+    ]);
+  }
 });
 
 afterAll(async () => {
@@ -103,6 +116,7 @@ test("no operation tells a read token of a private repository, and the admin tok
   for (const path of [
     "/api/v1/images",
     "/api/v1/pulls",
+    "/api/v1/overrides",
     "/api/v1/overview",
     "/api/v1/readiness",
     "/api/v1/warm",

@@ -63,6 +63,16 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     { query: { image: "reg.test/none:1" } },
     { query: { image: `reg.test/app@sha256:${"0".repeat(64)}` } },
   ],
+  listOverrides: [{}, { query: { active: "true" } }, { query: { active: "maybe" } }],
+  order: [
+    { body: { kind: "hold", image: "reg.test/app:1", reason: "for a test", claim: "ann@ops" } },
+    { body: { kind: "hold", image: "reg.test/none:1", reason: "for a test" } },
+    { body: { kind: "release", image: "reg.test/app:2", reason: "for a test" } },
+    { body: { kind: "rollback", image: "reg.test/app:1", to: "sha256:x", reason: "for a test" } },
+    { body: { kind: "freeze", asOf: 1, reason: "for a test", dryRun: true } },
+    { body: { kind: "freeze", asOf: 1, reason: " " } },
+  ],
+  endOverride: [{ params: { id: "none" }, body: { reason: "for a test" } }],
   getReadiness: [{ query: { fresh: "true", limit: "1" } }, { query: { cursor: "x" } }],
   askReadiness: [
     { body: { images: ["reg.test/app:1", "reg.test/none:1"], platforms: ["all"] } },

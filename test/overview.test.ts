@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { historySchema, imageClientsSchema, tagHistorySchema } from "../src/api/history.ts";
+import { historySchema, imageClientsSchema } from "../src/api/history.ts";
+import { tagHistorySchema } from "../src/api/tag-history.ts";
 import { type Overview, overviewSchema } from "../src/api/overview.ts";
 import { pullSchema } from "../src/api/pulls.ts";
 import { command } from "./harness/cache/commands.ts";

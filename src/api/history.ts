@@ -46,29 +46,4 @@ export const imageClientsSchema = z
   })
   .meta({ id: "ImageClients" });
 
-/** What a tag pointed to, as far as it was seen here. */
-export const tagHistorySchema = z
-  .object({
-    image: z.string(),
-    digest: z.string().optional().describe("what it points to now; absent if it is not stored"),
-    stays: z
-      .array(
-        z.object({
-          digest: z.string(),
-          firstSeen: moment.describe("when the registry was first seen to say so, by any replica"),
-          lastSeen: moment.describe("when it last said so"),
-          firstServed: moment
-            .optional()
-            .describe("when a client first got this digest for the tag"),
-          source: z
-            .string()
-            .optional()
-            .describe("who said so first: the host of a registry or mirror, or `replica`"),
-        }),
-      )
-      .describe("each digest that it had, the latest first, at most twenty"),
-  })
-  .meta({ id: "TagHistory" });
-
 export type ImageClients = z.infer<typeof imageClientsSchema>;
-export type TagHistory = z.infer<typeof tagHistorySchema>;

@@ -9,6 +9,7 @@ import { NO_REQUESTS } from "../telemetry/request-counters.ts";
 import type { UpstreamTotals } from "../telemetry/upstream-traffic.ts";
 import { HistoryReport } from "./history-report.ts";
 import { KnownNodes } from "./nodes/known-nodes.ts";
+import { CountedTagPulls } from "./pulls/counted-tag-pulls.ts";
 import { ImageClients } from "./pulls/image-clients.ts";
 import { OTHER_UPSTREAMS, Recorder } from "./recorder.ts";
 import { UpstreamActivity } from "./upstream-activity.ts";
@@ -41,6 +42,7 @@ async function recording() {
     disk: () => state,
     nodes,
     clients,
+    tagPulls: new CountedTagPulls(),
     onError: (error) => errors.push(error),
     now: () => state.now,
   });

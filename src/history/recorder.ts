@@ -10,6 +10,7 @@ import {
 import type { UpstreamTotals } from "../telemetry/upstream-traffic.ts";
 import { type Counted, difference, isNothing, plus } from "./figures.ts";
 import type { KnownNodes } from "./nodes/known-nodes.ts";
+import type { CountedTagPulls } from "./pulls/counted-tag-pulls.ts";
 import type { ImageClients } from "./pulls/image-clients.ts";
 import type { ActivityTotals, UpstreamActivity } from "./upstream-activity.ts";
 
@@ -35,6 +36,7 @@ export interface RecorderOptions {
   readonly disk: () => DiskCount;
   readonly nodes: Pick<KnownNodes, "changed">;
   readonly clients: Pick<ImageClients, "take" | "putBack">;
+  readonly tagPulls: Pick<CountedTagPulls, "take" | "putBack">;
   /** Called with why a minute could not be written. It is written with the next one. */
   readonly onError: (error: unknown) => void;
   /** The current time, in milliseconds of the epoch. */
@@ -107,12 +109,13 @@ export class Recorder implements AsyncDisposable {
   }
 
   async #write(): Promise<void> {
-    const { history, disk: readDisk, nodes, clients } = this.#options;
+    const { history, disk: readDisk, nodes, clients, tagPulls } = this.#options;
     const counted = await this.#count();
     const upstreams = bounded(await this.#figures(counted));
     const { used, evicted } = readDisk();
     const changed = nodes.changed();
     const pulled = clients.take();
+    const ofTags = tagPulls.take();
     const disk = { used, evicted: evicted - this.#evicted };
     try {
       await history.add({
@@ -121,9 +124,11 @@ export class Recorder implements AsyncDisposable {
         disk,
         nodes: changed.records,
         clients: pulled,
+        tagPulls: ofTags,
       });
     } catch (error) {
       clients.putBack(pulled);
+      tagPulls.putBack(ofTags);
       throw error;
     }
     changed.written();

@@ -18,6 +18,8 @@ export interface ServedRequest {
   /** Of the manifest that a tag pointed to, or that was asked for. */
   readonly digest?: Digest | undefined;
   readonly result: PullResult;
+  /** Whether the tag is held: served otherwise than its registry says, or refused for that. */
+  readonly isHeld?: boolean | undefined;
   /** Why it was no hit, or why it was refused. */
   readonly reason?: string | undefined;
   /** Of the body that was sent. */

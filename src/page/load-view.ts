@@ -1,5 +1,5 @@
 import type { Configuration } from "../api/configuration.ts";
-import type { HistoryAnswer, ImageClients, TagHistory } from "../api/history.ts";
+import type { HistoryAnswer, ImageClients } from "../api/history.ts";
 import type { ImageDetails, Images } from "../api/images.ts";
 import type { Job } from "../api/jobs.ts";
 import type { Overview } from "../api/overview.ts";
@@ -7,6 +7,7 @@ import type { Problem } from "../api/problem.ts";
 import type { Pin } from "../api/pins.ts";
 import type { PurgePreview } from "../api/purge.ts";
 import type { ReadinessPage } from "../api/readiness.ts";
+import type { TagHistory } from "../api/tag-history.ts";
 import type { ImagesQuestion, Period, View } from "./view.ts";
 
 /** Asks the API of this cache, below `/api/v1`, with what whoever looks may read. */

@@ -1,11 +1,12 @@
 import type { Configuration } from "../api/configuration.ts";
-import type { HistoryAnswer, ImageClients, TagHistory } from "../api/history.ts";
+import type { HistoryAnswer, ImageClients } from "../api/history.ts";
 import type { ImageDetails, Images } from "../api/images.ts";
 import type { Job } from "../api/jobs.ts";
 import type { Overview } from "../api/overview.ts";
 import type { Pin } from "../api/pins.ts";
 import type { PurgePreview } from "../api/purge.ts";
 import type { ReadinessPage } from "../api/readiness.ts";
+import type { TagHistory } from "../api/tag-history.ts";
 
 /** How the list of images was asked for. */
 export interface ImagesQuestion {

@@ -107,6 +107,17 @@ export interface ImageClient {
   readonly pulls: number;
 }
 
+/** Which digest clients got for a tag in an hour. */
+export interface TagPulls {
+  readonly repo: RepositoryRef;
+  readonly tag: Tag;
+  /** Absent where it was refused, since it was held. */
+  readonly digest?: Digest;
+  /** The last time, in milliseconds of the epoch. */
+  readonly pulledAt: number;
+  readonly pulls: number;
+}
+
 /** An image that somebody pulled, and when that was last. */
 export type PulledImage = Pick<ImageClient, "repo" | "reference" | "pulledAt">;
 
@@ -118,6 +129,7 @@ export interface HistoryBatch {
   readonly disk?: DiskFigures | undefined;
   readonly nodes: readonly NodeRecord[];
   readonly clients: readonly ImageClient[];
+  readonly tagPulls?: readonly TagPulls[];
 }
 
 /**
@@ -146,6 +158,11 @@ export interface History {
   clientsOf(repo: RepositoryRef, limit: number): Promise<ImageClient[]>;
   /** The images that any client pulled since then, in milliseconds of the epoch: by tag, where it is known. */
   pulledSince(moment: number): Promise<PulledImage[]>;
+  /**
+   * What clients got for tags since a moment, in milliseconds of the epoch: tag by tag, the earliest first, at most
+   * `limit`. The latest 50,000 are kept.
+   */
+  tagPulls(from: number, limit: number): Promise<TagPulls[]>;
   /** A tag that points to the digest in its repository, if there is one. */
   tagOf(repo: RepositoryRef, digest: Digest): Promise<Tag | undefined>;
 }

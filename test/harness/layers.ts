@@ -373,6 +373,8 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       store: [".", "api", "connection"],
       // Images that are wanted before anybody pulls them.
       wanted: [".", "api", "store"],
+      // What tags were, and what operators decide of them.
+      tags: [".", "api", "store"],
       // Pulls that only show whether a cache serves.
       trial: [".", "node"],
       events: [".", "store"],

@@ -53,3 +53,8 @@ export function endsBefore(until: number): OrderRefused {
   const reason = `it would have ended at ${momentText(until)} already`;
   return new OrderRefused("invalid", reason, "name a later end, or none");
 }
+
+export function isNotServed({ image }: TagAccount): OrderRefused {
+  const next = `entrepot release ${image} serves it, and entrepot rollback ${image} --to DIGEST gives it another digest`;
+  return new OrderRefused("conflict", `${image} is not served now, so it cannot stay so`, next);
+}

@@ -15,6 +15,7 @@ import {
   isCurrent,
   isFrozen,
   isFuture,
+  isNotServed,
   isUnknown,
 } from "./order-refusals.ts";
 import { OrderRefused } from "./order-refused.ts";
@@ -105,16 +106,12 @@ export class TagOrders {
       if (tag !== undefined) throw isBoth(image, digest);
       const pattern = imageName(image);
       this.#active.mustNotHave({ kind: "hold", pattern });
-      const notes = [`${pattern} is given to nobody, by whatever tag or name`];
+      const notes = ["it is given to nobody, by whatever tag or name"];
       return { puts: [this.#override("hold", pattern, terms)], notes };
     }
     const { account } = await this.#known(image);
     const { served } = account;
-    if (served === undefined) {
-      const why = account.hold?.text ?? `nothing is served of ${account.image}`;
-      const next = `it is not served now either; entrepot rollback ${account.image} --to DIGEST gives it one`;
-      throw new OrderRefused("conflict", why, next);
-    }
+    if (served === undefined) throw isNotServed(account);
     this.#active.mustNotHave({ kind: "hold", pattern: account.image, digest: served });
     return this.#fix("hold", account, served, terms);
   }

@@ -40,9 +40,9 @@ import { MetadataHealth } from "./metadata-health.ts";
 import { NodePorts } from "../ports/node-ports.ts";
 import { Ports } from "../ports/open-port.ts";
 import { openAdmission } from "./open-admission.ts";
-import { openTagPolicy } from "./open-tag-policy.ts";
 import { OperatorApi } from "./operator/operator-api.ts";
 import { OperatorNews } from "./operator/operator-news.ts";
+import { openTagDecisions } from "./operator/tag-decisions.ts";
 import { RequestReporter } from "./request-reporter.ts";
 import { StoreReporter } from "./store-reporter.ts";
 import { measureLocalProblems } from "./local-problem-gauges.ts";
@@ -163,9 +163,10 @@ async function start(
     concurrency: { limits: { blob: { total: memory.downloads, perUpstream: memory.downloads } } },
     ...cluster?.limits,
   });
-  const { tagPolicy, ...tags } = await openTagPolicy({ ...parts, upstreams, cache: () => cache });
+  const decisions = await openTagDecisions({ ...parts, cluster, upstreams, cache: () => cache });
+  const { policies } = decisions;
   const { tagChanges } = news.events;
-  const content = { ...cluster?.content, isDivided: upstreams.isDivided, tagPolicy, tagChanges };
+  const content = { ...cluster?.content, ...policies, isDivided: upstreams.isDivided, tagChanges };
   const watched = { memory, times, quarantine, tracer, ...content };
   const cache = createCache(storage, store, reporter, watched);
   const isInUse = cache.isInUse.bind(cache);
@@ -208,6 +209,7 @@ async function start(
       rates,
       insight,
       news,
+      decisions,
       live,
       listening: () => listening,
       collect,
@@ -217,17 +219,16 @@ async function start(
   // The pull API, and the ports.
   const key = new ProcessKey();
   const access = openAdmission({ settings, cache, key, log, metrics });
-  const { admission } = access;
   const namespaces = new Namespaces(upstreams.all);
   const responses = new ResponseCache(store.removals, {
     revisions: [
       () => storage.metadata.revision,
       () => access.clients.revision,
-      () => tagPolicy.revision,
+      () => policies.tagPolicy.revision,
     ],
     memory: memory.responses,
   });
-  tags.overrides.onChange(() => threads?.publish());
+  decisions.overrides.onChange(() => threads?.publish());
   // What is in memory only is fetched again, and stored.
   filesVanished.on(() => {
     store.clear();
@@ -239,7 +240,7 @@ async function start(
   const fileSends = new FileSends();
   closing.defer(() => fileSends.close());
   const broken = new BrokenResponses(secondLooks);
-  const answers = { cache, admission, namespaces, responses, fileSends, broken };
+  const answers = { cache, admission: access.admission, namespaces, responses, fileSends, broken };
   const told = { times, record, tracer, redirects: cluster?.redirects };
   const api = new PullApi({ ...answers, ...told });
   const unreadable = (error: Error): void => {
@@ -260,7 +261,7 @@ async function start(
       ...threads?.forGate,
     }),
   );
-  await cluster?.join(ports, cache, admission, upstreams.all, tags.overrides);
+  await cluster?.join(ports, cache, access.admission, upstreams.all, decisions.overrides);
   const listeners = closing.use(new Listeners({ ports, nodePorts, workers }));
   const adminAnswers = {
     api: operators.api,
@@ -281,7 +282,6 @@ async function start(
       storage.configure(changed.upstreams);
       operators.configure(changed);
       cluster?.configure(changed);
-      tags.configure(changed);
       cache.reconfigured();
       access.configure(changed);
       responses.clear();

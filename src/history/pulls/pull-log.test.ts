@@ -5,6 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 import type { ServedRequest } from "../served-request.ts";
+import { CountedTagPulls } from "./counted-tag-pulls.ts";
 import { ImageClients } from "./image-clients.ts";
 import { PullLog } from "./pull-log.ts";
 
@@ -16,9 +17,11 @@ const START = 1_000_000;
 function logOf(storedTag?: (digest: Digest) => Tag | undefined) {
   const state = { now: START };
   const clients = new ImageClients();
+  const tagPulls = new CountedTagPulls();
   const changes: (readonly Pull[])[] = [];
   const log = new PullLog({
     clients,
+    tagPulls,
     ...(storedTag ? { storedTag: async (_, digest) => storedTag(digest) } : {}),
     onChange: (pulls) => changes.push(pulls),
     now: () => state.now,
@@ -38,6 +41,7 @@ function logOf(storedTag?: (digest: Digest) => Tag | undefined) {
   return {
     log,
     clients,
+    tagPulls,
     changes,
     state,
     served,
@@ -148,4 +152,23 @@ test("fifty pulls are shown, whatever was pulled", () => {
   expect(all.log.latest).toHaveLength(50);
   expect(all.log.latest[0]).toMatchObject({ id: 2000, client: "client 1999" });
   expect(all.clients.take()).toHaveLength(2000);
+});
+
+test("of pulls by tag, it is counted what was got for it, or that it was refused since it is held", () => {
+  const all = logOf();
+  all.add(
+    { digest: index },
+    { reference: index, digest: index },
+    { client: "10.0.0.2", digest: index },
+  );
+  all.add({ client: "10.0.0.3", digest: manifest });
+  all.add({ client: "10.0.0.4", result: "refused", isHeld: true, digest: undefined });
+  all.add({ client: "10.0.0.5", result: "refused", digest: undefined });
+  all.add({ client: "10.0.0.6", reference: index, digest: index });
+  const counted = all.tagPulls.take().map(({ digest, pulls }) => [digest, pulls]);
+  expect(counted).toEqual([
+    [index, 2],
+    [manifest, 1],
+    [undefined, 1],
+  ]);
 });

@@ -5,6 +5,7 @@ import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import { runtimeText } from "../nodes/user-agent.ts";
+import type { CountedTagPulls } from "./counted-tag-pulls.ts";
 import type { ImageClients } from "./image-clients.ts";
 import type { ServedRequest } from "../served-request.ts";
 
@@ -47,6 +48,7 @@ interface Entry {
 
 export interface PullLogOptions {
   readonly clients: ImageClients;
+  readonly tagPulls?: Pick<CountedTagPulls, "pulled">;
   /** A tag that points to a digest, as far as is stored: asked for pulls by digest alone. */
   readonly storedTag?: (repo: RepositoryRef, digest: Digest) => Promise<Tag | undefined>;
   /** Called with those that have begun or changed. */
@@ -139,6 +141,11 @@ export class PullLog {
     this.#shown.push(entry);
     if (this.#shown.length > MAX_SHOWN) this.#shown.shift();
     void this.#noteClient(entry, at);
+    const isServed = digest !== undefined && request.result !== "refused";
+    // A runtime that knows the digest already asks by that: no rule about the tag concerns it.
+    if (isTag && (isServed || request.isHeld)) {
+      this.#options.tagPulls?.pulled(repo, reference as Tag, isServed ? digest : undefined, at);
+    }
     return entry;
   }
 

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { addHistory } from "./history/history-tables.ts";
+import { addTagPulls } from "./history/tag-pulls.ts";
 import { addTagHistory } from "./tag-policy/tag-policy-tables.ts";
 import type { Tables } from "./tables.ts";
 
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly Migration[] = [
   addHistory,
   addVisibility,
   addTagHistory,
+  addTagPulls,
 ];
 
 /** The version of the schema that this program reads and writes. */

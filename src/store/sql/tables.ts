@@ -22,6 +22,7 @@ export interface Tables {
   disk_history: DiskHistoryTable;
   nodes: NodesTable;
   image_clients: ImageClientsTable;
+  tag_pulls: TagPullsTable;
   tag_history: TagHistoryTable;
   seen_digests: SeenDigestsTable;
   overrides: OverridesTable;
@@ -127,6 +128,19 @@ interface ImageClientsTable {
   repository: RepositoryName;
   reference: Tag | Digest;
   client: string;
+  pulled_at: number;
+  pulls: number;
+}
+
+interface TagPullsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  tag: Tag;
+  /** When it began. */
+  hour: number;
+  /** Empty: it was refused, since it was held. */
+  digest: Digest | "";
+  /** The last one. */
   pulled_at: number;
   pulls: number;
 }

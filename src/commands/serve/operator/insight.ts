@@ -5,6 +5,7 @@ import type { Storage } from "../../../cache/retention/storage.ts";
 import { DOCKER_HUB } from "../../../config/settings.ts";
 import { HistoryReport } from "../../../history/history-report.ts";
 import { KnownNodes } from "../../../history/nodes/known-nodes.ts";
+import { CountedTagPulls } from "../../../history/pulls/counted-tag-pulls.ts";
 import { ImageClients } from "../../../history/pulls/image-clients.ts";
 import { PullLog } from "../../../history/pulls/pull-log.ts";
 import { RequestQueue } from "../../../history/pulls/request-queue.ts";
@@ -38,10 +39,11 @@ export class Insight implements AsyncDisposable {
   readonly activity: UpstreamActivity = new UpstreamActivity();
   readonly nodes: KnownNodes = new KnownNodes();
   readonly clients: ImageClients = new ImageClients();
+  readonly tagPulls: CountedTagPulls = new CountedTagPulls();
   readonly feed: EventFeed = new EventFeed();
   readonly pulls: PullLog;
   readonly history: HistoryReport;
-  readonly #metadata: Pick<MetadataStore, "history" | "tags" | "tagHistory">;
+  readonly #metadata: Pick<MetadataStore, "history">;
   readonly #queue: RequestQueue;
   readonly #recorder: Recorder;
   #collect: () => Promise<void> = async () => {};
@@ -49,10 +51,11 @@ export class Insight implements AsyncDisposable {
   constructor({ storage, metrics, log }: InsightOptions) {
     const { history } = storage.metadata;
     this.#metadata = storage.metadata;
-    const { clients, nodes, activity, feed } = this;
+    const { clients, tagPulls, nodes, activity, feed } = this;
     measureNodes(metrics, nodes);
     this.pulls = new PullLog({
       clients,
+      tagPulls,
       storedTag: (repo, digest) => history.tagOf(repo, digest),
       onChange: (pulls) => feed.publish("pull", pulls),
     });
@@ -70,6 +73,7 @@ export class Insight implements AsyncDisposable {
       disk: () => ({ used: storage.budget.used, evicted: evictedBytes(metrics) }),
       nodes,
       clients,
+      tagPulls,
       onError: (error) => log.debug({ error: String(error) }, "history not written"),
     });
     this.history = new HistoryReport({ history, recorder: this.#recorder, hub: DOCKER_HUB });

@@ -17,6 +17,7 @@ import { StatusReport, type StatusReportOptions } from "../status-report.ts";
 import { measureConfiguration } from "./configuration-problem.ts";
 import type { Insight } from "./insight.ts";
 import type { OperatorNews } from "./operator-news.ts";
+import type { TagDecisions } from "./tag-decisions.ts";
 import { Wanted } from "./wanted-parts.ts";
 
 /** For the look at all that is wanted which a drill begins and ends with, in milliseconds. */
@@ -32,6 +33,7 @@ export interface OperatorApiOptions extends Omit<
   readonly cluster?: ClusterParts | undefined;
   readonly insight: Insight;
   readonly news: OperatorNews;
+  readonly decisions: TagDecisions;
   readonly live: LiveConfiguration;
   /** Where the cache listens: known once it does. */
   readonly listening: () => Status["listening"];
@@ -45,10 +47,12 @@ export class OperatorApi implements AsyncDisposable {
   readonly #jobs: Jobs;
   readonly #wanted: Wanted;
   readonly #outage: OutageParts;
+  readonly #decisions: TagDecisions;
 
   constructor(options: OperatorApiOptions) {
     const { settings, storage, cache, cluster, upstreams, metrics } = options;
-    const { insight, news, live, listening, collect } = options;
+    const { insight, news, decisions, live, listening, collect } = options;
+    this.#decisions = decisions;
     const { fills, siblings } = cache;
     const report = new StatusReport({
       ...options,
@@ -103,6 +107,7 @@ export class OperatorApi implements AsyncDisposable {
         ...this.#wanted.operations,
         ...this.#outage.operations,
         ...news.events.operations,
+        ...decisions.operations,
       ],
     });
   }
@@ -113,6 +118,7 @@ export class OperatorApi implements AsyncDisposable {
   }
 
   configure(settings: Settings): void {
+    this.#decisions.configure(settings);
     this.#outage.configure(settings);
     this.#wanted.configure(settings);
   }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { historySchema, imageClientsSchema, tagHistorySchema } from "../../../api/history.ts";
+import { historySchema, imageClientsSchema } from "../../../api/history.ts";
 import { type Node, nodeReportSchema, nodeSchema } from "../../../api/nodes.ts";
 import { type Overview, overviewSchema } from "../../../api/overview.ts";
 import { hiddenField, pageOf, pageQuery } from "../../../api/page.ts";
@@ -32,7 +32,7 @@ export interface OverviewParts {
   readonly overview: () => Promise<Overview>;
   readonly feed: EventFeed;
   readonly history: HistoryReport;
-  readonly metadata: Pick<MetadataStore, "history" | "tags" | "tagHistory">;
+  readonly metadata: Pick<MetadataStore, "history">;
   readonly nodes: KnownNodes;
   readonly clients: ImageClients;
   readonly pulls: () => Promise<readonly Pull[]>;
@@ -156,30 +156,6 @@ function pastOperations({ history, metadata, clients, nodes }: OverviewParts): O
           .map((one) => itemOf(one, names.get(one.client)));
         const { tag: _tag, digest: _digest, ...repository } = asked;
         return { image: imageName(hasTag ? asked : repository), items };
-      },
-    }),
-    operation({
-      id: "getTagHistory",
-      method: "GET",
-      path: "/tag-history",
-      tag: "history",
-      summary: "What a tag pointed to, as far as it was seen here",
-      right: "read",
-      query: z.strictObject({ image }),
-      answer: tagHistorySchema,
-      refusals: [400],
-      async handle({ query, concealment }) {
-        const asked = parsed(query.image);
-        if (await concealment?.isPrivate(asked)) return { image: imageName(asked), stays: [] };
-        const { tag } = asked;
-        if (tag === undefined) {
-          const detail = `${JSON.stringify(query.image)} names an image by digest, which never changes`;
-          throw new ProblemError({ status: 400, detail, next: "name it by a tag" });
-        }
-        const record = await metadata.tags.get(asked, tag);
-        const stays = await metadata.tagHistory.of(asked, tag);
-        const { digest: _digest, ...named } = asked;
-        return { image: imageName(named), ...(record ? { digest: record.digest } : {}), stays };
       },
     }),
   ];

@@ -11,6 +11,7 @@ import {
   type Resolution,
 } from "../../history-store.ts";
 import type { Tables } from "../tables.ts";
+import { putTagPulls } from "./tag-pulls.ts";
 
 /** Rows in one statement: SQLite binds at most 32,766 values. */
 const ROWS_PER_INSERT = 200;
@@ -18,7 +19,7 @@ const ROWS_PER_INSERT = 200;
 /** Adds to what is kept of a minute and its hour, within a transaction. */
 export async function addBatch(
   transaction: Kysely<Tables>,
-  { minute, upstreams, disk, nodes, clients }: HistoryBatch,
+  { minute, upstreams, disk, nodes, clients, tagPulls = [] }: HistoryBatch,
 ): Promise<void> {
   for (const resolution of RESOLUTIONS) {
     const start = minute - (minute % resolution);
@@ -30,6 +31,7 @@ export async function addBatch(
   }
   for (const some of chunks(nodes)) await putNodes(transaction, some);
   for (const some of chunks(clients)) await putClients(transaction, some);
+  for (const some of chunks(tagPulls)) await putTagPulls(transaction, some);
 }
 
 type Figured = Insertable<Tables["history"]>;

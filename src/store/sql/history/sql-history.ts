@@ -16,11 +16,13 @@ import {
   type PeriodQuery,
   type PulledImage,
   type Resolution,
+  type TagPulls,
 } from "../../history-store.ts";
 import type { RepositoryRef } from "../../repository-ref.ts";
 import type { Tables } from "../tables.ts";
 import { keepLatest } from "../keep-latest.ts";
 import { addBatch } from "./history-rows.ts";
+import { MAX_TAG_PULLS, readTagPulls } from "./tag-pulls.ts";
 
 /** How many records are kept, the latest ones. */
 const MAX_NODES = 5000;
@@ -55,6 +57,13 @@ export class SqlHistory implements History {
       by: "pulled_at",
       most: MAX_IMAGE_CLIENTS,
     });
+    if (now >= latest) {
+      await this.#db
+        .deleteFrom("tag_pulls")
+        .where("pulled_at", "<", now - HOURS_KEPT_MS)
+        .execute();
+    }
+    await keepLatest(this.#db, { table: "tag_pulls", by: "pulled_at", most: MAX_TAG_PULLS });
   }
 
   async begin(): Promise<number | undefined> {
@@ -150,6 +159,10 @@ export class SqlHistory implements History {
       reference,
       pulledAt,
     }));
+  }
+
+  tagPulls(from: number, limit: number): Promise<TagPulls[]> {
+    return readTagPulls(this.#db, from, limit);
   }
 
   async tagOf(repo: RepositoryRef, digest: Digest): Promise<Tag | undefined> {
