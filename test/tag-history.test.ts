@@ -5,10 +5,14 @@ import { tagHistorySchema } from "../src/api/tag-history.ts";
 import { command } from "./harness/cache/commands.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
 import { pull } from "./harness/cache/pull.ts";
-import { textImage } from "./harness/images/images.ts";
+import { storedBlobs } from "./harness/cache/store-files.ts";
+import { bytesOf, randomContent } from "./harness/images/content.ts";
+import { filesImage, type Image, textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
+
+const MIB = 1024 * 1024;
 
 async function historyOf(cache: Entrepot) {
   const response = await cache.getAdmin("/api/v1/tag-history?image=reg.test/app:1");
@@ -71,3 +75,34 @@ test("what a tag pointed to outlives restarts, a purge, and a damaged metadata d
   expect(await historyOf(cache)).toEqual({ ...known, stays });
   await pull(cache, "app", "1", after);
 }, 60_000);
+
+test.each([
+  ["are evicted last", {}, 3],
+  ["are evicted like all else where they have no share", { history: { share: 0 } }, 0],
+])(
+  "the contents that a tag pointed to %s",
+  async (_, storage, expected) => {
+    await using upstream = await startScriptedUpstream();
+    const images = Array.from({ length: 24 }, (_each, seed) =>
+      filesImage([{ path: "random", content: bytesOf(randomContent(MIB, seed + 1)) }]),
+    );
+    const config = {
+      storage: { scrub: 0, maxSize: "20MiB", ...storage },
+      upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "0s" } },
+    };
+    await using cache = await startEntrepot({ config });
+    for (const [at, image] of images.entries()) {
+      const name = at < 3 ? "moves" : `other-${at}`;
+      upstream.add("app", image, name);
+      await pull(cache, "app", name, image);
+    }
+    await command(cache, "gc");
+    const stored = new Set((await storedBlobs(cache.data)).map(({ digest }) => digest));
+    const isWhole = ({ manifest, blobs }: Image): boolean =>
+      [manifest, ...blobs].every(({ digest }) => stored.has(digest));
+    expect(images.slice(0, 3).filter(isWhole)).toHaveLength(expected);
+    expect(images.filter(isWhole).length).toBeLessThan(20);
+    expect(images.slice(-5).filter(isWhole)).toHaveLength(5);
+  },
+  60_000,
+);

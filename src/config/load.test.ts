@@ -49,7 +49,7 @@ test("the keys of a file override the defaults", () => {
   const settings = load(`
 listen: "[::]:5000"
 admin: 6001
-storage: { dir: cache }
+storage: { dir: cache, history: { digests: 5, share: 10% } }
 upstreams:
   index.docker.io: { tagTtl: 1m30s, auth: { username: me, passwordFile: secret } }
   GHCR.io: { port: 5010, maxConnections: 8, trustedRealms: [Auth.example.com] }
@@ -59,6 +59,8 @@ upstreams:
   expect(settings.listen).toEqual({ host: "::", port: 5000 });
   expect(settings.admin).toEqual({ host: "127.0.0.1", port: 6001 });
   expect(settings.dataDirectory).toBe("/etc/cache");
+  const history = { digests: 5, seenWithin: 7 * 86_400_000, share: 0.1 };
+  expect(settings.storage).toEqual({ scrub: 4 * 1024 * 1024, history });
   const upstreams: unknown[] = [...settings.upstreams];
   expect(upstreams).toEqual([
     ["docker.io", { ...hub, tagTtl: 90_000, credentials: { username: "me", password: "s3cret" } }],

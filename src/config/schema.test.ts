@@ -45,6 +45,7 @@ test.each([
     ["5000", ":5000", "here", "http://h:1"],
   ],
   ["scrub", ["4MiB", "10 GB", "4096", "1.5Ki"], ["ten", "10gib", "-1", "1PiB"]],
+  ["share", ["20%", "0", "100%", " 12.5 % "], ["20", "-1%", "101%", "1e1%", ""]],
   ["maxSize", ["10GiB", "1048576"], ["10 apples"]],
   ["tagTtl", ["30s", "1h30m", "0", "1.5h", " 7d "], ["30", "5y", "5 s", ""]],
   [".upstreams.url", ["https://a.test", "HTTP://a.test/x"], ["a.test", "ftp://a.test"]],

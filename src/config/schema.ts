@@ -5,7 +5,8 @@ import { kubernetesSchema } from "./kubernetes-api/kubernetes-schema.ts";
 import { maxRate } from "./max-rate.ts";
 import { eventsSchema } from "./operator/events-schema.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH, tokenProblem } from "./operator/admin-token.ts";
-import { address, duration, maxSize, size, workers } from "./schema-values.ts";
+import { address, duration, size, workers } from "./schema-values.ts";
+import { storageSchema } from "./storage-schema.ts";
 import { tracingSchema } from "./tracing/tracing-schema.ts";
 import { policiesSchema } from "./policies/policies-schema.ts";
 import { upstreamSchema } from "./upstream-schema.ts";
@@ -88,31 +89,7 @@ export const fileSchema = z
       .describe(
         "How many threads accept the connections of nodes: a number up to 64, or auto. 1: the main thread alone. With more, as many threads of their own handle connections, TLS and the sending of what is stored; the main thread decides what is sent. auto: with one or two processors 1, otherwise one less than there are processors, at most 4, and fewer with less than 384 MiB of memory or few file descriptors (at most 4096). --workers and ENTREPOT_WORKERS override it. Default: auto. A change needs a restart.",
       ),
-    storage: z
-      .strictObject({
-        dir: z
-          .string()
-          .min(1)
-          .optional()
-          .describe(
-            "The data directory. Only one process may use it at a time. --data and ENTREPOT_DATA override it. Default: /var/lib/entrepot.",
-          ),
-        maxSize: maxSize
-          .optional()
-          .describe(
-            "Maximum size of the stored blobs and metadata, in bytes or with a unit. The least recently used blobs are evicted first. Minimum: 1MiB. Default: 80 % of the sum of the disk's free space at the start and the size of the store.",
-          ),
-        minFree: size
-          .optional()
-          .describe(
-            "The free disk space to maintain, in bytes or with a unit, whatever else uses the disk. Default: 1GiB, or 5 % of a disk smaller than 20 GiB.",
-          ),
-        scrub: size
-          .optional()
-          .describe(
-            "How many stored bytes per second the background scrub reads and verifies, in bytes or with a unit. 0 disables it. Default: 4MiB.",
-          ),
-      })
+    storage: storageSchema
       .nullish()
       .describe("Where and how much the cache stores. A change needs a restart."),
     maxRate: maxRate

@@ -148,7 +148,24 @@ export interface StorageSettings {
   readonly minFree?: number;
   /** How many stored bytes the background scrub verifies per second. 0 disables the scrub. */
   readonly scrub: number;
+  readonly history: HistorySettings;
 }
+
+/** Which contents of tags that have moved are evicted last. */
+export interface HistorySettings {
+  /** The latest digests of each tag, and how many of them. */
+  readonly digests: number;
+  /** Those that were last seen so many milliseconds ago, however many. */
+  readonly seenWithin: number;
+  /** The part of `maxSize` that they may take: 0 to 1. */
+  readonly share: number;
+}
+
+const DEFAULT_HISTORY: HistorySettings = {
+  digests: 3,
+  seenWithin: 7 * 86_400_000,
+  share: 0.2,
+};
 
 /** Bytes per second. Verifies 1 TB in three days, with a few percent of the disk's and the CPU's time. */
 const DEFAULT_SCRUB = 4 * 1024 * 1024;
@@ -158,13 +175,22 @@ export function storageSettings({
   maxSize,
   minFree,
   scrub = DEFAULT_SCRUB,
+  history = {},
 }: {
-  readonly [Key in keyof StorageSettings]?: number | undefined;
+  readonly [Key in Exclude<keyof StorageSettings, "history">]?: number | undefined;
+} & {
+  readonly history?: { readonly [Key in keyof HistorySettings]?: number | undefined } | undefined;
 }): StorageSettings {
+  const { digests, seenWithin, share } = history;
   return {
     ...(maxSize === undefined ? {} : { maxSize }),
     ...(minFree === undefined ? {} : { minFree }),
     scrub,
+    history: {
+      digests: digests ?? DEFAULT_HISTORY.digests,
+      seenWithin: seenWithin ?? DEFAULT_HISTORY.seenWithin,
+      share: share ?? DEFAULT_HISTORY.share,
+    },
   };
 }
 

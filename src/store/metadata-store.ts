@@ -2,12 +2,12 @@ import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName, Tag, UpstreamName } from "../oci/names.ts";
 import type { History } from "./history-store.ts";
 import type { OverrideStore } from "./override-store.ts";
-import type { RepositoryRef } from "./repository-ref.ts";
+import type { RepositoryRef, TagRef } from "./repository-ref.ts";
 import type { TagHistory } from "./tag-history.ts";
 import type { VerificationStore } from "./verification-store.ts";
 import type { Visibility } from "./visibility.ts";
 
-export type { RepositoryRef };
+export type { RepositoryRef, TagRef };
 
 /** What a tag pointed at when its upstream was last asked. */
 export interface TagRecord {
@@ -36,12 +36,6 @@ export interface Tags {
    * @param last the last record of the page before; unset for the first page
    */
   all(limit: number, last?: TagRef): Promise<(TagRef & TagRecord)[]>;
-}
-
-/** A tag of a repository. */
-export interface TagRef {
-  readonly repo: RepositoryRef;
-  readonly tag: Tag;
 }
 
 /** Two moments in milliseconds of the epoch, and all between them. */

@@ -1,6 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Tag } from "../oci/names.ts";
-import type { RepositoryRef } from "./repository-ref.ts";
+import type { RepositoryRef, TagRef } from "./repository-ref.ts";
 
 /** How many stays of one tag are told. */
 export const MAX_STAYS = 20;
@@ -16,6 +16,12 @@ export interface TagStay {
   readonly firstServed?: number;
   /** Who said so first: the host of a registry or mirror, or `replica`; absent if that is not known. */
   readonly source?: string;
+}
+
+/** A tag that has had more than one digest. */
+export interface MovedTag extends TagRef {
+  /** The latest first; at most 20. */
+  readonly stays: readonly TagStay[];
 }
 
 /**
@@ -41,6 +47,12 @@ export interface TagHistory {
   digestSeen(repo: RepositoryRef, digest: Digest, at: number): Promise<number>;
   /** The distinct digests that were seen in a repository, under tags or by name: the latest first, at most `limit`. */
   digests(repo: RepositoryRef, limit: number): Promise<Digest[]>;
+  /**
+   * A page of the tags that have had more than one digest, ordered by upstream, repository and tag.
+   *
+   * @param last the last tag of the page before; unset for the first page
+   */
+  moved(limit: number, last?: TagRef): Promise<MovedTag[]>;
   /** Sets times that are in the future to `now`, as `BlobRecords.clampTimes` does. */
   clampTimes(now: number): Promise<void>;
   /** Removes what was seen longest ago, of what is too much: 100,000 stays are kept, and as many digests. */

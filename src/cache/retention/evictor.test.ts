@@ -35,7 +35,9 @@ function evictorOf(
     store: new BoundedBlobStore(blobs, budget),
     metadata,
     budget,
-    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), (size) => size),
+    pinned: new PinnedBlobs(metadata, new ManifestTrees(blobs, metadata.blobs), {
+      spaceOf: (size) => size,
+    }),
     flushAccessTimes: async () => {},
     inUse: () => false,
     deleteRemains: async () => {},
@@ -165,11 +167,9 @@ test("a record that is put again between its listing and its eviction goes with 
   const evictor = evictorOf(
     { blobs, metadata, budget },
     {
-      pinned: new RefreshingPins(
-        metadata,
-        new ManifestTrees(blobs, metadata.blobs),
-        (size) => size,
-      ),
+      pinned: new RefreshingPins(metadata, new ManifestTrees(blobs, metadata.blobs), {
+        spaceOf: (size) => size,
+      }),
     },
   );
   expect((await evictor.sweep()).blobs).toBe(1);

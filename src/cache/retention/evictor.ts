@@ -53,10 +53,9 @@ export interface Evicted {
 }
 
 /**
- * LRU eviction: keeps the store within `maxSize` and `minFree`, and some inodes free, while it serves
- * requests. Once the
- * high-water mark is reached, it removes down to the low-water mark. Pinned blobs stay; tags and
- * links stay as well, so that an evicted blob is filled again on its next request.
+ * LRU eviction: keeps the store within `maxSize` and `minFree`, and some inodes free, while it serves requests.
+ * Once the high-water mark is reached, it removes down to the low-water mark. Pinned blobs stay; tags and links stay
+ * as well, so that an evicted blob is filled again on its next request.
  */
 export class Evictor {
   readonly #options: EvictorOptions;
@@ -139,15 +138,26 @@ export class Evictor {
   }
 
   /**
-   * Evicts in LRU order until that much is removed, or until the budget is relieved. Returns whether a
-   * busy blob was skipped, which may be evicted in a moment.
+   * Evicts in LRU order until that much is removed, or until the budget is relieved: first what need not go last.
+   * Returns whether a busy blob was skipped, which may be evicted in a moment.
    */
   async #evictLeastRecentlyUsed(tally: EvictionTally, goal?: Evicted): Promise<boolean> {
-    const { metadata, budget } = this.#options;
+    const { budget } = this.#options;
     const isEnough = (): boolean =>
       goal === undefined
         ? budget.level.isRelieved
         : tally.bytes >= goal.bytes && tally.blobs >= goal.blobs;
+    const hasSkipped = await this.#evictThose(false, tally, isEnough);
+    if (isEnough() || !(await this.pinned()).hasLast) return hasSkipped;
+    return (await this.#evictThose(true, tally, isEnough)) || hasSkipped;
+  }
+
+  async #evictThose(
+    goLast: boolean,
+    tally: EvictionTally,
+    isEnough: () => boolean,
+  ): Promise<boolean> {
+    const { metadata, budget } = this.#options;
     let hasSkipped = false;
     let last: BlobUse | undefined;
     for (;;) {
@@ -161,7 +171,7 @@ export class Evictor {
         const pinned = await this.pinned();
         const batch = page
           .slice(first, first + BATCH_SIZE)
-          .filter(({ digest }) => !pinned.has(digest));
+          .filter(({ digest }) => !pinned.has(digest) && pinned.goesLast(digest) === goLast);
         if (batch.length === 0) continue;
         if (await this.#evictBatch(batch, tally, isEnough)) hasSkipped = true;
         if (isEnough()) return false;

@@ -63,12 +63,10 @@ async function pinnedStore() {
     return blobs.open(digest);
   };
   const trees = new ManifestTrees({ open }, metadata.blobs);
-  const pinned = new PinnedBlobs(
-    metadata,
-    trees,
-    (size) => size,
-    () => now,
-  );
+  const pinned = new PinnedBlobs(metadata, trees, {
+    spaceOf: (size) => size,
+    now: () => now,
+  });
   await metadata.pins.put({ pattern: "reg.test/*", platforms: [], since: 0 });
   return {
     metadata,

@@ -1,14 +1,15 @@
 import type { Digest } from "../../oci/digest.ts";
 import type { ImageReference } from "../../oci/image-reference.ts";
-import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
-import type { Tag } from "../../oci/names.ts";
-import type { MetadataStore, Pin, RepositoryRef } from "../../store/metadata-store.ts";
-import { allTags } from "./all-tags.ts";
+import type { MetadataStore, Pin } from "../../store/metadata-store.ts";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import { SingleFlight } from "../single-flight.ts";
 import { type BlobKey, blobKey, BlobMarks } from "./blob-marks.ts";
+import type { LastImages } from "./former-images.ts";
 import { type ManifestTrees, partsOf } from "./manifest-trees.ts";
+import { type MatchedTags, pinMatches, type ServedDigests } from "./pin-matches.ts";
 
 const PINNED = 1;
+const GOES_LAST = 2;
 
 /** TTL of the resolved pins while tags or links change, in milliseconds. */
 const TTL_MS = 10_000;
@@ -18,6 +19,10 @@ const MAX_REMEMBERED = 32_768;
 export interface PinnedSet {
   /** Whether a blob is pinned. */
   has(digest: Digest): boolean;
+  /** Whether a blob is evicted only once nothing else can be, pinned blobs excepted. */
+  goesLast(digest: Digest): boolean;
+  /** Whether any does. */
+  readonly hasLast: boolean;
   /** What the pinned blobs take on the disk, whether they are stored or not; each counts once. */
   readonly bytes: number;
   /** By pattern, how many images it matches. */
@@ -46,20 +51,8 @@ interface PinnedImage {
 interface ResolveOptions {
   readonly into: Map<string, PinnedImage>;
   readonly kept?: KeptImages;
+  readonly last?: LastImages;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** With which digests tags are served. */
-export interface ServedDigests {
-  /** Grows when what is served may have changed, though no tag and no link has. */
-  readonly revision: number;
-  /** `undefined` if a tag is served with none. */
-  of(repo: RepositoryRef, tag: Tag): Promise<Digest | undefined>;
-}
-
-interface ParsedPin {
-  readonly pin: Pin;
-  readonly pattern: ImagePattern;
 }
 
 interface Resolved extends PinnedSet {
@@ -67,15 +60,26 @@ interface Resolved extends PinnedSet {
   readonly isComplete: boolean;
 }
 
+const NONE: Resolved = {
+  has: () => false,
+  goesLast: () => false,
+  hasLast: false,
+  bytes: 0,
+  images: new Map(),
+  unkept: 0,
+  isComplete: true,
+};
+
 /**
- * Resolves pins to the blobs that they keep. The result holds until tags or links change, and for TTL_MS
- * then: a blob that becomes pinned meanwhile was used last, so LRU eviction does not reach it before that.
+ * Resolves pins to the blobs that they keep, and what else goes last. The result holds until tags or links change,
+ * and for TTL_MS then: a blob that becomes pinned meanwhile was used last, so LRU eviction does not reach it before that.
  * Only manifests that were not read before are read.
  */
 export class PinnedBlobs {
   readonly #metadata: Pick<MetadataStore, "tags" | "blobs" | "pins" | "revision">;
   readonly #trees: ManifestTrees;
   readonly #spaceOf: (size: number) => number;
+  readonly #goingLast: () => Promise<LastImages>;
   readonly #now: () => number;
   readonly #flights = new SingleFlight<PinnedSet>();
   /** By digest and platforms. */
@@ -88,16 +92,25 @@ export class PinnedBlobs {
     { readonly pinned: Resolved; readonly until: number; readonly revision: number } | undefined;
 
   /**
-   * @param spaceOf what a blob of a size takes on the disk
-   * @param now the clock, monotonic, in milliseconds
+   * @param options.spaceOf what a blob of a size takes on the disk
+   * @param options.goingLast images of which it is asked whether they go last; none by default
+   * @param options.now the clock, monotonic, in milliseconds
    */
   constructor(
     metadata: Pick<MetadataStore, "tags" | "blobs" | "pins" | "revision">,
     trees: ManifestTrees,
-    spaceOf: (size: number) => number,
-    now: () => number = () => performance.now(),
+    {
+      spaceOf,
+      goingLast = async () => ({ digests: [], limit: 0 }),
+      now = () => performance.now(),
+    }: {
+      readonly spaceOf: (size: number) => number;
+      readonly goingLast?: () => Promise<LastImages>;
+      readonly now?: () => number;
+    },
   ) {
     this.#now = now;
+    this.#goingLast = goingLast;
     this.#metadata = metadata;
     this.#trees = trees;
     this.#spaceOf = spaceOf;
@@ -141,11 +154,15 @@ export class PinnedBlobs {
    * @param signal ends it
    */
   async *blobs(pins: readonly Pin[], signal?: AbortSignal): AsyncGenerator<Digest> {
-    for await (const { pin, digest } of this.#matches(parsed(pins), signal)) {
+    for await (const { pin, digest } of pinMatches(this.#matched, pins, signal)) {
       const tree = await this.#trees.read(digest);
       if (!tree) continue;
       for (const part of partsOf(tree, pin.platforms)) yield part.digest;
     }
+  }
+
+  get #matched(): MatchedTags {
+    return { tags: this.#metadata.tags, served: this.#served };
   }
 
   /** Both only grow, so an equal sum means that neither has changed. */
@@ -158,7 +175,8 @@ export class PinnedBlobs {
     const revision = this.#revision;
     const images = new Map<string, PinnedImage>();
     const pins = await this.#metadata.pins.list();
-    const pinned = await this.#resolve(pins, { into: images, kept: this.#kept });
+    const last = await this.#goingLast();
+    const pinned = await this.#resolve(pins, { into: images, kept: this.#kept, last });
     // The pins changed meanwhile: resolve them again, instead of caching an outdated result.
     if (generation !== this.#generation) return this.current();
     this.#images = images;
@@ -169,13 +187,13 @@ export class PinnedBlobs {
   /** @param options.into in which is noted what the pinned images are made of */
   async #resolve(
     pins: readonly Pin[],
-    { into: images, kept, signal }: ResolveOptions,
+    { into: images, kept, last, signal }: ResolveOptions,
   ): Promise<Resolved> {
     const counts = new Map(pins.map((pin) => [pin.pattern, 0]));
-    const patterns = parsed(pins);
-    if (patterns.length === 0 && !kept?.images.length) {
-      return { has: () => false, bytes: 0, images: counts, unkept: 0, isComplete: true };
+    if (pins.length === 0 && !kept?.images.length && !last?.digests.length) {
+      return { ...NONE, images: counts };
     }
+    const yielder = new EventLoopYielder();
     const marks = await BlobMarks.read(this.#metadata.blobs);
     /** Those that are not stored: few, since an image is pinned once it is here. */
     const absent = new Set<BlobKey>();
@@ -201,12 +219,13 @@ export class PinnedBlobs {
     };
     const add = (image: PinnedImage): void =>
       image.blobs.forEach((blob, at) => addBlob(blob, image.bytes[at] ?? 0));
-    for await (const { pin, digest } of this.#matches(patterns, signal)) {
+    for await (const { pin, digest } of pinMatches(this.#matched, pins, signal)) {
       counts.set(pin.pattern, (counts.get(pin.pattern) ?? 0) + 1);
       const image = await read(digest, pin.platforms);
       if (image) add(image);
     }
     for (const reference of kept?.images ?? []) {
+      await yielder.pause();
       const digest = await this.#digestOf(reference);
       const image = digest && (await read(digest, []));
       if (!image) continue;
@@ -217,9 +236,27 @@ export class PinnedBlobs {
       if (kept && bytes + more > kept.limit) unkept += 1;
       else add(image);
     }
+    let lastBytes = 0;
+    for (const digest of last?.digests ?? []) {
+      await yielder.pause();
+      const image = marks.knows(digest) ? await read(digest, []) : undefined;
+      if (!image) continue;
+      // What is not here takes nothing: nobody is about to fetch it.
+      const more = image.blobs.reduce(
+        (sum, blob, at) =>
+          marks.knows(blob) && !marks.has(blob, PINNED | GOES_LAST)
+            ? sum + (image.bytes[at] ?? 0)
+            : sum,
+        0,
+      );
+      if (last && lastBytes + more > last.limit) continue;
+      lastBytes += more;
+      for (const blob of image.blobs) marks.add(blob, GOES_LAST);
+    }
     const has = (digest: Digest): boolean =>
       marks.has(digest, PINNED) || absent.has(blobKey(digest));
-    return { has, bytes, images: counts, unkept, isComplete };
+    const goesLast = (digest: Digest): boolean => marks.has(digest, GOES_LAST);
+    return { has, goesLast, hasLast: lastBytes > 0, bytes, images: counts, unkept, isComplete };
   }
 
   /** What an image is now: by its digest, or as its tag was last seen. */
@@ -229,30 +266,6 @@ export class PinnedBlobs {
     if (!tag) return undefined;
     const repo = { upstream, repository };
     return (await this.#served.of(repo, tag)) ?? (await this.#metadata.tags.get(repo, tag))?.digest;
-  }
-
-  /** The images that pins match, each as often as it has tags and pins. */
-  async *#matches(
-    patterns: readonly ParsedPin[],
-    signal?: AbortSignal,
-  ): AsyncGenerator<{ readonly pin: Pin; readonly digest: Digest }> {
-    if (patterns.length === 0) return;
-    const matched = new Set<Pin>();
-    for await (const { repo, tag, digest } of allTags(this.#metadata.tags)) {
-      signal?.throwIfAborted();
-      const { upstream, repository } = repo;
-      for (const { pin, pattern } of patterns) {
-        if (!pattern.matches({ upstream, repository, tag, digest })) continue;
-        matched.add(pin);
-        yield { pin, digest };
-        const served = await this.#served.of(repo, tag);
-        if (served && served !== digest) yield { pin, digest: served };
-      }
-    }
-    // An image that was pulled by digest may have no tag.
-    for (const { pin, pattern } of patterns) {
-      if (pattern.digest && !matched.has(pin)) yield { pin, digest: pattern.digest };
-    }
   }
 
   /** What was read before of an image, if it is stored and none of its manifests has come since. */
@@ -273,11 +286,4 @@ export class PinnedBlobs {
       missing: missing.map(({ manifest }) => blobKey(manifest)),
     };
   }
-}
-
-function parsed(pins: readonly Pin[]): ParsedPin[] {
-  return pins.flatMap((pin): ParsedPin[] => {
-    const pattern = parseImagePattern(pin.pattern);
-    return pattern ? [{ pin, pattern }] : [];
-  });
 }

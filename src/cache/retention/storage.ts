@@ -30,6 +30,7 @@ import { LastAccess } from "../../store/memory/last-access.ts";
 import { UpstreamQuotas } from "./upstream-quotas.ts";
 import type { RemovalReason } from "../removal-reason.ts";
 import { Evictor } from "./evictor.ts";
+import { FormerImages } from "./former-images.ts";
 import { ManifestTrees } from "./manifest-trees.ts";
 import { PinnedBlobs } from "./pinned-blobs.ts";
 import { reportingOnce } from "./reporting-once.ts";
@@ -170,7 +171,15 @@ export async function openStorage(
     const overrides = new KeptOverrides(metadata.overrides, sidecars, (fault) =>
       events.failed("keeping what was decided of tags", fault),
     );
-    const pinned = new PinnedBlobs(metadata, trees, (size) => budget.spaceOf(size));
+    const former = new FormerImages({
+      history: metadata.tagHistory,
+      settings: storage.history,
+      maxSize: () => budget.limits.maxSize,
+    });
+    const pinned = new PinnedBlobs(metadata, trees, {
+      spaceOf: (size) => budget.spaceOf(size),
+      goingLast: () => former.current(),
+    });
     let currentUpstreams = upstreams;
     let isInUse: (digest: Digest) => boolean = () => false;
     const shared = {

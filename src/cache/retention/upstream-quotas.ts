@@ -21,13 +21,16 @@ const BATCH_SIZE = 128;
 /** The most oversized blobs that are remembered. Any beyond are evicted in LRU order like the rest. */
 const MAX_OVERSIZED = 64;
 
+/** An upstream with its limits. */
+export type LimitedUpstream = Pick<UpstreamSettings, "name" | "maxSize" | "maxAge">;
+
 export interface UpstreamQuotasOptions {
   readonly store: BoundedBlobStore;
   readonly metadata: Pick<MetadataStore, "blobs" | "links">;
   readonly evictor: Evictor;
   readonly budget: Pick<DiskBudget, "spaceOf">;
   /** The current settings. */
-  readonly upstreams: () => ReadonlyMap<UpstreamName, UpstreamSettings>;
+  readonly upstreams: () => ReadonlyMap<UpstreamName, LimitedUpstream>;
   /** Writes buffered access times to the metadata store. */
   readonly flushAccessTimes: () => Promise<void>;
   /** Called with each error of background work. */
@@ -120,12 +123,12 @@ export class UpstreamQuotas implements QuotaEvents {
     });
   }
 
-  #upstreamsWithQuota(): UpstreamSettings[] {
+  #upstreamsWithQuota(): LimitedUpstream[] {
     return [...this.#options.upstreams().values()].filter(({ maxSize }) => maxSize !== undefined);
   }
 
   /** Adds a blob to the size of an upstream, and starts a sweep if that exceeds the quota. */
-  #added(upstream: UpstreamSettings, digest: Digest, bytes: number): void {
+  #added(upstream: LimitedUpstream, digest: Digest, bytes: number): void {
     const { name, maxSize = Infinity } = upstream;
     const size = this.#options.budget.spaceOf(bytes);
     if (size > maxSize && this.#oversized.size < MAX_OVERSIZED) {
@@ -143,7 +146,7 @@ export class UpstreamQuotas implements QuotaEvents {
   }
 
   /** Runs one sweep per upstream at a time. */
-  async #enforceSize(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
+  async #enforceSize(upstream: LimitedUpstream, tally: EvictionTally): Promise<void> {
     const { name } = upstream;
     while (this.#sweeps.has(name)) await this.#sweeps.get(name);
     const sweep = this.#sweep(upstream, tally);
@@ -154,7 +157,7 @@ export class UpstreamQuotas implements QuotaEvents {
     await sweep.finally(() => this.#sweeps.delete(name));
   }
 
-  async #sweep(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
+  async #sweep(upstream: LimitedUpstream, tally: EvictionTally): Promise<void> {
     const { name, maxSize } = upstream;
     if (maxSize === undefined) return;
     const { blobs } = this.#options.metadata;
@@ -187,11 +190,14 @@ export class UpstreamQuotas implements QuotaEvents {
       const oversizedBytes = remaining.reduce((sum, blob) => sum + budget.spaceOf(blob.size), 0);
       isOver &&= size - oversizedBytes > LOW_WATER * maxSize;
       if (isOver && size - oversizedBytes > (turn === 0 ? maxSize : LOW_WATER * maxSize)) {
-        for await (const blob of this.#visibleIn(name, (last) =>
-          blobs.leastRecentlyUsed(BATCH_SIZE, last),
-        )) {
-          if (size - oversizedBytes <= LOW_WATER * maxSize) break;
-          if (!this.#oversized.has(blob.digest)) await evict(blob);
+        for (const goLast of pinned.hasLast ? [false, true] : [false]) {
+          for await (const blob of this.#visibleIn(name, (last) =>
+            blobs.leastRecentlyUsed(BATCH_SIZE, last),
+          )) {
+            if (size - oversizedBytes <= LOW_WATER * maxSize) break;
+            if (pinned.goesLast(blob.digest) !== goLast) continue;
+            if (!this.#oversized.has(blob.digest)) await evict(blob);
+          }
         }
       }
       if (!hasSkipped || tally.isDryRun) break;
@@ -215,7 +221,7 @@ export class UpstreamQuotas implements QuotaEvents {
     return remaining;
   }
 
-  async #enforceAge(upstream: UpstreamSettings, tally: EvictionTally): Promise<void> {
+  async #enforceAge(upstream: LimitedUpstream, tally: EvictionTally): Promise<void> {
     const { name, maxAge } = upstream;
     if (maxAge === undefined) return;
     const { evictor, metadata } = this.#options;
@@ -254,7 +260,7 @@ export class UpstreamQuotas implements QuotaEvents {
 
   /** Removes a blob. One that is visible in other upstreams, too, is only unlinked from this one. */
   async #evictFrom(
-    { name }: UpstreamSettings,
+    { name }: LimitedUpstream,
     { digest, size }: Pick<BlobUse, "digest" | "size">,
     tally: EvictionTally,
     reason: "age" | "quota",

@@ -122,6 +122,11 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     (on) => new SqlTagHistory(on).digestSeen(nginx, digest, 1),
     "seen_digests USING PRIMARY KEY (upstream=? AND repository=? AND digest=?)",
   ],
+  [
+    "the tags that have moved",
+    (on) => new SqlTagHistory(on).moved(9, { repo: nginx, tag: tag("a") }),
+    "COVERING INDEX tag_history_of_moved",
+  ],
   ["stays in the future", (on) => new SqlTagHistory(on).clampTimes(1), "tag_history_by_use"],
   ["stays that are too many", (on) => new SqlTagHistory(on).prune(), "COVERING INDEX tag_history"],
   [

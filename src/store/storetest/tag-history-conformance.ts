@@ -142,6 +142,38 @@ export function tagHistoryConformance(metadata: () => MetadataStore): void {
       expect(await tagHistory.digests(nginx, 1)).toEqual([B]);
     });
 
+    test("lists the tags that have moved, in pages", async () => {
+      const { tags, tagHistory } = metadata();
+      const other = repositoryRef("docker.io", "library/redis");
+      for (const [repo, name, digest, checkedAt] of [
+        [other, "1", A, 1],
+        [nginx, "same", A, 1],
+        [nginx, "same", A, 2],
+        [nginx, "b", A, 1],
+        [nginx, "a", A, 1],
+        [nginx, "a", B, 2],
+        [other, "1", B, 2],
+        [nginx, "b", B, 2],
+        [nginx, "b", A, 3],
+      ] as const) {
+        await tags.put(repo, tag(name), { digest, checkedAt });
+      }
+      const moved: string[] = [];
+      for (let last; ;) {
+        const page = await tagHistory.moved(2, last);
+        for (const { repo, tag: name, stays: all } of page) {
+          moved.push(`${repo.repository}:${name} ${all.map(textOf).join(", ")}`);
+        }
+        last = page.at(-1);
+        if (!last) break;
+      }
+      expect(moved).toEqual([
+        "library/nginx:a B 2-2, A 1-1",
+        "library/nginx:b A 3-3, B 2-2, A 1-1",
+        "library/redis:1 B 2-2, A 1-1",
+      ]);
+    });
+
     test("knows digests that were asked for by name", async () => {
       const { tagHistory } = metadata();
       await seen(A, 10);

@@ -2,8 +2,8 @@ import { type Kysely, type Selectable, sql } from "kysely";
 import type { Digest } from "../../../oci/digest.ts";
 import type { Tag } from "../../../oci/names.ts";
 import { joinedStays, withStay } from "../../merged-stays.ts";
-import type { RepositoryRef } from "../../repository-ref.ts";
-import { MAX_STAYS, type TagHistory, type TagStay } from "../../tag-history.ts";
+import type { RepositoryRef, TagRef } from "../../repository-ref.ts";
+import { MAX_STAYS, type MovedTag, type TagHistory, type TagStay } from "../../tag-history.ts";
 import type { Tables } from "../tables.ts";
 import { keepLatest } from "../keep-latest.ts";
 import { MAX_ROWS_OF_TAG } from "./tag-policy-tables.ts";
@@ -121,6 +121,37 @@ export class SqlTagHistory implements TagHistory {
       .limit(limit)
       .execute();
     return rows.map(({ digest }) => digest);
+  }
+
+  async moved(limit: number, last?: TagRef): Promise<MovedTag[]> {
+    let query = this.#db
+      .selectFrom("tag_history")
+      .select(["upstream", "repository", "tag"])
+      .distinct()
+      // As it is in the index, or that is not used.
+      .where("position", ">", sql.lit(1));
+    if (last) {
+      const { upstream, repository } = last.repo;
+      query = query.where((where) =>
+        where(
+          where.refTuple("upstream", "repository", "tag"),
+          ">",
+          where.tuple(upstream, repository, last.tag),
+        ),
+      );
+    }
+    const rows = await query
+      .orderBy("upstream")
+      .orderBy("repository")
+      .orderBy("tag")
+      .limit(limit)
+      .execute();
+    return Promise.all(
+      rows.map(async ({ upstream, repository, tag }) => {
+        const repo = { upstream, repository };
+        return { repo, tag, stays: await this.of(repo, tag) };
+      }),
+    );
   }
 
   async clampTimes(now: number): Promise<void> {

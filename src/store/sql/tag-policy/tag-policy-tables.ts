@@ -22,6 +22,9 @@ export async function addTagHistory(db: Kysely<Tables>): Promise<void> {
   );
   await sql`create index tag_history_by_use on tag_history (last_seen)`.execute(db);
   await sql`
+    create index tag_history_of_moved on tag_history (upstream, repository, tag) where position > 1
+  `.execute(db);
+  await sql`
     create table seen_digests (
       upstream text not null, repository text not null, digest text not null, seen_at bigint not null,
       primary key (upstream, repository, digest)
