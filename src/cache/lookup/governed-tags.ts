@@ -6,6 +6,7 @@ import { growingTo } from "../../process/growing-to.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { TagStay } from "../../store/tag-history.ts";
 import type { FreshnessWindow, ManifestResult, ResolvedTag } from "../results.ts";
+import { shortDigest } from "../tag-policy/hold-text.ts";
 import type { HoldObserver } from "../tag-policy/hold-observer.ts";
 import { isNoImage, isSignatureTag } from "../tag-policy/signature-tags.ts";
 import type { Candidate, Hold, TagPlan, TagPolicy } from "../tag-policy/tag-policy.ts";
@@ -65,7 +66,7 @@ export class GovernedTags {
       const { hold, result } = found;
       if (hold) observer?.held(repo, tag, hold);
       onServed(repo, result.manifest.digest);
-      return bounded(result, { hold, resolved, plan });
+      return bounded(result, { told: hold?.text ?? search.missing, resolved, plan });
     }
     const { failure } = search;
     if (failure) throw failure;
@@ -138,6 +139,8 @@ class Search {
   failure: Fault | undefined;
   /** Why the best candidate is not served. */
   hold: Hold | undefined;
+  /** What is told where the best candidate cannot be had, whatever its age is. */
+  missing: string | undefined;
 
   constructor(repo: RepositoryRef, tag: Tag, policy: TagPolicy) {
     this.#repo = repo;
@@ -171,7 +174,11 @@ class Search {
       return { result, hold: hold ?? this.#insteadOf(digest) };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      if (error.detail.kind !== "not-found") this.failure ??= error;
+      const isGone = error.detail.kind === "not-found";
+      if (!isGone) this.failure ??= error;
+      const image = `${this.#repo.upstream}/${this.#repo.repository}:${this.#tag}`;
+      const why = isGone ? "its registry no longer has" : "its registry does not give now";
+      this.missing ??= `${image} is ${shortDigest(digest)}, which ${why}, this is an earlier digest; entrepot history ${image}`;
       return undefined;
     }
   }
@@ -193,11 +200,11 @@ class Search {
 function bounded(
   { fresh, ...result }: ManifestResult,
   {
-    hold,
+    told,
     resolved,
     plan,
   }: {
-    readonly hold: Hold | undefined;
+    readonly told: string | undefined;
     readonly resolved: ResolvedTag | undefined;
     readonly plan: TagPlan;
   },
@@ -205,7 +212,7 @@ function bounded(
   // What the tag is now is not known then, whichever digest is served.
   const isStale = resolved?.cacheStatus.result === "stale";
   const status = isStale ? resolved.cacheStatus : result.cacheStatus;
-  const cacheStatus = hold ? { ...status, held: hold.text } : status;
+  const cacheStatus = told === undefined ? status : { ...status, held: told };
   const until = Math.min(fresh?.until ?? 0, resolved?.fresh?.until ?? 0, plan.until);
   const from = Math.max(fresh?.from ?? 0, resolved?.fresh?.from ?? 0);
   const window: FreshnessWindow | undefined = fresh && resolved?.fresh && { from, until };

@@ -1,6 +1,9 @@
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
 import type { Override, OverrideStore } from "../../store/override-store.ts";
 
+/** After which the clock is looked at again, in milliseconds: it may have been set. */
+const LONGEST_WAIT = 60_000;
+
 /** An override with its pattern, parsed. */
 export interface ParsedOverride {
   readonly override: Override;
@@ -12,6 +15,7 @@ export class Overrides {
   readonly #store: OverrideStore;
   readonly #byId = new Map<string, ParsedOverride>();
   #revision = 0;
+  #ending: ReturnType<typeof setTimeout> | undefined;
   #onChange: (() => void) | undefined;
 
   private constructor(store: OverrideStore) {
@@ -51,6 +55,11 @@ export class Overrides {
     for (const parsed of this.#byId.values()) if (isActive(parsed.override, now)) yield parsed;
   }
 
+  /** When the next of those that hold at a moment ends by itself. */
+  nextEnd(now: number): number {
+    return Math.min(...[...this.active(now)].map(({ override: { until = Infinity } }) => until));
+  }
+
   /**
    * Adds an override, or replaces the one of the same id. It holds once this has resolved, and after a crash.
    *
@@ -65,8 +74,26 @@ export class Overrides {
     const pattern = parseImagePattern(override.pattern);
     // It was parsed when it was given: only another version of this program could have taken it.
     if (pattern) this.#byId.set(override.id, { override, pattern });
+    this.#changed();
+  }
+
+  #changed(): void {
     this.#revision += 1;
     this.#onChange?.();
+    clearTimeout(this.#ending);
+    this.#awaitEnd();
+  }
+
+  /** One that ends by itself is a change, too. */
+  #awaitEnd(): void {
+    const now = Date.now();
+    const wait = this.nextEnd(now) - now;
+    if (wait === Infinity) return;
+    this.#ending = setTimeout(
+      () => (wait > LONGEST_WAIT ? this.#awaitEnd() : this.#changed()),
+      Math.min(wait, LONGEST_WAIT),
+    );
+    this.#ending.unref();
   }
 }
 

@@ -49,6 +49,9 @@ export class TagPolicies implements TagPolicy {
   #rules: readonly PolicyRule[] = [];
   #configured = 0;
   #known = -1;
+  /** Overrides that have ended by themselves since it was opened, and whenever the clock was set back. */
+  #ended = 0;
+  #looked: { readonly at: number; readonly nextEnd: number; readonly changes: number } | undefined;
 
   constructor({ overrides, verifier, now = Date.now }: TagPoliciesOptions) {
     this.#overrides = overrides;
@@ -62,7 +65,8 @@ export class TagPolicies implements TagPolicy {
   }
 
   get revision(): number {
-    return this.#configured + this.#overrides.revision;
+    this.#noteEnds();
+    return this.#configured + this.#overrides.revision + this.#ended;
   }
 
   governs(repo: RepositoryRef, tag: Tag): boolean {
@@ -174,6 +178,16 @@ export class TagPolicies implements TagPolicy {
       }
     }
     return logged;
+  }
+
+  #noteEnds(): void {
+    const now = this.#now();
+    const { revision: changes } = this.#overrides;
+    const looked = this.#looked;
+    const isSame = looked?.changes === changes && now >= looked.at && now < looked.nextEnd;
+    if (isSame) return;
+    if (looked?.changes === changes) this.#ended += 1;
+    this.#looked = { at: now, nextEnd: this.#overrides.nextEnd(now), changes };
   }
 
   /** The override that decides where a tag points: of the tag alone before one of many, and the latest of each. */

@@ -1,0 +1,303 @@
+import { expect, test } from "bun:test";
+import {
+  array,
+  assert,
+  asyncProperty,
+  constant,
+  constantFrom,
+  integer,
+  oneof,
+  option,
+  record,
+} from "fast-check";
+import type { AgeRule } from "../src/config/policies/policy-settings.ts";
+import type { Digest } from "../src/oci/digest.ts";
+import type { Override } from "../src/store/override-store.ts";
+import { type GovernedCache, type Got, governedCache } from "./harness/cool-down/governed-cache.ts";
+import { type Availability, type Expected, TagModel } from "./harness/cool-down/tag-model.ts";
+import { smallImage } from "./harness/replicas/linked-replicas.ts";
+
+const isLong = process.env["ENTREPOT_LONG"] === "1";
+const RUNS = isLong ? 5000 : 40;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const IMAGES = ["one", "two", "three", "four"].map(smallImage);
+
+type Step =
+  | { readonly kind: "move" | "remove" | "evict"; readonly image: number }
+  | { readonly kind: "wait"; readonly time: number }
+  | { readonly kind: "purge" | "restart" | "ask" | "answers" }
+  | { readonly kind: "fails"; readonly status: number }
+  | { readonly kind: "rule"; readonly rule: AgeRule | undefined }
+  | {
+      readonly kind: "override";
+      readonly of: "hold" | "rollback" | "freeze" | "release" | "hold of a digest";
+      readonly image: number;
+      readonly ago: number;
+      readonly lasts: number | undefined;
+    }
+  | { readonly kind: "end"; readonly which: number };
+
+const image = integer({ min: 0, max: IMAGES.length - 1 });
+
+const steps = oneof(
+  { weight: 6, arbitrary: record({ kind: constant("move" as const), image }) },
+  { weight: 12, arbitrary: record({ kind: constant("ask" as const) }) },
+  {
+    weight: 5,
+    arbitrary: record({
+      kind: constant("wait" as const),
+      time: constantFrom(MINUTE, HOUR, 5 * HOUR, DAY, 3 * DAY, 10 * DAY),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: record({
+      kind: constant("override" as const),
+      of: constantFrom(
+        "hold" as const,
+        "rollback" as const,
+        "freeze" as const,
+        "release" as const,
+        "hold of a digest" as const,
+      ),
+      image,
+      ago: constantFrom(0, HOUR, DAY, 4 * DAY, 40 * DAY),
+      lasts: option(constantFrom(HOUR, 2 * DAY), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: record({ kind: constant("end" as const), which: integer({ min: 0, max: 5 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: record({
+      kind: constant("rule" as const),
+      rule: option(
+        record({
+          minAge: constantFrom(0, HOUR, 3 * DAY),
+          first: constantFrom("allow" as const, "hold" as const),
+          digests: constantFrom("pass" as const, "hold" as const),
+          lists: constant("show" as const),
+        }),
+        { nil: undefined, freq: 8 },
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: record({ kind: constantFrom("remove" as const, "evict" as const), image }),
+  },
+  { weight: 2, arbitrary: record({ kind: constantFrom("restart" as const, "purge" as const) }) },
+  {
+    weight: 1,
+    arbitrary: record({ kind: constant("fails" as const), status: constantFrom(429, 500, 503) }),
+  },
+  { weight: 2, arbitrary: record({ kind: constant("answers" as const) }) },
+);
+
+const START: readonly Step[] = [
+  { kind: "rule", rule: { minAge: 3 * DAY, first: "allow", digests: "hold", lists: "show" } },
+  { kind: "move", image: 0 },
+  { kind: "ask" },
+];
+
+const ask: Step = { kind: "ask" };
+const wait = (time: number): Step => ({ kind: "wait", time });
+const move = (index: number): Step => ({ kind: "move", image: index });
+const evict = (index: number): Step => ({ kind: "evict", image: index });
+const order = (of: (Step & { kind: "override" })["of"], index: number, lasts?: number): Step => ({
+  kind: "override",
+  of,
+  image: index,
+  ago: 0,
+  lasts,
+});
+const strict: Step = {
+  kind: "rule",
+  rule: { minAge: 3 * DAY, first: "hold", digests: "hold", lists: "show" },
+};
+
+/** Sequences in which something was wrong, or nearly. */
+const KNOWN: readonly (readonly Step[])[] = [
+  // What is old enough cannot be had now, and an older one is here.
+  [
+    wait(10 * DAY),
+    move(1),
+    ask,
+    wait(10 * DAY),
+    ask,
+    evict(1),
+    { kind: "fails", status: 503 },
+    ask,
+  ],
+  // A digest is released, or given to the tag, for an hour.
+  [wait(10 * DAY), move(1), ask, order("release", 1, HOUR), ask, wait(HOUR), ask],
+  [strict, wait(10 * DAY), move(1), ask, order("rollback", 1, HOUR), ask, wait(HOUR), ask],
+  // What is purged, and not recorded when its registry fails.
+  [wait(10 * DAY), move(1), ask, { kind: "purge" }, { kind: "fails", status: 503 }, ask],
+  // What was rolled back to is gone at its registry.
+  [wait(10 * DAY), move(1), ask, order("rollback", 0), { kind: "remove", image: 0 }, evict(0), ask],
+];
+
+/** A cache and what the rules say of it, side by side. */
+class Run {
+  readonly #cache: GovernedCache;
+  readonly #clock: { now: number };
+  readonly #model = new TagModel();
+  #overrides = 0;
+
+  constructor(cache: GovernedCache, clock: { now: number }) {
+    this.#cache = cache;
+    this.#clock = clock;
+  }
+
+  async take(step: Step): Promise<void> {
+    const { state } = this.#cache;
+    // No two things happen at the same moment.
+    this.#clock.now += 1000;
+    switch (step.kind) {
+      case "move": {
+        const moved = IMAGES[step.image];
+        if (moved) state.contents.set(moved.digest, moved);
+        state.current = moved;
+        return;
+      }
+      case "remove": {
+        const removed = IMAGES[step.image];
+        if (removed && state.current !== removed) state.contents.delete(removed.digest);
+        return;
+      }
+      case "evict":
+        return this.#cache.evict(IMAGES[step.image]?.digest ?? "");
+      case "wait":
+        this.#clock.now += step.time;
+        return;
+      case "purge":
+        return this.#cache.purge();
+      case "restart":
+        return this.#cache.restart();
+      case "fails":
+        state.failure = step.status;
+        return;
+      case "answers":
+        // What the cache remembers of a failure lasts for some seconds of the real clock.
+        if (state.failure !== undefined) await this.#cache.restart();
+        state.failure = undefined;
+        return;
+      case "rule":
+        this.#model.rule = step.rule;
+        return this.#cache.govern(step.rule);
+      case "override":
+        return this.#put(step);
+      case "end":
+        return this.#end(step.which);
+      case "ask":
+        return this.ask();
+    }
+  }
+
+  async #put({ of, image: index, ago, lasts }: Step & { kind: "override" }): Promise<void> {
+    const { now } = this.#clock;
+    const digest = IMAGES[index]?.digest;
+    // As the commands, which know only digests that the tag was seen to have.
+    if (!digest || !this.#model.seen.some((one) => one.digest === digest)) return;
+    const { name } = this.#cache;
+    const isOfDigest = of === "release" || of === "hold of a digest";
+    const override: Override = {
+      id: `${name} ${(this.#overrides += 1)}`,
+      kind: of === "hold of a digest" ? "hold" : of,
+      pattern: isOfDigest ? `${name}@${digest}` : of === "freeze" ? `${name}:*` : `${name}:1`,
+      reason: "a test",
+      by: "a test",
+      since: now,
+      ...(of === "hold" || of === "rollback" || of === "release" ? { digest } : {}),
+      ...(of === "freeze" ? { asOf: now - ago } : {}),
+      ...(lasts === undefined ? {} : { until: now + lasts }),
+    };
+    await this.#set(override);
+  }
+
+  async #end(which: number): Promise<void> {
+    const override = [...this.#model.overrides.values()].toReversed()[which];
+    if (!override || override.ended) return;
+    await this.#set({
+      ...override,
+      ended: { at: this.#clock.now, by: "a test", reason: "a test" },
+    });
+  }
+
+  async #set(override: Override): Promise<void> {
+    this.#model.overrides.set(override.id, override);
+    await this.#cache.overrides.put(override);
+  }
+
+  async ask(): Promise<void> {
+    const { state } = this.#cache;
+    const { now } = this.#clock;
+    if (!state.current) {
+      // Nobody has pushed anything.
+      const missing = state.failure === undefined ? ["not-found"] : [expect.any(String)];
+      expect([await this.#cache.get()]).toEqual(missing);
+      return;
+    }
+    const isUp = state.failure === undefined;
+    if (isUp) this.#model.see(state.current.digest, now);
+    const isKnown = isUp || (await this.#cache.isRecorded());
+    const stored = new Set<string>();
+    for (const { digest } of IMAGES) if (await this.#cache.isStored(digest)) stored.add(digest);
+    const availability = (digest: Digest): Availability => {
+      if (stored.has(digest)) return "stored";
+      if (!isUp) return "fails";
+      return state.contents.has(digest) ? "fetched" : "gone";
+    };
+    const expected = this.#model.served(now, isKnown, availability);
+    const head = await this.#cache.head();
+    expect(kindOf(head)).toEqual(expected);
+    const got = await this.#cache.get();
+    expect(kindOf(got)).toEqual(expected);
+    // What is not as the registry says, says so.
+    if (typeof got === "object" && got.digest !== this.#model.seen.at(-1)?.digest)
+      expect(got.warning).toMatch(/; entrepot \w+ |has no older digest/);
+    for (const { digest } of this.#model.seen) {
+      const named = kindOf(await this.#cache.named(digest));
+      expect([digest, named]).toEqual([
+        digest,
+        this.#model.mayBeNamed(digest, now) ? { digest } : "held",
+      ]);
+    }
+  }
+}
+
+/** `fails` for whatever a registry's failure becomes; never that there is no such tag. */
+function kindOf(got: Got): Expected {
+  if (typeof got === "object") return { digest: got.digest as Digest };
+  if (got === "held") return "held";
+  return got.startsWith("upstream-") ? "fails" : (got as Expected);
+}
+
+test(
+  "for every sequence of events, a tag is the digest that the rules say",
+  async () => {
+    const clock = { now: Date.UTC(2026, 10, 1) };
+    await using cache = await governedCache(clock);
+    let runs = 0;
+    const seed = process.env["ENTREPOT_SEED"];
+    await assert(
+      asyncProperty(array(steps, { minLength: 5, maxLength: 40 }), async (sequence) => {
+        await cache.begin((runs += 1));
+        const run = new Run(cache, clock);
+        for (const step of [...START, ...sequence]) await run.take(step);
+        await run.ask();
+      }),
+      {
+        examples: KNOWN.map((sequence) => [[...sequence]]),
+        numRuns: RUNS,
+        ...(seed === undefined ? {} : { seed: Number(seed) }),
+      },
+    );
+  },
+  (isLong ? 1800 : 60) * 1000,
+);
