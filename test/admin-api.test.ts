@@ -72,6 +72,22 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     { body: { kind: "freeze", asOf: 1, reason: "for a test", dryRun: true } },
     { body: { kind: "freeze", asOf: 1, reason: " " } },
   ],
+  testPolicies: [
+    { body: { since: 0 } },
+    {
+      body: {
+        since: 0,
+        rules: [
+          {
+            match: "reg.test/**",
+            age: { minAge: 1000, first: "hold", digests: "pass", lists: "show" },
+            verify: { mode: "enforce", revision: "1" },
+          },
+        ],
+      },
+    },
+    { body: { since: 0, rules: [{ match: "a@b" }] } },
+  ],
   endOverride: [{ params: { id: "none" }, body: { reason: "for a test" } }],
   getReadiness: [{ query: { fresh: "true", limit: "1" } }, { query: { cursor: "x" } }],
   askReadiness: [

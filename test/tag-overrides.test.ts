@@ -104,6 +104,19 @@ test("a tag that is held is shown with why, released, and served at once", async
     unverified: [],
   });
 
+  const metrics = await (await cache.getAdmin("/metrics")).text();
+  expect(metrics).toMatch(/^entrepot_held_responses_total\{upstream="reg.test"\} [1-9]/m);
+  expect(metrics).toMatch(/^entrepot_held_tags 1$/m);
+  expect(cache.logs().filter(({ msg }) => String(msg).startsWith("held:"))).toHaveLength(1);
+  expect(plain((await entrepot("history")).text)).toMatchInlineSnapshot(`
+    "IMAGE  SERVED  UNTIL  WHY
+    reg.test/held/app:1  OLDER  TIME  reg.test/held/app:1 moved just now, this is the digest before; entrepot release reg.test/held/app:1
+    Times are in ZONE."
+  `);
+  expect((await entrepot("status")).text).toContain(
+    "Held       1 tag is not served as the registry says",
+  );
+
   const dry = await entrepot("release reg.test/held/app:1 --dry-run", ...REASON);
   expect(plain(dry.text)).toMatchInlineSnapshot(`"Would release reg.test/held/app:1@NEWER."`);
   expect(await pull("held/app:1")).toBe(older.manifest.digest);

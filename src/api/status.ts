@@ -209,6 +209,13 @@ export const statusSchema = z
       })
       .optional()
       .describe("absent where `kubernetes` is not configured"),
+    held: z
+      .object({
+        tags: z.int().describe("that are not served as their registries say, of those asked for"),
+        unverified: z.int().describe("digests whose signatures fail where a rule asks for them"),
+      })
+      .optional()
+      .describe("absent where nothing is held"),
     cluster: clusterStatusSchema.optional().describe("absent where `cluster` is not configured"),
     problems: z.array(z.string()).describe("each says what is wrong and what to do"),
     hidden: hiddenField,

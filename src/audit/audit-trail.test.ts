@@ -76,6 +76,7 @@ test("the requests of a pull make one line", () => {
       blobs: 2,
       bytes: 1300,
       error: undefined,
+      held: undefined,
     },
   ]);
 });

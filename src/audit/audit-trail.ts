@@ -29,6 +29,8 @@ export interface AuditLine {
   readonly bytes: number;
   /** Why it failed, or was refused. */
   readonly error: string | undefined;
+  /** Why the tag is not what its registry says, if it is held. */
+  readonly held: string | undefined;
 }
 
 /** A pull is over after so much silence, in milliseconds: runtimes unpack between two requests. */
@@ -82,6 +84,7 @@ interface Pull {
   blobs: number;
   bytes: number;
   error: string | undefined;
+  held: string | undefined;
 }
 
 /**
@@ -121,6 +124,7 @@ export class AuditTrail {
       pull.result = result;
     }
     pull.error ??= error;
+    pull.held = request.held ?? pull.held;
     // The end of the map is where the shortest silence is.
     this.#open.delete(pull.id);
     this.#open.set(pull.id, pull);
@@ -208,15 +212,16 @@ export class AuditTrail {
       blobs: 0,
       bytes: 0,
       error: undefined,
+      held: undefined,
     };
   }
 
   #end(pull: Pull): void {
     const { id, client, principal, name, tag, agent, digest, endedAt, since } = pull;
-    const { outcome, result, requests, blobs, bytes, error } = pull;
+    const { outcome, result, requests, blobs, bytes, error, held } = pull;
     const byDigest = digest === undefined ? name : `${name}@${digest}`;
     const image = tag === undefined ? byDigest : `${name}:${tag}`;
-    const said = { outcome, result, requests, blobs, bytes, error };
+    const said = { outcome, result, requests, blobs, bytes, error, held };
     this.#open.delete(id);
     const by = { client, principal, agent };
     this.#write({ at: endedAt, since, pull: id, ...by, image, digest, ...said });

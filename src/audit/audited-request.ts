@@ -26,4 +26,6 @@ export interface AuditedRequest {
   /** Of the body that was sent. */
   readonly bytes: number;
   readonly error?: string | undefined;
+  /** Why the tag is not what its registry says, if it is held. */
+  readonly held?: string | undefined;
 }

@@ -17,6 +17,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   freeze: async () => (await import("./tags/freeze.ts")).freezeCommand(),
   unfreeze: async () => (await import("./tags/freeze.ts")).unfreezeCommand(),
   overrides: async () => (await import("./tags/overrides.ts")).overridesCommand(),
+  policy: async () => (await import("./tags/policy.ts")).policyCommand(),
   pull: async () => (await import("./trial/pull.ts")).pullCommand(),
   warm: async () => (await import("./wanted/warm.ts")).warmCommand(),
   ready: async () => (await import("./wanted/ready.ts")).readyCommand(),

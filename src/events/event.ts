@@ -1,5 +1,21 @@
 import type { EventType } from "../config/operator/event-settings.ts";
 
+interface TagName {
+  readonly upstream: string;
+  readonly repository: string;
+  readonly tag: string;
+}
+
+/** What an operator decided of tags. */
+interface OverrideData {
+  readonly id: string;
+  readonly kind: string;
+  readonly pattern: string;
+  readonly digest?: string;
+  readonly by: string;
+  readonly reason: string;
+}
+
 /** What an event says, by its type. Each has a sentence for people beside its fields. */
 interface EventData {
   readonly "upstream.limited": { readonly upstream: string };
@@ -21,6 +37,18 @@ interface EventData {
     readonly tag: string;
     readonly digest: string;
   };
+  /** A tag is not served as its registry says, for a reason that is new. */
+  readonly "tag.held": TagName & {
+    /** What is held back. */
+    readonly digest?: string;
+    readonly because: string;
+    /** When that ends by itself, as ISO 8601. */
+    readonly until?: string;
+  };
+  /** By an operator, or by itself. */
+  readonly "tag.released": TagName & { readonly by?: string };
+  readonly "override.made": OverrideData;
+  readonly "override.ended": OverrideData;
   readonly "readiness.fell": {
     readonly upstream: string;
     /** The share of wanted images that would start with this upstream down, and the share before. */

@@ -163,6 +163,8 @@ export interface History {
    * `limit`. The latest 50,000 are kept.
    */
   tagPulls(from: number, limit: number): Promise<TagPulls[]>;
+  /** The time of the first of them; undefined if there is none. */
+  tagPullsBegin(): Promise<number | undefined>;
   /** A tag that points to the digest in its repository, if there is one. */
   tagOf(repo: RepositoryRef, digest: Digest): Promise<Tag | undefined>;
 }

@@ -82,6 +82,7 @@ export class RequestReporter implements CacheObserver {
       secondsToFirstByte: record.millisecondsToFirstByte / 1000,
       seconds: record.milliseconds / 1000,
     });
+    if (record.held !== undefined && upstream !== undefined) this.#metrics.held(upstream);
     this.#remember(record, at);
     this.#insight.served(record, at);
     this.#audit.request(record, at);

@@ -154,8 +154,8 @@ async function start(
     { memory, descriptors, budget: received, log },
     closing,
   );
-  const parts = { settings, log, storage };
-  const cluster = closing.use(await openCluster({ ...parts, metrics, transport }));
+  const parts = { settings, log, storage, metrics, news };
+  const cluster = closing.use(await openCluster({ ...parts, transport }));
   const upstreams = connectUpstreams(settings, reporter, live.reread, {
     rates,
     tracer,

@@ -120,13 +120,17 @@ function recordHits(
   all: readonly Hits[],
   { cache, record, tracer }: Pick<WorkersOptions, "cache" | "record" | "tracer">,
 ): void {
-  for (const { path, route, digest, size, access, principal, requests } of all) {
+  for (const { path, route, digest, size, access, principal, held, requests } of all) {
     cache.recordAccess(digest);
     for (const hit of requests) {
       const { milliseconds: millisecondsToFirstByte } = hit;
       const sent = { status: 200, bytes: size, millisecondsToFirstByte, result: "hit" } as const;
       const span = tracer?.pull("GET", hit.traceparent, hit.at);
-      const by = { access, ...(principal === undefined ? {} : { principal }) };
+      const by = {
+        access,
+        ...(principal === undefined ? {} : { principal }),
+        ...(held === undefined ? {} : { held }),
+      };
       record({ method: "GET", path, route, digest, span, ...sent, ...by, ...hit });
     }
   }

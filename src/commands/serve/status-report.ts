@@ -51,6 +51,8 @@ export interface StatusReportOptions {
   readonly rates: Pick<DownloadRates, "status">;
   /** Absent where no Kubernetes cluster is read. */
   readonly kubernetes?: (() => Status["kubernetes"]) | undefined;
+  /** Absent where nothing is held. */
+  readonly held?: (() => Status["held"]) | undefined;
   /** Absent where no cluster is configured. */
   readonly cluster?: (() => ClusterStatus) | undefined;
 }
@@ -70,6 +72,7 @@ export class StatusReport {
     const storage = await this.#storage();
     const cluster = this.#options.cluster?.();
     const kubernetes = this.#options.kubernetes?.();
+    const held = this.#options.held?.();
     const upstreamStatuses = [...upstreams.all.values()].map(({ registry }) =>
       upstreamOf(registry, siblings.usefulness(registry.name), metrics),
     );
@@ -100,6 +103,7 @@ export class StatusReport {
       rate: rateOf(this.#options.rates.status()),
       upstreams: upstreamStatuses,
       ...(kubernetes && { kubernetes }),
+      ...(held && { held }),
       ...(cluster && { cluster: statusOf(cluster) }),
       problems,
     };

@@ -51,6 +51,7 @@ export function statusText(status: Status, now: number): string {
     upstreamTable(status.upstreams, now),
     addressTable(status.upstreams, now),
     ...kubernetesLines(status),
+    ...heldLines(status),
     ...(status.cluster ? clusterText(status.cluster, now) : []),
     ...(health.warnings.length === 0
       ? []
@@ -141,6 +142,16 @@ function kubernetesLines({ kubernetes }: Status): string[] {
   }
   const state = isCurrent ? "" : ", as it was last known";
   return [`Kubernetes ${address}: ${counted(images, "image")}, ${kept} kept${state}`];
+}
+
+function heldLines({ held }: Status): string[] {
+  if (!held) return [];
+  const { tags, unverified } = held;
+  const parts = [
+    `${counted(tags, "tag is", "tags are")} not served as the registry says`,
+    `the signatures of ${counted(unverified, "digest")} fail`,
+  ];
+  return [`Held       ${parts.join(", ")}: entrepot history lists them`];
 }
 
 /** What comes from all upstreams, and from those with a limit of their own. */

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { TagHistory } from "../../api/tag-history.ts";
+import type { Held, TagHistory } from "../../api/tag-history.ts";
+import type { AdminClient } from "../api/admin-client.ts";
 import { printable } from "../../printable.ts";
 import {
   CommandError,
@@ -11,14 +12,15 @@ import {
 } from "../store/store-connection.ts";
 import { duration, table } from "../table.ts";
 import { localTime, localZone } from "./moment.ts";
-import { shortDigest } from "./order-text.ts";
+import { shortDigest, shortened } from "./order-text.ts";
 import { overridesText } from "./overrides.ts";
 
 export function historyCommand(): Command {
   return storeCommand("history", "show what a tag was, what is served of it, and why")
-    .argument("<image>", "the tag, such as node:24")
-    .action(async (image: string, options: StoreOptions) => {
+    .argument("[image]", "the tag, such as node:24; without it, what is held now is listed")
+    .action(async (image: string | undefined, options: StoreOptions) => {
       process.exitCode = await onRunning(options, async (client) => {
+        if (image === undefined) return listHeld(client, options);
         const params = { query: { image } };
         const history = await client.ask(client.api.GET("/tag-history", { params }));
         if (options.json) printJson(history);
@@ -27,6 +29,38 @@ export function historyCommand(): Command {
         return 0;
       });
     });
+}
+
+async function listHeld(client: AdminClient, { json }: StoreOptions): Promise<number> {
+  const held = await client.ask(client.api.GET("/held"));
+  if (json) printJson(held);
+  else print(heldText(held));
+  return 0;
+}
+
+export function heldText({ tags, unverified }: Held): string {
+  const parts: string[] = [];
+  if (tags.length > 0) {
+    const columns = ["IMAGE", "SERVED", "UNTIL", "WHY"].map((title) => ({ title }));
+    const rows = tags.map(({ image, served, hold: { until, text } }) => [
+      image,
+      served === undefined ? "refused" : shortDigest(served),
+      until === undefined ? "-" : localTime(until),
+      printable(text),
+    ]);
+    parts.push(`${table(columns, rows)}\nTimes are in ${localZone()}.`);
+  }
+  if (unverified.length > 0) {
+    const columns = ["SIGNATURES FAIL OF", "RULE", "WHY"].map((title) => ({ title }));
+    const rows = unverified.map(({ image, mode, detail }) => [
+      shortened(image),
+      mode === "enforce" ? "enforces" : "observes",
+      printable(detail),
+    ]);
+    parts.push(table(columns, rows));
+  }
+  if (parts.length === 0) return "Nothing is held of the tags that were asked for since the start.";
+  return parts.join("\n\n");
 }
 
 function unknown(image: string): CommandError {

@@ -8,6 +8,10 @@ export const EVENT_TYPES = [
   "blob.corrupt",
   "tag.moved",
   "image.first-seen",
+  "tag.held",
+  "tag.released",
+  "override.made",
+  "override.ended",
   "readiness.fell",
   "node.unwired",
 ] as const;

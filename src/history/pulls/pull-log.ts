@@ -44,6 +44,8 @@ interface Entry {
   missed: number;
   bytes: number;
   endedAt: number;
+  /** What it got for its tag at last, as it was counted. */
+  counted: Digest | "held" | undefined;
 }
 
 export interface PullLogOptions {
@@ -119,6 +121,7 @@ export class PullLog {
     if (known && startedAt - known.endedAt < SILENCE_MS && !isOther(known, request, tag)) {
       known.tag ??= tag;
       if (kind === "manifest") known.digest ??= asked;
+      if (isTag) this.#countTag(known, request);
       return known;
     }
     const entry: Entry = {
@@ -135,18 +138,29 @@ export class PullLog {
       missed: 0,
       bytes: 0,
       endedAt: startedAt,
+      counted: undefined,
     };
     // Runtimes and tools look for tags beside the image: for signatures, for other platforms.
     if (request.result !== "refused") this.#underWay.set(key, entry);
     this.#shown.push(entry);
     if (this.#shown.length > MAX_SHOWN) this.#shown.shift();
     void this.#noteClient(entry, at);
-    const isServed = digest !== undefined && request.result !== "refused";
-    // A runtime that knows the digest already asks by that: no rule about the tag concerns it.
-    if (isTag && (isServed || request.isHeld)) {
-      this.#options.tagPulls?.pulled(repo, reference as Tag, isServed ? digest : undefined, at);
-    }
+    if (isTag) this.#countTag(entry, request);
     return entry;
+  }
+
+  /**
+   * What a pull got for its tag, once for each digest. A runtime that knows the digest already asks by that: no rule
+   * about the tag concerns it.
+   */
+  #countTag(entry: Entry, { repo, reference, digest, result, isHeld, at }: ServedRequest): void {
+    const got = result === "refused" ? undefined : digest;
+    if (got === undefined && !isHeld) return;
+    const counted = got ?? "held";
+    if (entry.counted === counted) return;
+    entry.counted = counted;
+    // It is asked for by tag.
+    this.#options.tagPulls?.pulled(repo, reference as Tag, got, at);
   }
 
   /** Who pulled the image, by its tag: a node that has resolved it before asks by digest alone. */

@@ -14,7 +14,7 @@ import type { IncomingRequest } from "./incoming-request.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { Queries } from "./queries.ts";
 import { RequestContext } from "./request-context.ts";
-import { recordOf, type RequestRecord } from "./request-record.ts";
+import { heldOf, recordOf, type RequestRecord } from "./request-record.ts";
 import type { ResponseCache, ResponseKey } from "./response-cache.ts";
 import { parseRoute, type Route } from "./route.ts";
 
@@ -105,6 +105,7 @@ export class PullApi {
       span,
       access: cached.access,
       ...(cached.principal === undefined ? {} : { principal: cached.principal }),
+      ...(cached.held === undefined ? {} : { held: cached.held }),
     });
     return new Response(cached.body, { headers: cached.headers });
   }
@@ -184,6 +185,7 @@ export class PullApi {
         access: admitted && "repo" in route ? grantOf(route, admitted) : "open",
         ...(principal === undefined ? {} : { principal }),
         ...(viewer ? { viewer } : {}),
+        ...heldOf(context),
       };
       const window = {
         from: Math.max(reusable.from, from),

@@ -1,5 +1,5 @@
 import { type CacheStatus, HIT } from "../../cache/cache-status.ts";
-import type { Digest } from "../../oci/digest.ts";
+import { type Digest, looksLikeDigest } from "../../oci/digest.ts";
 import type { AccessDecision } from "../../access/decision.ts";
 import type { Fault } from "../../oci/fault.ts";
 import type { Span } from "../../telemetry/tracing/span.ts";
@@ -30,6 +30,8 @@ export interface RequestRecord {
   readonly digest?: Digest;
   /** How the cache came by the response. */
   readonly result?: CacheStatus["result"] | "collapsed";
+  /** Why the tag that was asked for is not what its registry says, if it is held. */
+  readonly held?: string;
   /** Why it was no hit, for operators. */
   readonly reason?: string;
   /** Who pulled, where that is known. */
@@ -63,6 +65,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(route ? { route } : {}),
     ...(manifestDigest ? { digest: manifestDigest } : {}),
     ...(result ? { result } : {}),
+    ...heldOf(context),
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
     ...(span ? { span } : {}),
     ...decisionOf(context),
@@ -70,6 +73,13 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(defect === undefined ? {} : { defect }),
     ...refusedOf(route, fault),
   };
+}
+
+/** A digest that is refused by its name is no tag that is held. */
+export function heldOf({ cacheStatus, fault, route }: RequestContext): Pick<RequestRecord, "held"> {
+  if (cacheStatus?.held !== undefined) return { held: cacheStatus.held };
+  if (fault?.detail.kind !== "held" || route?.kind !== "manifest") return {};
+  return looksLikeDigest(route.reference) ? {} : { held: fault.message };
 }
 
 function refusedOf(

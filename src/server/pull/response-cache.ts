@@ -42,6 +42,8 @@ export interface CachedResponse {
   /** Who pulled it, for the audit, and by whom alone it may be had: see `ResponseKey`. */
   readonly principal?: string;
   readonly viewer?: string;
+  /** Why the tag is not what its registry says, if it is held. */
+  readonly held?: string;
   /** The Accept header to which it is the response; absent if it is the same for all of them. */
   readonly accept?: string | null;
   /**

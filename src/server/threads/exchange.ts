@@ -61,7 +61,19 @@ export class Exchange implements ResponseSender {
   }
 
   keep(
-    { path, digest, size, accept, from, until, route, access, viewer, principal }: CachedResponse,
+    {
+      path,
+      digest,
+      size,
+      accept,
+      from,
+      until,
+      route,
+      access,
+      viewer,
+      principal,
+      held,
+    }: CachedResponse,
     snapshot: Snapshot,
   ): void {
     if (!("repo" in route)) return;
@@ -72,6 +84,7 @@ export class Exchange implements ResponseSender {
       access,
       ...(viewer === undefined ? {} : { viewer }),
       ...(principal === undefined ? {} : { principal }),
+      ...(held === undefined ? {} : { held }),
     };
     this.#kept = { path, digest, size, from, until, route: plain, snapshot, ...forAccept, ...by };
   }

@@ -78,10 +78,11 @@ export class KnownHits {
     this.#timer = undefined;
     if (this.#count === 0) return;
     const hits = [...this.#hits].map(
-      ([{ path, route, digest, size, access, principal }, requests]) => ({
+      ([{ path, route, digest, size, access, principal, held }, requests]) => ({
         path,
         access,
         principal,
+        held,
         route,
         digest,
         size,

@@ -46,6 +46,7 @@ export interface Hits {
   readonly size: number;
   readonly access: Grant;
   readonly principal: string | undefined;
+  readonly held: string | undefined;
   readonly requests: readonly Hit[];
 }
 

@@ -102,6 +102,7 @@ export class Insight implements AsyncDisposable {
       kind: route.kind,
       reference: route.kind === "manifest" ? route.reference : route.digest,
       digest: record.digest,
+      isHeld: record.held !== undefined,
       result: status >= 400 ? "refused" : (result ?? "hit"),
       reason: record.error ?? refused?.message ?? record.reason,
       bytes: record.bytes,
@@ -112,6 +113,12 @@ export class Insight implements AsyncDisposable {
   async settle(): Promise<void> {
     await this.#collect();
     this.#queue.flush();
+  }
+
+  /** Writes what was answered until now to the history. */
+  async written(): Promise<void> {
+    await this.settle();
+    await this.#recorder.write();
   }
 
   /** What clients pulled since then, in milliseconds of the epoch. */

@@ -61,6 +61,7 @@ export class OperatorApi implements AsyncDisposable {
       address: settings,
       cluster: cluster?.status,
       kubernetes: () => this.#outage.kubernetes,
+      held: () => decisions.status,
     });
     const status = async (): Promise<Status> => {
       await collect();
@@ -107,7 +108,7 @@ export class OperatorApi implements AsyncDisposable {
         ...this.#wanted.operations,
         ...this.#outage.operations,
         ...news.events.operations,
-        ...decisions.operations,
+        ...decisions.operations(() => insight.written()),
       ],
     });
   }
@@ -124,6 +125,7 @@ export class OperatorApi implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#decisions[Symbol.dispose]();
     this.#wanted[Symbol.dispose]();
     this.#outage[Symbol.dispose]();
     await this.#jobs[Symbol.asyncDispose]();

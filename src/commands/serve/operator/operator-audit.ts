@@ -107,6 +107,7 @@ function auditedOf(record: RequestRecord, at: number): AuditedRequest | undefine
     result,
     bytes: record.bytes,
     error: refused?.message ?? record.error,
+    held: record.held,
   };
   if (!route || !("repo" in route)) {
     // Policy refuses it before its reference is known.

@@ -1,21 +1,26 @@
 import { NoticedHolds } from "../../../cache/tag-policy/noticed-holds.ts";
+import { RuleTrial } from "../../../cache/tag-policy/rule-trial.ts";
 import { TagAccounts } from "../../../cache/tag-policy/tag-accounts.ts";
 import { TagOrders } from "../../../cache/tag-policy/tag-orders.ts";
 import type { Overrides } from "../../../cache/tag-policy/overrides.ts";
 import type { TagPolicy } from "../../../cache/tag-policy/tag-policy.ts";
 import type { HoldObserver } from "../../../cache/tag-policy/hold-observer.ts";
 import type { Storage } from "../../../cache/retention/storage.ts";
-import type { PolicyRule } from "../../../config/policies/policy-settings.ts";
+import type { PolicyRule, VerifyRule } from "../../../config/policies/policy-settings.ts";
 import type { Settings } from "../../../config/settings.ts";
-import { imageName } from "../../../oci/image-reference.ts";
 import type { Digest } from "../../../oci/digest.ts";
 import type { Operation } from "../../../server/api/operation.ts";
 import { overrideOperations } from "../../../server/api/operations/overrides.ts";
-import { tagHistoryOperations } from "../../../server/api/operations/tag-history.ts";
+import { policyTestOperations } from "../../../server/api/operations/policy-tests.ts";
+import { MAX_FAILED, tagHistoryOperations } from "../../../server/api/operations/tag-history.ts";
 import type { RepositoryRef } from "../../../store/repository-ref.ts";
 import type { ClusterParts } from "../cluster-parts.ts";
 import { type OpenTagPolicy, openTagPolicy, type TagPolicyParts } from "../open-tag-policy.ts";
 import type { Log } from "../../../telemetry/log.ts";
+import type { Metrics } from "../../../telemetry/metrics.ts";
+import type { Status } from "../../../api/status.ts";
+import { HoldNews } from "./hold-news.ts";
+import type { OperatorNews } from "./operator-news.ts";
 
 export interface TagDecisionsOptions {
   readonly settings: Pick<Settings, "policies" | "adminTokens">;
@@ -24,11 +29,24 @@ export interface TagDecisionsOptions {
   /** Absent if this is the only replica. */
   readonly cluster?: Pick<ClusterParts, "tellOverride"> | undefined;
   readonly log: Log;
+  readonly metrics: Metrics;
+  readonly news: Pick<OperatorNews, "events">;
 }
 
+/** How often it is looked whether what was held still is, in milliseconds. */
+const LOOK_MS = 60_000;
+const NONE_FAILING: ReadonlyMap<"observe" | "enforce", number> = new Map([
+  ["observe", 0],
+  ["enforce", 0],
+]);
+
 /** What operators see of tags that are held, and what they decide of them. */
-export class TagDecisions implements HoldObserver {
+export class TagDecisions implements HoldObserver, Disposable {
   readonly #log: Log;
+  readonly #news: HoldNews;
+  readonly #timer: Timer;
+  /** By the mode of the rule, how many digests have signatures that fail. */
+  #failing: ReadonlyMap<"observe" | "enforce", number> = NONE_FAILING;
   readonly #held: NoticedHolds;
   readonly #accounts: TagAccounts;
   readonly #options: TagDecisionsOptions;
@@ -36,7 +54,7 @@ export class TagDecisions implements HoldObserver {
   #areTokensNeeded = false;
 
   constructor(options: TagDecisionsOptions) {
-    const { settings, storage, tags, log } = options;
+    const { settings, storage, tags, log, metrics, news } = options;
     const { overrides, tagPolicy: policy } = tags;
     this.#options = options;
     this.#log = log;
@@ -49,17 +67,24 @@ export class TagDecisions implements HoldObserver {
       rules: () => this.#rules,
       isStored: this.#isStored,
     });
+    this.#news = new HoldNews({ tell: news.events.tell, log });
     this.#held = new NoticedHolds({
       accounts: this.#accounts,
-      onHeld: ({ repo, tag, hold }) => {
-        const image = imageName({ ...repo, tag });
-        this.#log.warn({ image, digest: hold.digest, because: hold.because }, `held: ${hold.text}`);
-      },
-      onReleased: ({ repo, tag }, by) => {
-        const image = imageName({ ...repo, tag });
-        this.#log.info({ image, ...(by ? { by: by.by } : {}) }, `no longer held: ${image}`);
-      },
+      onHeld: this.#news.held,
+      onReleased: this.#news.released,
     });
+    metrics.gauge(
+      "entrepot_held_tags",
+      "Tags that are not served as their registries say, of those that were asked for since the start.",
+      () => this.#held.count,
+    );
+    metrics.gauges(
+      "entrepot_failing_verifications",
+      "Digests whose signatures fail, by the mode of the rule that asks for them; 500 stand for more.",
+      ["mode"],
+      () => [...this.#failing].map(([mode, value]) => ({ labels: [mode], value })),
+    );
+    this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
     this.configure(settings);
   }
 
@@ -67,6 +92,17 @@ export class TagDecisions implements HoldObserver {
     this.#options.tags.configure(policies ? { policies } : {});
     this.#rules = policies ?? [];
     this.#areTokensNeeded = adminTokens !== undefined;
+  }
+
+  /** What the status says; undefined where nothing is held. */
+  get status(): Status["held"] {
+    const tags = this.#held.count;
+    const unverified = [...this.#failing.values()].reduce((sum, count) => sum + count, 0);
+    return tags + unverified === 0 ? undefined : { tags, unverified };
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
   }
 
   get overrides(): Overrides {
@@ -82,7 +118,8 @@ export class TagDecisions implements HoldObserver {
     this.#held.held(repo, tag, hold);
   }
 
-  get operations(): Operation[] {
+  /** @param settle has what was pulled until now be written */
+  operations(settle: () => Promise<void>): Operation[] {
     const { storage, tags, cluster } = this.#options;
     const tellReplicas = cluster?.tellOverride;
     const { overrides } = tags;
@@ -91,16 +128,50 @@ export class TagDecisions implements HoldObserver {
       accounts: this.#accounts,
       isStored: this.#isStored,
     });
-    const { verifications } = storage.metadata;
+    const { history, tagHistory, verifications } = storage.metadata;
     return [
       ...tagHistoryOperations({
         accounts: this.#accounts,
         held: this.#held,
         verifications,
-        verifyRules: () => this.#rules.flatMap(({ verify }) => (verify ? [verify] : [])),
+        verifyRules: () => this.#verifyRules(),
       }),
-      ...overrideOperations({ overrides, orders, tellReplicas, proven: this.#proven }),
+      ...policyTestOperations({
+        trial: new RuleTrial({ history, tagHistory, overrides, verifications }),
+        rules: () => this.#rules,
+        settle,
+      }),
+      ...overrideOperations({
+        overrides,
+        orders,
+        tellReplicas,
+        proven: this.#proven,
+        onOrder: this.#news.ordered,
+      }),
     ];
+  }
+
+  /** What is held no more is told, and the signatures that fail are counted. */
+  async #look(): Promise<void> {
+    try {
+      await this.#held.current();
+      const { verifications } = this.#options.storage.metadata;
+      const failing = new Map(NONE_FAILING);
+      for (const { mode, revision } of this.#verifyRules()) {
+        if (mode === "off") continue;
+        const { length } = await verifications.failed([revision], MAX_FAILED);
+        failing.set(mode, (failing.get(mode) ?? 0) + length);
+      }
+      this.#failing = failing;
+    } catch (error) {
+      this.#log.debug({ error: String(error) }, "what is held could not be looked at");
+    }
+  }
+
+  #verifyRules(): VerifyRule[] {
+    const rules = this.#rules.flatMap(({ verify }) => (verify ? [verify] : []));
+    // The same keys may be named by several rules.
+    return [...new Map(rules.map((rule) => [rule.revision, rule])).values()];
   }
 
   readonly #isStored = async (repo: RepositoryRef, digest: Digest): Promise<boolean> => {

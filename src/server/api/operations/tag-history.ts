@@ -19,7 +19,7 @@ export interface TagHistoryParts {
 }
 
 /** How many digests whose signatures fail are listed. */
-const MAX_FAILED = 500;
+export const MAX_FAILED = 500;
 
 /** What tags were, and what is held of them. */
 export function tagHistoryOperations(parts: TagHistoryParts): Operation[] {

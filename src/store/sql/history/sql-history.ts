@@ -165,6 +165,14 @@ export class SqlHistory implements History {
     return readTagPulls(this.#db, from, limit);
   }
 
+  async tagPullsBegin(): Promise<number | undefined> {
+    const row = await this.#db
+      .selectFrom("tag_pulls")
+      .select((select) => select.fn.min("pulled_at").as("begin"))
+      .executeTakeFirst();
+    return row?.begin ?? undefined;
+  }
+
   async tagOf(repo: RepositoryRef, digest: Digest): Promise<Tag | undefined> {
     const row = await this.#db
       .selectFrom("tags")

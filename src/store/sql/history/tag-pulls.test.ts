@@ -48,12 +48,14 @@ test("what clients got for a tag is counted by hour and digest, with when that w
       refused,
     ]);
     expect(await metadata.history.tagPulls(DAY + 6, 10)).toHaveLength(3);
+    expect(await metadata.history.tagPullsBegin()).toBe(DAY + 1);
     expect(await metadata.history.tagPulls(DAY, 2)).toEqual(all.slice(0, 2));
   }));
 
 test("pulls are kept for thirty days, and no more than so many", () =>
   withHistory(async (metadata) => {
     const { history } = metadata;
+    expect(await history.tagPullsBegin()).toBeUndefined();
     await add(metadata, DAY, pulled({}));
     await add(metadata, DAY + 29 * DAY_MS, pulled({ pulledAt: DAY + 29 * DAY_MS }));
     await history.prune(DAY + 31 * DAY_MS);

@@ -1,0 +1,70 @@
+import { expect, test } from "bun:test";
+import { imageName } from "../../oci/image-reference.ts";
+import type { Override } from "../../store/override-store.ts";
+import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
+import { NoticedHolds } from "./noticed-holds.ts";
+import type { TagAccount } from "./tag-accounts.ts";
+import type { Hold } from "./tag-policy.ts";
+
+const node = repositoryRef("docker.io", "library/node");
+const young: Hold = { digest: digestNumber(2), because: "too-young", text: "it moved" };
+
+/** Holds by tag, as they are found when they are looked at again. */
+function noticed() {
+  const state = { now: 1000, held: new Map<string, Hold>(), overrides: [] as Override[] };
+  const told: string[] = [];
+  const all = new NoticedHolds({
+    accounts: {
+      async of(repo, name): Promise<TagAccount> {
+        const hold = state.held.get(name);
+        const image = imageName({ ...repo, tag: name });
+        return { image, stays: [], overrides: state.overrides, ...(hold ? { hold } : {}) };
+      },
+    },
+    onHeld: ({ tag: name, hold }) => told.push(`held ${name}: ${hold.because}`),
+    onReleased: ({ tag: name }, by) => told.push(`released ${name} by ${by?.by ?? "itself"}`),
+    now: () => state.now,
+  });
+  return { all, state, told };
+}
+
+test("a hold is told once, however often clients ask, and again for another digest or reason", () => {
+  const { all, told } = noticed();
+  for (let turn = 0; turn < 1000; turn += 1) all.held(node, tag("24"), young);
+  all.held(node, tag("24"), { ...young, text: "it moved 5 h ago" });
+  all.held(node, tag("24"), { ...young, digest: digestNumber(3) });
+  all.held(node, tag("24"), { ...young, digest: digestNumber(3), because: "unverified" });
+  expect(told).toEqual(["held 24: too-young", "held 24: too-young", "held 24: unverified"]);
+  expect(all.count).toBe(1);
+});
+
+test("what is held no more is told when that is looked at, with who ended it", async () => {
+  const { all, state, told } = noticed();
+  for (const name of ["22", "23", "24"]) all.held(node, tag(name), young);
+  state.held.set("22", young);
+  told.length = 0;
+  const release = { id: "1", kind: "release", pattern: "node", reason: "checked" } as const;
+  state.overrides = [{ ...release, by: "ann", since: 1001 }];
+  expect((await all.current()).map(({ image }) => image)).toEqual(["docker.io/library/node:22"]);
+  state.overrides = [
+    { ...release, by: "ann", since: 1, ended: { at: 999, by: "bob", reason: "" } },
+  ];
+  state.held.clear();
+  await all.current();
+  expect(told.toSorted()).toEqual([
+    "released 22 by itself",
+    "released 23 by ann",
+    "released 24 by ann",
+  ]);
+  expect(all.count).toBe(0);
+});
+
+test("no more than two thousand tags are remembered, those that were asked for last", async () => {
+  const { all, state } = noticed();
+  for (let number = 0; number < 5000; number += 1) {
+    state.held.set(`t${number}`, young);
+    all.held(node, tag(`t${number}`), young);
+  }
+  expect(all.count).toBe(2000);
+  expect((await all.current()).map(({ image }) => image)).toContain("docker.io/library/node:t4999");
+});
