@@ -1,5 +1,7 @@
 import {
   expectFailures,
+  KEYS,
+  withEntry,
   SIMPLE,
   ENVELOPE,
   PROVENANCE,
@@ -107,5 +109,17 @@ expectFailures([
     },
     rule: { ...BY_KEY, attestations: [PROVENANCE] },
     because: "it is damaged",
+  },
+  {
+    is: "a log entry whose kind is for terminals",
+    attach: ({ registry, bundle }) => {
+      registry.attachBundle(
+        withEntry(bundle({ keys: KEYS }), (entry) => {
+          entry.kindVersion.kind = `\u001b[2J\r\nset-cookie: a=b${"x".repeat(2000)}`;
+        }),
+      );
+    },
+    rule: BY_KEY,
+    because: String.raw`expected: \u001b[2J\u000d\u000aset-cookie: a=bxxx`,
   },
 ]);

@@ -1,3 +1,4 @@
+import { printable } from "../../printable.ts";
 import type { VerifyRule } from "../../config/policies/policy-settings.ts";
 import type { Verified } from "./check-evidence.ts";
 import { COSIGN_SIGNATURE } from "./claims.ts";
@@ -41,12 +42,13 @@ export class Wanted {
   /** Who signed it, once it is complete. */
   get detail(): string {
     const signature = this.#found.get("");
-    return [
+    const parts = [
       ...(this.#signature && signature ? [`signed by ${signature.signer}`] : []),
       ...this.#attestations.map(
         (type) => `attestation ${type} by ${this.#found.get(type)?.signer ?? ""}`,
       ),
-    ].join("; ");
+    ];
+    return printable(parts.join("; "));
   }
 
   /** When a log first had one of those that count. */

@@ -94,6 +94,7 @@ export function expectFailures(cases: readonly FailingCase[]): void {
     const record = await cache.verify(digest, rule);
     expect(record).toMatchObject({ outcome: "failed" });
     expect(record?.detail).toContain(one.because);
+    expect(record?.detail.length).toBeLessThan(1500);
     expect(await cache.metadata.verifications.failed([rule.revision], 10)).toMatchObject([
       { digest, outcome: "failed" },
     ]);
