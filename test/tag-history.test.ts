@@ -63,17 +63,26 @@ test("what a tag pointed to outlives restarts, a purge, and a damaged metadata d
     await pull(cache, "app", "1", after);
     known = await completeHistory(cache);
     expect(known.stays.map(({ digest }) => digest)).toEqual(digests);
+    const reason = ["--reason", "it crashes"];
+    await command(cache, "rollback", "reg.test/app:1", "--to", before.manifest.digest, ...reason);
+    await pull(cache, "app", "1", before);
+    known = await completeHistory(cache);
+    expect(known).toMatchObject({
+      served: before.manifest.digest,
+      overrides: [{ reason: reason[1] }],
+    });
     await cache.stop();
   }
   await writeFile(join(data, "metadata.db"), "not a database".repeat(1000));
   await upstream.stop();
   await using cache = await startEntrepot({ config, data });
   await cache.logged("metadata rebuilt");
-  // When the latest one was first served is written down once it has moved.
-  const [{ firstServed: _, ...latest } = {}, ...earlier] = known.stays;
+  // When the latest one was last seen, and first served, is written down once it has moved.
+  const [{ firstServed: _, lastSeen: _last, ...latest } = {}, ...earlier] = known.stays;
   const stays = [expect.objectContaining(latest), ...earlier];
   expect(await historyOf(cache)).toEqual({ ...known, stays });
-  await pull(cache, "app", "1", after);
+  // An operator has decided so.
+  await pull(cache, "app", "1", before);
 }, 60_000);
 
 test("the contents that a tag pointed to are evicted last", async () => {

@@ -22,6 +22,8 @@ export interface CacheOptions {
   readonly metadata: StoredPullMetadata;
   /** Absent if the metadata database need not survive damage: it is rebuilt from these files. */
   readonly sidecars?: SidecarFiles;
+  /** Resolves once the metadata database has what these files say; `undefined` if it has. */
+  readonly restoring?: (() => Promise<void> | undefined) | undefined;
   readonly quotaEvents?: QuotaEvents;
   readonly observer: CacheObserver;
   /** Quarantines a blob that was read and found corrupt, with its record and its space. Never rejects. */

@@ -63,6 +63,7 @@ export class Cache {
     store,
     metadata: storedMetadata,
     sidecars,
+    restoring,
     quotaEvents,
     observer,
     quarantine = (digest) => store.quarantine(digest),
@@ -83,6 +84,7 @@ export class Cache {
   }: CacheOptions) {
     const metadata = new DurableMetadata(storedMetadata, {
       sidecars,
+      restoring,
       quotaEvents,
       times,
       behind: this.#behind,

@@ -5,6 +5,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { OCI_MANIFEST } from "../../oci/media-types.ts";
 import { MemoryBlobStore } from "../../store/memory/memory-blob-store.ts";
 import type { MetadataStore } from "../../store/metadata-store.ts";
+import { RebuildMarker } from "../../store/repair/rebuild-marker.ts";
 import { rebuildMetadata, restoreFromSidecars } from "../../store/repair/rebuild-metadata.ts";
 import { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import { openMetadata } from "../../store/sql/open-metadata.ts";
@@ -94,6 +95,34 @@ test("the digest before is known also if its manifest was evicted", () =>
     await sidecars.remove(A);
     expect(await rebuilt()).toEqual([stay(B, 5), stay(A, 1, 2)]);
   }));
+
+test("while a database is being rebuilt, what a tag was is waited for", async () => {
+  await using dir = await tempDir("history");
+  const stored = await openMetadata(":memory:");
+  const marker = new RebuildMarker(dir.file("metadata.db"));
+  const metadata = new DurableMetadata(stored, {
+    restoring: () => marker.restoring,
+    onNotWritten: () => {},
+    onNotRead: () => {},
+  });
+  expect(await metadata.tagHistory.of(app, latest)).toEqual([]);
+  marker.begin();
+  const asked = metadata.tagHistory.of(app, latest);
+  await stored.tagHistory.add(app, latest, [stay(A, 1)]);
+  // Of a database that was replaced once more, it is not the last one.
+  const before = marker.started;
+  marker.begin();
+  marker.restored(before);
+  expect(marker.restoring).toBeDefined();
+  marker.restored(marker.started);
+  expect(await asked).toEqual([stay(A, 1)]);
+  expect(marker.restoring).toBeUndefined();
+  // The next process goes on with it.
+  const next = new RebuildMarker(dir.file("metadata.db"));
+  expect(next.restoring).toBeDefined();
+  next.restored(next.started);
+  await stored.close();
+});
 
 test("a tag that is removed has been what it was", () =>
   moving(async ({ metadata, seen, rebuilt }) => {

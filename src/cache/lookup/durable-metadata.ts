@@ -6,6 +6,7 @@ import type { SidecarFiles } from "../../store/sidecars/sidecar-files.ts";
 import { DiskTimes } from "../../store/disk-times.ts";
 import type { RepositoryRef, TagRecord } from "../../store/metadata-store.ts";
 import type { QuotaEvents } from "../quota-events.ts";
+import type { TagStay } from "../../store/tag-history.ts";
 import { WriteBehind } from "../write-behind.ts";
 import type { PullMetadata, StoredPullMetadata } from "./pull-metadata.ts";
 
@@ -24,6 +25,8 @@ const WRITES_PER_TURN = 4;
 export interface DurableMetadataOptions {
   /** Absent if the metadata database need not survive damage. */
   readonly sidecars?: SidecarFiles | undefined;
+  /** Resolves once the database has what these files say; `undefined` if it has. */
+  readonly restoring?: (() => Promise<void> | undefined) | undefined;
   readonly quotaEvents?: QuotaEvents | undefined;
   readonly times?: DiskTimes | undefined;
   /** For links and access, which are asked for again if a crash loses them. */
@@ -53,11 +56,13 @@ export class DurableMetadata implements PullMetadata {
   readonly #onNotWritten: (fault: Fault) => void;
   readonly #onNotRead: (fault: Fault) => void;
   readonly #turns = new TurnLimiter(WRITES_PER_TURN);
+  readonly #history: StoredPullMetadata["tagHistory"];
 
   constructor(
     { tags, links, blobs, listings, access, visibility, tagHistory }: StoredPullMetadata,
     {
       sidecars,
+      restoring = () => undefined,
       quotaEvents,
       times = new DiskTimes(),
       behind = new WriteBehind(),
@@ -66,6 +71,7 @@ export class DurableMetadata implements PullMetadata {
     }: DurableMetadataOptions,
   ) {
     this.#sidecars = sidecars;
+    this.#history = tagHistory;
     this.#times = times;
     this.#onNotWritten = onNotWritten;
     this.#onNotRead = onNotRead;
@@ -131,7 +137,11 @@ export class DurableMetadata implements PullMetadata {
       put: (repo, record) => this.#attempt(() => visibility.put(repo, record)),
     };
     this.tagHistory = {
-      of: async (repo, tag) => (await this.#known(tagHistory.of(repo, tag))) ?? [],
+      of: async (repo, tag) => {
+        // A tag that seems to be new may be served with what it is not old enough for.
+        await restoring();
+        return this.#stays(repo, tag);
+      },
       tags: async (repo, limit, digest) =>
         (await this.#known(tagHistory.tags(repo, limit, digest))) ?? [],
       digests: async (repo, limit) => (await this.#known(tagHistory.digests(repo, limit))) ?? [],
@@ -168,7 +178,7 @@ export class DurableMetadata implements PullMetadata {
     if (!sidecars || sidecars.has(digest, repo, tag)) return;
     const mediaType = (await this.links.get(repo, digest))?.manifestType;
     if (mediaType !== undefined) {
-      const stays = await this.tagHistory.of(repo, tag);
+      const stays = await this.#stays(repo, tag);
       await sidecars.record(digest, { mediaType, repo, tag, at, stays });
     }
     if (previous && previous.digest !== digest) await this.#writeMoved(repo, tag, previous.digest);
@@ -176,9 +186,13 @@ export class DurableMetadata implements PullMetadata {
 
   /** A tag no longer points to a manifest, which remembers it up to then. */
   async #writeMoved(repo: RepositoryRef, tag: Tag, digest: Digest): Promise<void> {
-    const stays = await this.tagHistory.of(repo, tag);
+    const stays = await this.#stays(repo, tag);
     const last = stays.findIndex((stay) => stay.digest === digest);
     await this.#sidecars?.removeTag(digest, repo, tag, last === -1 ? [] : stays.slice(last));
+  }
+
+  async #stays(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
+    return (await this.#known(this.#history.of(repo, tag))) ?? [];
   }
 
   /** Reports the fault of a read, which then counts as `undefined`. */

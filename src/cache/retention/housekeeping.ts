@@ -127,6 +127,7 @@ export class Housekeeping implements AsyncDisposable {
         // An empty database says that nothing is stored.
         if (budget.blobBytes === 0) budget.recount(await spaceOfBlobs(store, budget));
         const rebuilt = await rebuildMetadata(parts, signal);
+        rebuildState.restored(started);
         // Pins take effect before the records of other blobs make them candidates for eviction.
         admin.metadataRebuilt();
         this.#events.rebuilt(rebuilt);

@@ -125,6 +125,7 @@ export function createCache(
     store,
     metadata,
     sidecars,
+    restoring: () => storage.rebuildState.restoring,
     quotaEvents: quotas,
     observer,
     hasRoomFor,
