@@ -1,4 +1,5 @@
 import { Cache } from "../../../src/cache/cache.ts";
+import type { CacheStatus } from "../../../src/cache/cache-status.ts";
 import { Overrides } from "../../../src/cache/tag-policy/overrides.ts";
 import { TagPolicies } from "../../../src/cache/tag-policy/tag-policies.ts";
 import type { Upstream } from "../../../src/cache/upstream.ts";
@@ -32,7 +33,13 @@ export interface RegistryState {
 }
 
 /** What a client gets of the tag or a digest: a digest, or the kind of the fault. */
-export type Got = { readonly digest: string; readonly warning?: string } | string;
+export type Got = Given | string;
+
+interface Given {
+  readonly digest: string;
+  readonly warning?: string;
+  readonly isStale: boolean;
+}
 
 export type GovernedCache = Awaited<ReturnType<typeof governedCache>>;
 
@@ -132,21 +139,19 @@ export async function governedCache(clock: { now: number }) {
       attempt(async () => {
         const { cache, upstream } = opened;
         const { manifest, cacheStatus } = await cache.manifests.get(upstream, repo, TAG, ANY);
-        const { held } = cacheStatus;
-        return { digest: manifest.digest, ...(held === undefined ? {} : { warning: held }) };
+        return given(manifest.digest, cacheStatus);
       }),
     head: (): Promise<Got> =>
       attempt(async () => {
         const { cache, upstream } = opened;
         const { digest, cacheStatus } = await cache.manifests.head(upstream, repo, TAG, ANY);
-        const { held } = cacheStatus;
-        return { digest, ...(held === undefined ? {} : { warning: held }) };
+        return given(digest, cacheStatus);
       }),
     /** Whether the rules let a digest be had by its name. */
     named: (text: string): Promise<Got> =>
       attempt(async () => {
         await opened.cache.heldDigests.check(repo, digestOf(text), true);
-        return { digest: text };
+        return given(text, { result: "hit" });
       }),
     isStored: async (digest: string): Promise<boolean> => {
       await opened.cache.written();
@@ -175,6 +180,11 @@ export async function governedCache(clock: { now: number }) {
       await dir[Symbol.asyncDispose]();
     },
   };
+}
+
+function given(digest: string, { result, held }: CacheStatus): Given {
+  const warning = held === undefined ? {} : { warning: held };
+  return { digest, ...warning, isStale: result === "stale" };
 }
 
 function digestOf(text: string): Digest {
