@@ -30,6 +30,7 @@ const PAGES = {
   "/purge?pattern=docker.io/library/app:*": "1 image will be removed",
   "/purge?pattern=docker.io/library/tool:*": "is pinned by docker.io/library/tool:2",
   "/readiness": "docker.io/library/tool:2",
+  "/held": "that has moved keeps the digest before",
   "/history": "The chart as a table",
   "/jobs": "No job since the cache started",
   "/settings": "storage.maxSize",

@@ -4,10 +4,11 @@ import type { ImageDetails, Images } from "../api/images.ts";
 import type { Job } from "../api/jobs.ts";
 import type { Overview } from "../api/overview.ts";
 import type { Problem } from "../api/problem.ts";
+import type { OverrideItem } from "../api/overrides.ts";
 import type { Pin } from "../api/pins.ts";
 import type { PurgePreview } from "../api/purge.ts";
 import type { ReadinessPage } from "../api/readiness.ts";
-import type { TagHistory } from "../api/tag-history.ts";
+import type { Held, TagHistory } from "../api/tag-history.ts";
 import type { ImagesQuestion, Period, View } from "./view.ts";
 
 /** Asks the API of this cache, below `/api/v1`, with what whoever looks may read. */
@@ -90,6 +91,13 @@ const VIEWS: Readonly<Record<string, (query: URLSearchParams, json: Json) => Pro
       page: "readiness",
       readiness: await json<ReadinessPage>(`/readiness?${asked.toString()}`),
     };
+  },
+  "/held": async (_, json) => {
+    const [held, overrides] = await Promise.all([
+      json<Held>("/held"),
+      json<{ readonly items: readonly OverrideItem[] }>("/overrides?active=true"),
+    ]);
+    return { page: "held", held, overrides: overrides.items };
   },
   "/history": async (query, json) => {
     const period = periodOf(query.get("period"));

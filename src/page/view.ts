@@ -3,10 +3,11 @@ import type { HistoryAnswer, ImageClients } from "../api/history.ts";
 import type { ImageDetails, Images } from "../api/images.ts";
 import type { Job } from "../api/jobs.ts";
 import type { Overview } from "../api/overview.ts";
+import type { OverrideItem } from "../api/overrides.ts";
 import type { Pin } from "../api/pins.ts";
 import type { PurgePreview } from "../api/purge.ts";
 import type { ReadinessPage } from "../api/readiness.ts";
-import type { TagHistory } from "../api/tag-history.ts";
+import type { Held, TagHistory } from "../api/tag-history.ts";
 
 /** How the list of images was asked for. */
 export interface ImagesQuestion {
@@ -34,6 +35,11 @@ export type View =
     }
   | { readonly page: "readiness"; readonly readiness: ReadinessPage }
   | { readonly page: "history"; readonly period: Period; readonly history: HistoryAnswer }
+  | {
+      readonly page: "held";
+      readonly held: Held;
+      readonly overrides: readonly OverrideItem[];
+    }
   | { readonly page: "jobs"; readonly jobs: readonly Job[] }
   | { readonly page: "settings"; readonly configuration: Configuration }
   | { readonly page: "problem"; readonly title: string; readonly detail: string };
@@ -61,6 +67,7 @@ export const MENU = [
   { path: "/", page: "overview", title: "Overview" },
   { path: "/images", page: "images", title: "Images" },
   { path: "/readiness", page: "readiness", title: "Readiness" },
+  { path: "/held", page: "held", title: "Held" },
   { path: "/history", page: "history", title: "History" },
   { path: "/jobs", page: "jobs", title: "Jobs" },
   { path: "/settings", page: "settings", title: "Settings" },

@@ -51,11 +51,23 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       overview: [".", "parts"],
       images: [".", "parts"],
       readiness: [".", "parts"],
+      // Tags that are not served as their registries say.
+      held: [".", "parts"],
       history: [".", "parts"],
       jobs: [".", "parts"],
       settings: [".", "parts"],
       // A page from its head to its foot.
-      whole: [".", "parts", "overview", "images", "readiness", "history", "jobs", "settings"],
+      whole: [
+        ".",
+        "parts",
+        "overview",
+        "images",
+        "readiness",
+        "held",
+        "history",
+        "jobs",
+        "settings",
+      ],
       // What runs in browsers.
       browser: [".", "parts", "history", "whole"],
     },

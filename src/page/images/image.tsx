@@ -5,6 +5,7 @@ import { ago, bytes, counted, shortDigest } from "../parts/format.ts";
 import { Empty, Panel, State } from "../parts/panel.tsx";
 import { imageHref, nameOf, type View } from "../view.ts";
 import { PullCommands } from "./pull-commands.tsx";
+import { TagHistory } from "./tag-history.tsx";
 import { figures, TableHead } from "../parts/table-head.tsx";
 
 /** All that is known of one image. */
@@ -18,11 +19,6 @@ export function Image({
   readonly now: number;
 }): JSX.Element {
   const name = nameOf(details);
-  const { stays = [] } = history ?? {};
-  // Each stay ends where the one after it begins.
-  const earlier = stays.slice(1).map(({ digest }, at) => {
-    return { digest, until: stays[at]?.firstSeen ?? 0 };
-  });
   return (
     <div class="columns">
       <Panel id="image" title={name}>
@@ -67,20 +63,7 @@ export function Image({
       <Panel id="referrers" title="Signatures, SBOMs, attestations">
         <Referrers name={name} referrers={details.referrers} />
       </Panel>
-      <Panel id="tag-history" title="Earlier digests of its tag">
-        {earlier.length === 0 ? (
-          <Empty>No other digest since this cache has known it.</Empty>
-        ) : (
-          <ul>
-            {earlier.map(({ digest, until }) => (
-              <li key={until}>
-                <code title={digest}>{shortDigest(digest)}</code>{" "}
-                <span class="note">until {ago(until, now)}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </Panel>
+      <TagHistory history={history} mayChange={mayChange} now={now} />
       <Panel id="clients" title="Who pulled it" aside="30 days">
         {clients.items.length === 0 ? (
           <Empty>Nobody in the last 30 days: it was warmed, or pulled before.</Empty>

@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { Held } from "../held/held.tsx";
 import { History } from "../history/history.tsx";
 import { Image } from "../images/image.tsx";
 import { Images } from "../images/images.tsx";
@@ -27,6 +28,8 @@ export function Content({ data: { view, frame } }: { readonly data: PageData }):
       return <Pinned view={view} mayChange={mayChange} now={at} />;
     case "readiness":
       return <Readiness view={view} mayChange={mayChange} now={at} />;
+    case "held":
+      return <Held view={view} mayChange={mayChange} now={at} />;
     case "history":
       return <History view={view} />;
     case "jobs":
