@@ -29,6 +29,37 @@ export function joinedStays(stays: readonly TagStay[]): TagStay[] {
   return joined;
 }
 
+/**
+ * At most so many stays of a tag: the latest, the earliest, and of those between them the ones that tell most. What is
+ * left is spread evenly over their ages, so that a tag that moves often, or is moved on purpose, still has a digest that
+ * is old enough, whatever age that is.
+ *
+ * @param most two at least
+ */
+export function thinnedStays(stays: readonly TagStay[], most: number): readonly TagStay[] {
+  let kept = stays;
+  while (kept.length > most) {
+    const least = leastTelling(kept);
+    kept = joinedStays(kept.filter((_, at) => at !== least));
+  }
+  return kept;
+}
+
+/** Which of the stays leaves the smallest gap, for its age. sql/tag-policy/tag-policy-tables.ts does the same in the database. */
+function leastTelling(stays: readonly TagStay[]): number {
+  const [latest] = stays;
+  let found = 1;
+  let smallest = Infinity;
+  for (let at = 1; at < stays.length - 1; at += 1) {
+    const [later, stay, earlier] = [stays[at - 1], stays[at], stays[at + 1]];
+    if (!latest || !later || !stay || !earlier) continue;
+    const gap = Math.abs(later.firstSeen - earlier.firstSeen);
+    const weight = gap / (Math.abs(latest.firstSeen - stay.firstSeen) + 1);
+    if (weight < smallest) [found, smallest] = [at, weight];
+  }
+  return found;
+}
+
 function overlaps(one: TagStay, other: TagStay): boolean {
   return one.firstSeen <= other.lastSeen && other.firstSeen <= one.lastSeen;
 }

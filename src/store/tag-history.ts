@@ -29,7 +29,10 @@ export interface MovedTag extends TagRef {
  * writes it: whatever moves a tag is noted here.
  */
 export interface TagHistory {
-  /** The stays of a tag, the latest first; at most 20. The first one is what the upstream last said. */
+  /**
+   * The stays of a tag, the latest first; at most 20. The first one is what the upstream last said, and the last one
+   * the earliest that was seen: of a tag that moves often, those between them are left out (`thinnedStays`).
+   */
   of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]>;
   /**
    * Adds stays that other replicas saw, or that are recovered. One that is known keeps the earliest of its first

@@ -1,5 +1,5 @@
 import type { StayAges } from "../../cache/lookup/tag-news.ts";
-import { joinedStays, withStay } from "../../store/merged-stays.ts";
+import { joinedStays, thinnedStays, withStay } from "../../store/merged-stays.ts";
 import { MAX_STAYS, type TagStay } from "../../store/tag-history.ts";
 
 /** A stay on a ledger's clock, in milliseconds. When clients got it is a matter of each replica. */
@@ -20,7 +20,7 @@ export function mergeStays(
 ): SeenStay[] {
   const past = known.map((stay) => notAfter(stay, now));
   const all = told.reduce<TagStay[]>((stays, stay) => withStay(stays, notAfter(stay, now)), past);
-  return joinedStays(all).slice(0, MAX_STAYS);
+  return [...thinnedStays(joinedStays(all), MAX_STAYS)];
 }
 
 export function staysOfAges(stays: readonly StayAges[], now: number): SeenStay[] {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseDigest } from "../../oci/digest.ts";
 import { parseRepositoryName, parseTag, parseUpstreamName, type Tag } from "../../oci/names.ts";
+import { thinnedStays } from "../merged-stays.ts";
 import type { RepositoryRef } from "../metadata-store.ts";
 import type { TagStay } from "../tag-history.ts";
 
@@ -188,7 +189,7 @@ function withStays(
   const stays = new Map(entry.stays);
   // The last one to go, then.
   stays.delete(tag);
-  stays.set(tag, added.slice(0, MAX_STAYS_KEPT));
+  stays.set(tag, thinnedStays(added, MAX_STAYS_KEPT));
   for (const earlier of [...stays.keys()].slice(0, -MAX_TAGS_KEPT)) stays.delete(earlier);
   return { ...entry, stays };
 }

@@ -57,11 +57,46 @@ export function tagHistoryConformance(metadata: () => MetadataStore): void {
       expect(await stays()).toBe("C 600-600, B 500-500, A 700-700");
     });
 
-    test("has at most 20 stays, the latest", async () => {
-      for (let number = 0; number < 60; number += 1) await seen(digestNumber(number), number);
-      const all = await metadata().tagHistory.of(nginx, latest);
-      expect(all).toHaveLength(20);
-      expect(all[0]).toEqual({ digest: digestNumber(59), firstSeen: 59, lastSeen: 59 });
+    test("has at most 20 stays, and of a tag that moves often those of all ages", async () => {
+      const HOUR = 3_600_000;
+      const DAY = 24 * HOUR;
+      const { tagHistory } = metadata();
+      await seen(A, 0);
+      // Somebody pushes often, so that what was before is forgotten.
+      const flood = (number: number): number => 9 * DAY + number * 60_000;
+      for (let number = 0; number < 100; number += 1) {
+        await seen(digestNumber(100 + (number % 50)), flood(number));
+      }
+      const flooded = await tagHistory.of(nginx, latest);
+      expect(flooded).toHaveLength(20);
+      expect(flooded[0]).toMatchObject({ digest: digestNumber(149), firstSeen: flood(99) });
+      expect(flooded.at(-1)).toMatchObject({ digest: A, firstSeen: 0 });
+      // The same from another replica, with what is left out here.
+      await tagHistory.add(
+        nginx,
+        latest,
+        Array.from({ length: 50 }, (_, number) => {
+          const at = flood(number) + 1;
+          return { digest: digestNumber(300 + number), firstSeen: at, lastSeen: at };
+        }),
+      );
+      expect((await tagHistory.of(nginx, latest)).at(-1)).toMatchObject({ digest: A });
+      // Each hour, for two months: whatever the age, one is known that is not much older.
+      const often = tag("often");
+      for (let hour = 0; hour < 60 * 24; hour += 1) {
+        await metadata().tags.put(nginx, often, {
+          digest: digestNumber(hour),
+          checkedAt: hour * HOUR,
+        });
+      }
+      const ages = (await tagHistory.of(nginx, often)).map(
+        ({ firstSeen }) => 60 * 24 - 1 - firstSeen / HOUR,
+      );
+      expect(ages).toHaveLength(20);
+      for (const age of [24, 72, 7 * 24, 30 * 24]) {
+        const known = Math.min(...ages.filter((one) => one >= age));
+        expect([age, known, known <= 2 * age]).toEqual([age, known, true]);
+      }
     });
 
     test("has when a client first got a digest", async () => {

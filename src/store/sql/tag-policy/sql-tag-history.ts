@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { Digest } from "../../../oci/digest.ts";
 import type { Tag } from "../../../oci/names.ts";
-import { joinedStays, withStay } from "../../merged-stays.ts";
+import { joinedStays, thinnedStays, withStay } from "../../merged-stays.ts";
 import type { RepositoryRef, TagRef } from "../../repository-ref.ts";
 import { MAX_STAYS, type MovedTag, type TagHistory, type TagStay } from "../../tag-history.ts";
 import type { Tables } from "../tables.ts";
@@ -26,7 +26,7 @@ export class SqlTagHistory implements TagHistory {
   }
 
   async of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
-    return joinedStays(await staysOf(this.#db, repo, tag)).slice(0, MAX_STAYS);
+    return [...thinnedStays(joinedStays(await staysOf(this.#db, repo, tag)), MAX_STAYS)];
   }
 
   async add(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<void> {
@@ -213,9 +213,10 @@ async function replaceStays(
   tag: Tag,
   stays: readonly TagStay[],
 ): Promise<void> {
-  const kept = (stays.length > MAX_ROWS_OF_TAG ? joinedStays(stays) : stays)
-    .slice(0, MAX_ROWS_OF_TAG)
-    .toReversed();
+  const kept = thinnedStays(
+    stays.length > MAX_ROWS_OF_TAG ? joinedStays(stays) : stays,
+    MAX_ROWS_OF_TAG,
+  ).toReversed();
   const rows = kept.map(({ digest, firstSeen, lastSeen, firstServed, source }, at) => ({
     upstream,
     repository,

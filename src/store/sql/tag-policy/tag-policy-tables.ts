@@ -70,13 +70,26 @@ async function addTriggers(db: Kysely<Tables>): Promise<void> {
       max(coalesce(new.seen_at, new.checked_at), new.checked_at), new.source
   `;
   const confirmed = sql`update tag_history set last_seen = max(last_seen, new.checked_at)`;
+  // As `thinnedStays` does: what tells least goes, never the latest nor the earliest.
+  const thinning = sql`
+    delete from tag_history
+    where (select count(*) from tag_history where ${isOfTag}) > ${sql.lit(MAX_ROWS_OF_TAG)}
+      and ${isOfTag} and position = (
+        select position from (
+          select position,
+            abs(lag(first_seen) over later - lead(first_seen) over later) * 1.0
+              / (abs(first_value(first_seen) over later - first_seen) + 1) as weight
+          from tag_history where ${isOfTag} window later as (order by position desc)
+        )
+        where weight is not null order by weight, position desc limit 1
+      );
+  `;
   const moved = sql`
     ${stay} where new.digest is not (
       select digest from tag_history where ${isOfTag} order by position desc limit 1
     );
     ${confirmed} where ${isOfTag} and position = ${latest};
-    delete from tag_history
-    where ${isOfTag} and position <= ${latest} - ${sql.lit(MAX_ROWS_OF_TAG)};
+    ${thinning}
   `;
   await trigger(db, "tags_appeared", sql`after insert on tags`, moved);
   await trigger(
