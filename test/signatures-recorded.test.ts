@@ -42,8 +42,8 @@ test("a digest is looked at once for a rule, also by many at once, and not again
   const found = await Promise.all(Array.from({ length: 20 }, () => cache.verify(digest, RULE)));
   expect(new Set(found.map((one) => one?.outcome))).toEqual(new Set(["passed"]));
   const asked = registry.requests.length;
-  // The list of referrers, the tags .sig and .att, the bundle's manifest and the bundle.
-  expect(asked).toBe(5);
+  // The list of referrers, the tag .sig, the bundle's manifest and the bundle.
+  expect(asked).toBe(4);
   await cache.verify(digest, RULE);
   expect(registry.requests.length).toBe(asked);
 

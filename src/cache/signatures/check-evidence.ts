@@ -6,6 +6,7 @@ import { matchesWildcard } from "../../config/policies/wildcard.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { checkSizes } from "./bundle-sizes.ts";
 import { checkRepository, type Claim, simpleSigningClaim, statementClaim } from "./claims.ts";
+import { encodeOnce } from "./encode-once.ts";
 import type { Evidence } from "./evidence.ts";
 import { flexibleSignature, preAuthEncoding } from "./flexible-signature.ts";
 import { checkLoggedKey } from "./log-entry-key.ts";
@@ -71,6 +72,7 @@ function open({ bundle: json, message }: Evidence, { bundle, verify }: Sigstore)
     const parsed = bundle.bundleFromJSON(json);
     checkSizes(parsed);
     const entity = verify.toSignedEntity(parsed, message);
+    if (entity.key.$case === "certificate") encodeOnce(entity.key.certificate);
     const { content } = parsed;
     const signed =
       content.$case === "dsseEnvelope"

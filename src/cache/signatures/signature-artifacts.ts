@@ -95,17 +95,18 @@ export interface ArtifactListing {
  * Looks for signatures and attestations where cosign puts them: in tags that are named after the digest, and among
  * what refers to it.
  *
- * @param predicates those of attestations that are of interest
+ * @param wanted.predicates those of attestations that are of interest, and of signatures
+ * @param wanted.suffixes of the tags that cosign 2 gives them
  * @throws Fault if the registry cannot be asked
  */
 export async function listArtifacts(
   lookups: ArtifactLookups,
   place: ImagePlace,
-  predicates: ReadonlySet<string>,
+  wanted: { readonly predicates: ReadonlySet<string>; readonly suffixes: readonly string[] },
 ): Promise<ArtifactListing> {
   const [referring, ...tagged] = await Promise.all([
-    listReferrers(lookups, place, predicates),
-    ...["sig", "att"].map((suffix) => byTag(lookups, place, suffix)),
+    listReferrers(lookups, place, wanted.predicates),
+    ...wanted.suffixes.map((suffix) => byTag(lookups, place, suffix)),
   ]);
   const all = [...tagged.flatMap((one) => one ?? []), ...referring];
   const artifacts = all.slice(0, MAX_REFERRERS);

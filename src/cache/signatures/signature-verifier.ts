@@ -98,7 +98,7 @@ export class SignatureVerifier implements Verifier {
     if (!upstream) return undefined;
     const place = { upstream, repo, digest };
     try {
-      const listing = await listArtifacts(lookups, place, new Wanted(rule).predicates);
+      const listing = await listArtifacts(lookups, place, new Wanted(rule));
       const { fingerprint } = listing;
       const isSame = this.#listed.get(key)?.fingerprint === fingerprint;
       this.#listed.set(key, { fingerprint, at: this.#now() });

@@ -4,6 +4,7 @@ import type { TrustMaterial } from "@sigstore/verify";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import type { VerifyRule } from "../../config/policies/policy-settings.ts";
+import { encodeOnce } from "./encode-once.ts";
 import { SingleFlight } from "../single-flight.ts";
 
 /** How old the public trust root may be before it is fetched again, in milliseconds. */
@@ -127,5 +128,8 @@ async function parse(json: string): Promise<TrustMaterial> {
     import("@sigstore/verify"),
     import("@sigstore/protobuf-specs"),
   ]);
-  return toTrustMaterial(TrustedRoot.fromJSON(JSON.parse(json)));
+  const material = toTrustMaterial(TrustedRoot.fromJSON(JSON.parse(json)));
+  const authorities = [...material.certificateAuthorities, ...material.timestampAuthorities];
+  for (const { certChain } of authorities) for (const one of certChain) encodeOnce(one);
+  return material;
 }

@@ -20,6 +20,14 @@ export class Wanted {
     return new Set([...this.#attestations, ...(this.#signature ? [COSIGN_SIGNATURE] : [])]);
   }
 
+  /** Of the tags in which cosign 2 puts signatures and attestations. */
+  get suffixes(): readonly string[] {
+    return [
+      ...(this.#signature ? ["sig"] : []),
+      ...(this.#attestations.length > 0 ? ["att"] : []),
+    ];
+  }
+
   add(verified: Verified): void {
     const key = verified.predicateType ?? "";
     if (!this.#found.has(key)) this.#found.set(key, verified);
