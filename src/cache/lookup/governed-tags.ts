@@ -157,15 +157,16 @@ class Search {
     // A registry that merely fails is no reason to serve what is too young, or to ask it for more.
     if (this.failure && (isLastResort || !(await lookups.isStored(digest)))) return undefined;
     try {
+      // While signatures are looked for, the manifest is fetched: most are signed as they must be.
+      const getting =
+        resolved?.digest === digest ? lookups.current(resolved) : lookups.byDigest(digest);
+      getting.catch(() => {});
       const unsigned = await this.#policy.signatureHold(this.#repo, digest, this.#tag);
       if (unsigned) {
         this.hold ??= unsigned;
         return undefined;
       }
-      const result =
-        resolved?.digest === digest
-          ? await lookups.current(resolved)
-          : await lookups.byDigest(digest);
+      const result = await getting;
       const disguised = await this.#disguised(result);
       if (disguised) {
         this.hold ??= disguised;

@@ -22,10 +22,7 @@ export class Wanted {
 
   /** Of the tags in which cosign 2 puts signatures and attestations. */
   get suffixes(): readonly string[] {
-    return [
-      ...(this.#signature ? ["sig"] : []),
-      ...(this.#attestations.length > 0 ? ["att"] : []),
-    ];
+    return [...(this.#signature ? ["sig"] : []), ...(this.#attestations.length > 0 ? ["att"] : [])];
   }
 
   add(verified: Verified): void {
