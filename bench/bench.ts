@@ -32,6 +32,7 @@ import { measureTls } from "./tls.ts";
 import { measureTracing } from "./tracing.ts";
 import { MIB, startUpstream } from "./upstream.ts";
 import { measurePages } from "./pages.ts";
+import { measurePolicies } from "./policies.ts";
 import { measureWorkers } from "./workers.ts";
 
 const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
@@ -57,6 +58,7 @@ const WORKLOADS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   pages: measurePages,
   tracing: measureTracing,
   access: measureAccess,
+  policies: measurePolicies,
 };
 
 const BASELINE = join(import.meta.dir, "baseline.json");

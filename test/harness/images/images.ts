@@ -140,10 +140,10 @@ export async function multiPlatformImage(
 /** An artifact whose subject is an image, like a signature or an SBOM. */
 export function artifact(
   subject: Image,
-  { type = "application/vnd.entrepot.test", text = "a signature" } = {},
+  { type = "application/vnd.entrepot.test", text = "a signature", layerType = "text/plain" } = {},
 ): Image {
   const config = contentOf("{}", "application/vnd.oci.empty.v1+json");
-  const layer = contentOf(text, "text/plain");
+  const layer = contentOf(text, layerType);
   const manifest = {
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
