@@ -36,7 +36,12 @@ beforeAll(async () => {
     cluster: () => ({ database: { urlFile } }),
     // They ask at each pull.
     upstream: () => ({ tagTtl: "0s" }),
-    config: { policies: [{ match: "reg.test/**", minAge: "3d" }] },
+    config: {
+      policies: [
+        { match: "reg.test/named", minAge: "3d", digests: "hold" },
+        { match: "reg.test/**", minAge: "3d" },
+      ],
+    },
   });
   await Promise.all(replicas.all.map(isUp));
 });
@@ -137,6 +142,24 @@ realTest("a purge makes no tag new, at whichever replica", async () => {
   );
   expect(job).toMatchObject({ result: { replicas: { reached: 3, of: 3 } } });
   for (const number of [0, 1, 2]) expect((await pull(number, "2")).digest).toBe(before);
+});
+
+realTest("what is pulled by its tag from one replica has its parts from the others", async () => {
+  const image = textImage({ text: "named" });
+  upstream.add("named", image, "5");
+  const get = async (number: number, path: string): Promise<number> => {
+    const response = await replica(number).get(`/v2/named/${path}?ns=reg.test`);
+    await response.bytes();
+    return response.status;
+  };
+  const { manifest, blobs } = image;
+  const [config] = blobs.map(({ digest }) => digest);
+  expect(await get(1, `blobs/${config}`)).toBe(403);
+  expect(await get(0, "manifests/5")).toBe(200);
+  await until(async () => (await stays("5")) === 1, { what: "what was seen to be told" });
+  await age("5", 9);
+  expect(await get(1, `manifests/${manifest.digest}`)).toBe(200);
+  expect(await get(2, `blobs/${config}`)).toBe(200);
 });
 
 realTest("a replica that has lost its volume holds by what the others have seen", async () => {

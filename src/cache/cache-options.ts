@@ -8,6 +8,7 @@ import type { SidecarFiles } from "../store/sidecars/sidecar-files.ts";
 import type { Tracer } from "../telemetry/tracing/tracer.ts";
 import type { NearSources } from "./fetch/near-sources.ts";
 import type { FillEvent } from "./fill/fills.ts";
+import type { ImageNews } from "./held/image-news.ts";
 import type { ManifestNews } from "./lookup/manifest-news.ts";
 import type { StoredPullMetadata } from "./lookup/pull-metadata.ts";
 import type { TagNews } from "./lookup/tag-news.ts";
@@ -43,6 +44,7 @@ export interface CacheOptions {
   /** What other replicas know of tags, and hear of manifests; absent if there are none. */
   readonly tagNews?: TagNews | undefined;
   readonly manifestNews?: ManifestNews | undefined;
+  readonly imageNews?: ImageNews | undefined;
   /** Who is told where tags point; absent: nobody. */
   readonly tagChanges?: TagChanges | undefined;
   /** Which of the digests that tags have had are served; absent: what their registries say. */

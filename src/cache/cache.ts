@@ -75,6 +75,7 @@ export class Cache {
     tagNews,
     onFetched = () => {},
     manifestNews,
+    imageNews,
     tagChanges,
     tagPolicy = AS_REGISTRIES_SAY,
     holdObserver,
@@ -187,7 +188,7 @@ export class Cache {
     this.#records = records;
     const trees = new ImageTrees({ load: (repo, digest) => manifests.get(repo, digest) });
     const held = { policy: tagPolicy, history: metadata.tagHistory, records, now };
-    this.heldDigests = new HeldDigests({ ...held, trees });
+    this.heldDigests = new HeldDigests({ ...held, trees, news: imageNews });
     this.heldTags = new HeldTags(held);
     const patience = new Patience();
     const checks = new TagChecks({ records, manifests, access, patience, news: tagNews, now });
@@ -202,7 +203,10 @@ export class Cache {
       governed,
       served,
       now,
-      onServed: (repo, manifest) => this.siblings.served(repo, manifest),
+      onServed: (repo, manifest) => {
+        this.siblings.served(repo, manifest);
+        void this.heldDigests.given(repo, manifest);
+      },
     });
     const lists = new ListCache(metadata, access, now, memory?.lists);
     this.tagLists = new TagLists(lists);

@@ -10,7 +10,10 @@ import type { PullMetadata } from "../lookup/pull-metadata.ts";
 import type { TagRecords } from "../lookup/tag-records.ts";
 import { shortDigest } from "../tag-policy/hold-text.ts";
 import type { Hold, TagPolicy } from "../tag-policy/tag-policy.ts";
+import type { StoredManifest } from "../results.ts";
+import type { ImageNews } from "./image-news.ts";
 import type { ImageTrees } from "./image-trees.ts";
+import { ImagesElsewhere } from "./images-elsewhere.ts";
 
 /** Of which digests it is remembered that they may be had. */
 const MAX_DIGESTS = 50_000;
@@ -23,9 +26,11 @@ const MAX_TAGS = 50;
 
 export interface HeldDigestsOptions {
   readonly policy: TagPolicy;
-  readonly history: Pick<PullMetadata["tagHistory"], "digestSeen" | "digests" | "tags">;
+  readonly history: Pick<PullMetadata["tagHistory"], "add" | "digestSeen" | "digests" | "tags">;
   readonly records: Pick<TagRecords, "history">;
   readonly trees: Pick<ImageTrees, "below">;
+  /** Absent if this is the only replica. */
+  readonly news?: ImageNews | undefined;
   /** In milliseconds of the epoch. */
   readonly now: () => number;
 }
@@ -39,10 +44,18 @@ export class HeldDigests {
   readonly #options: HeldDigestsOptions;
   /** Digests that may be had, by repository. */
   readonly #passed = new LRUCache<string, true>(growingTo(MAX_DIGESTS));
+  readonly #elsewhere: ImagesElsewhere | undefined;
   #revision = -1;
 
   constructor(options: HeldDigestsOptions) {
     this.#options = options;
+    const { news, history, now } = options;
+    this.#elsewhere = news && new ImagesElsewhere({ news, history, now });
+  }
+
+  /** A client was given a manifest, and may ask another replica for what it is made of. */
+  given(repo: RepositoryRef, manifest: StoredManifest): Promise<void> | undefined {
+    return this.#options.policy.guards(repo) ? this.#elsewhere?.given(repo, manifest) : undefined;
   }
 
   /** A tag is served with this manifest: it may be had by its digest, too. */
@@ -61,7 +74,8 @@ export class HeldDigests {
     if (!policy.guards(repo)) return;
     if (this.#hasPassed(repo, digest)) return;
     const hold = await this.#holdOf(repo, digest, isManifest);
-    if (hold) throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
+    if (hold && !(await this.#passesElsewhere(repo, digest)))
+      throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
     this.#pass(repo, digest);
   }
 
@@ -77,6 +91,14 @@ export class HeldDigests {
       await history.digestSeen(repo, digest, now());
       this.#pass(repo, digest);
     }
+  }
+
+  /** Whether an image passes of which other replicas know. What an operator holds back is held at all of them. */
+  async #passesElsewhere(repo: RepositoryRef, digest: Digest): Promise<boolean> {
+    if (!this.#elsewhere || this.#options.policy.digestHold(repo, digest)) return false;
+    return this.#elsewhere.somePass(repo, digest, async (image, seenAt) => {
+      return (await this.#imageHold(repo, image, seenAt)) === undefined;
+    });
   }
 
   async #holdOf(
@@ -107,7 +129,11 @@ export class HeldDigests {
   }
 
   /** Why an image must not be had by its digest; `undefined` if it may. */
-  async #imageHold(repo: RepositoryRef, digest: Digest): Promise<Hold | undefined> {
+  async #imageHold(
+    repo: RepositoryRef,
+    digest: Digest,
+    seenAt = Infinity,
+  ): Promise<Hold | undefined> {
     const { policy, history, records, now } = this.#options;
     if (this.#hasPassed(repo, digest)) return undefined;
     const byOperator = policy.digestHold(repo, digest);
@@ -120,7 +146,7 @@ export class HeldDigests {
         return undefined;
       }
     }
-    const firstSeen = await history.digestSeen(repo, digest, now());
+    const firstSeen = Math.min(seenAt, await history.digestSeen(repo, digest, now()));
     const hold =
       policy.digestHold(repo, digest, firstSeen) ?? (await policy.signatureHold(repo, digest));
     if (!hold) this.#pass(repo, digest);

@@ -12,7 +12,7 @@ import { isNoImage, isSignatureTag } from "../tag-policy/signature-tags.ts";
 import type { Candidate, Hold, TagPlan, TagPolicy } from "../tag-policy/tag-policy.ts";
 import { keyOf } from "./manifest-store.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
-import type { StayAges, TagNews } from "./tag-news.ts";
+import { stayOfAges, type TagNews } from "./tag-news.ts";
 import type { TagRecords } from "./tag-records.ts";
 
 /** Of which tags it is remembered that other replicas were asked. */
@@ -112,17 +112,12 @@ export class GovernedTags {
     if (!told) return stays;
     this.#asked.set(key, current);
     const at = now();
-    const others = told.map((stay) => stayOf(stay, at));
+    const others = told.map((stay) => stayOfAges(stay, at));
     if (others.length === 0) return stays;
     await this.#options.history.add(repo, tag, others);
     const merged = await records.history(repo, tag);
     return merged[0]?.digest === current ? merged : [...stays.slice(0, 1), ...merged];
   }
-}
-
-function stayOf({ digest, source, firstSeenAgeMs, lastSeenAgeMs }: StayAges, at: number): TagStay {
-  const seen = { firstSeen: at - firstSeenAgeMs, lastSeen: at - lastSeenAgeMs };
-  return source === undefined ? { digest, ...seen } : { digest, ...seen, source };
 }
 
 interface Found {

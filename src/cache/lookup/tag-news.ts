@@ -9,6 +9,12 @@ export interface StayAges extends Pick<TagStay, "digest" | "source"> {
   readonly lastSeenAgeMs: number;
 }
 
+/** @param now in milliseconds of the epoch */
+export function stayOfAges({ digest, source, ...ages }: StayAges, now: number): TagStay {
+  const seen = { firstSeen: now - ages.firstSeenAgeMs, lastSeen: now - ages.lastSeenAgeMs };
+  return source === undefined ? { digest, ...seen } : { digest, ...seen, source };
+}
+
 /**
  * What other replicas of this cache find out about tags. It only spares questions to upstreams: a replica
  * that hears nothing asks them itself. Ages are in milliseconds, and too high rather than too low.

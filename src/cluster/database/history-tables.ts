@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 import type { LedgerTables } from "./tables.ts";
 
 /**
- * What tags have pointed to, and what operators decided of them. A tag's history is one row, so that its lock is enough
+ * What tags have pointed to, what images are made of, and what operators decided of them. A tag's history is one row, so that its lock is enough
  * for what is read, merged and written; so far, a tag has had what it has now. Replicas of an earlier version write
  * neither table: what they see of a tag is read from its own row.
  */
@@ -14,6 +14,21 @@ export async function createHistoryTables(db: Kysely<LedgerTables>): Promise<voi
       seen timestamptz not null,
       primary key (upstream, repository, tag)
     )
+  `.execute(db);
+  await sql`
+    create index tag_history_by_digest on tag_history using gin (stays jsonb_path_ops)
+  `.execute(db);
+  await sql`
+    create table image_parts (
+      upstream text collate "C", repository text collate "C", digest text collate "C",
+      image text collate "C",
+      first_seen timestamptz not null,
+      told timestamptz not null,
+      primary key (upstream, repository, digest, image)
+    )
+  `.execute(db);
+  await sql`
+    create index image_parts_by_image on image_parts (upstream, repository, image)
   `.execute(db);
   await sql`
     create table overrides (

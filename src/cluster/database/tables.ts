@@ -11,6 +11,7 @@ export interface LedgerTables {
   replicas: ReplicasTable;
   tags: TagsTable;
   tag_history: TagHistoryTable;
+  image_parts: ImagePartsTable;
   manifests: ManifestsTable;
   pins: PinsTable;
   purges: PurgesTable;
@@ -52,6 +53,17 @@ interface TagHistoryTable {
   stays: unknown;
   /** When it was told last. */
   seen: Date;
+}
+
+/** That a manifest is made of a digest, in repositories where that decides what may be had. */
+interface ImagePartsTable {
+  upstream: UpstreamName;
+  repository: RepositoryName;
+  digest: Digest;
+  image: Digest;
+  /** When the manifest was. */
+  first_seen: Date;
+  told: Date;
 }
 
 interface ManifestsTable {

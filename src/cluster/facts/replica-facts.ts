@@ -7,6 +7,7 @@ import type { Tags } from "../../store/metadata-store.ts";
 import type { TagHistory } from "../../store/tag-history.ts";
 import type { PooledLimits } from "../../upstream/health/pooled-limits.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { ImageFacts } from "./image-facts.ts";
 import { LimitFacts } from "./limit-facts.ts";
 import { ManifestFacts } from "./manifest-facts.ts";
 import { NewsReader } from "./news-reader.ts";
@@ -51,6 +52,7 @@ export interface FactsFollowed {
 export class ReplicaFacts implements AsyncDisposable {
   readonly tagNews: TagFacts;
   readonly manifests: ManifestFacts;
+  readonly images: ImageFacts;
   readonly limits: PooledLimits;
   readonly #options: ReplicaFactsOptions;
   readonly #limits: LimitFacts;
@@ -63,6 +65,7 @@ export class ReplicaFacts implements AsyncDisposable {
     this.#options = options;
     this.tagNews = new TagFacts({ ledger, purges: this.#purges, ...(now && { now }) });
     this.manifests = new ManifestFacts({ ledger, purges: this.#purges, ...(now && { now }) });
+    this.images = new ImageFacts(ledger);
     this.#limits = new LimitFacts({ ledger, secret, ...(monotonicNow && { now: monotonicNow }) });
     this.#closing.defer(() => this.#limits.close());
     this.limits = this.#limits;

@@ -34,6 +34,16 @@ export interface SeenFact {
   readonly stays: readonly StayAges[];
 }
 
+/** A client was given a manifest that is made of these, in a repository where that decides what may be had. */
+export interface PartsFact {
+  readonly kind: "parts";
+  readonly repo: RepositoryRef;
+  readonly image: Digest;
+  readonly parts: readonly Digest[];
+  /** How long ago the manifest was seen first. */
+  readonly ageMs: number;
+}
+
 /** An upstream gave a manifest in a repository: there, it may be seen. */
 export interface ManifestFact {
   readonly kind: "manifest";
@@ -127,7 +137,14 @@ export interface AppliedFact {
 
 /** What is told without waiting. */
 export type Fact =
-  TagFact | TagRemovedFact | SeenFact | ManifestFact | RestFact | BudgetFact | AppliedFact;
+  | TagFact
+  | TagRemovedFact
+  | SeenFact
+  | PartsFact
+  | ManifestFact
+  | RestFact
+  | BudgetFact
+  | AppliedFact;
 
 /**
  * What is heard from the others. Of tags, only that they moved or were removed: that one was checked again

@@ -1,3 +1,4 @@
+import type { KnownImage } from "../../cache/held/image-news.ts";
 import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
@@ -12,6 +13,9 @@ export const QUESTION_MS = 100;
  * and whoever does without serves what is too young.
  */
 export const HISTORY_MS = 1000;
+
+/** The most images that are told of a digest: a layer may be a part of many. */
+export const MAX_IMAGES = 64;
 
 /** How long an order is kept for replicas that were away, in milliseconds: 7 days. A pin is kept until it is taken back. */
 export const ORDERS_KEPT_MS = 7 * 24 * 3_600_000;
@@ -60,6 +64,8 @@ export interface Ledger {
   tag(repo: RepositoryRef, tag: Tag): Promise<Pick<TagFact, "digest" | "ageMs"> | undefined>;
   /** What a tag was seen to point to, the latest first. Never rejects; `undefined` if that is not known in time. */
   history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined>;
+  /** The images that a digest is a part of, or is itself. Never rejects; empty if that is not known in time. */
+  images(repo: RepositoryRef, digest: Digest): Promise<readonly KnownImage[]>;
   /** Whether a manifest was given in a repository. Never rejects; `undefined` if that is not known in time. */
   manifest(
     repo: RepositoryRef,

@@ -1,8 +1,18 @@
+import type { KnownImage } from "../../cache/held/image-news.ts";
 import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
-import type { Fact, ManifestFact, News, Order, Preview, SeenFact, TagFact } from "./facts.ts";
+import type {
+  Fact,
+  ManifestFact,
+  News,
+  Order,
+  PartsFact,
+  Preview,
+  SeenFact,
+  TagFact,
+} from "./facts.ts";
 import {
   type Ledger,
   LedgerAwayError,
@@ -14,6 +24,8 @@ import {
   agedBy,
   areOfOne,
   holds,
+  type ImageRow,
+  imagesAbove,
   isNews,
   type Limit,
   limitKey,
@@ -30,6 +42,7 @@ import { agesOfStays, mergeStays, type SeenStay, staysOfAges } from "./stays.ts"
 export class SharedMemory {
   readonly tags = new Map<string, TagRow>();
   readonly histories = new Map<string, readonly SeenStay[]>();
+  readonly images = new Map<string, ImageRow>();
   readonly manifests = new Map<string, ManifestFact & { readonly seen: number }>();
   readonly limits = new Map<string, { readonly fact: Limit; readonly until: number }>();
   readonly orders = new Map<
@@ -76,6 +89,13 @@ export class MemoryLedger implements Ledger {
 
   async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
     return this.#isUp ? agesOfStays(this.#staysOf(repo, tag), this.#shared.now()) : undefined;
+  }
+
+  async images(repo: RepositoryRef, digest: Digest): Promise<readonly KnownImage[]> {
+    const { now } = this.#shared;
+    if (!this.#isUp) return [];
+    const images = imagesAbove(this.#shared, repo, digest, now());
+    return images.toSorted((one, other) => other.tags.length - one.tags.length);
   }
 
   async manifest(
@@ -161,6 +181,8 @@ export class MemoryLedger implements Ledger {
         return this.#recordTag(fact, undefined, at - fact.ageMs);
       case "seen":
         return this.#recordStays(fact, at);
+      case "parts":
+        return this.#recordParts(fact, at - fact.ageMs);
       case "manifest": {
         const key = manifestKey(fact.repo, fact.digest);
         const seen = at - fact.ageMs;
@@ -222,6 +244,13 @@ export class MemoryLedger implements Ledger {
     const { histories, now } = this.#shared;
     const merged = mergeStays(this.#staysOf(repo, tag), staysOfAges(stays, at), now());
     histories.set(tagKey(repo, tag), merged);
+  }
+
+  #recordParts({ repo, image, parts }: PartsFact, seen: number): void {
+    const { images } = this.#shared;
+    const key = manifestKey(repo, image);
+    const before = images.get(key);
+    images.set(key, { repo, image, parts, seen: Math.min(seen, before?.seen ?? seen) });
   }
 
   #broadcast(news: News): void {

@@ -1,9 +1,10 @@
 import type { Digest } from "../../oci/digest.ts";
-import type { Tag } from "../../oci/names.ts";
+import type { KnownImage } from "../../cache/held/image-news.ts";
+import { parseTag, type Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { BudgetFact, News, Order, RestFact } from "./facts.ts";
 import { agesOfOverride, overAt, overrideOfAges, replacesOverride } from "./override-ages.ts";
-import type { SeenStay } from "./stays.ts";
+import { agesOfStays, type SeenStay } from "./stays.ts";
 
 /** A tag at a moment of the ledger's clock; without a digest, it was removed. */
 export interface TagRow {
@@ -13,6 +14,46 @@ export interface TagRow {
   readonly checked: number;
   /** What the last change was that the replicas were told of. */
   readonly change: number;
+}
+
+/** A manifest, what it is made of, and when it was first seen. */
+export interface ImageRow {
+  readonly repo: RepositoryRef;
+  readonly image: Digest;
+  readonly parts: readonly Digest[];
+  readonly seen: number;
+}
+
+interface ImageRows {
+  readonly images: ReadonlyMap<string, ImageRow>;
+  /** By `tagKey`. */
+  readonly histories: ReadonlyMap<string, readonly SeenStay[]>;
+}
+
+/** The images of which a digest is a part, or which it is itself. */
+export function imagesAbove(
+  { images, histories }: ImageRows,
+  repo: RepositoryRef,
+  digest: Digest,
+  now: number,
+): KnownImage[] {
+  const above = new Set([digest]);
+  for (const part of above) {
+    for (const row of images.values()) {
+      if (Bun.deepEquals(row.repo, repo) && row.parts.includes(part)) above.add(row.image);
+    }
+  }
+  const prefix = `${repo.upstream}/${repo.repository}:`;
+  return [...above].flatMap((image) => {
+    const seen = images.get(manifestKey(repo, image))?.seen;
+    const tags = [...histories].flatMap(([key, stays]) => {
+      const tag = key.startsWith(prefix) ? parseTag(key.slice(prefix.length)) : undefined;
+      const isOfIt = stays.some((stay) => stay.digest === image);
+      return tag && isOfIt ? [{ tag, stays: agesOfStays(stays, now) }] : [];
+    });
+    if (seen === undefined && tags.length === 0) return [];
+    return [{ digest: image, tags, ...(seen !== undefined && { seenAgeMs: now - seen }) }];
+  });
 }
 
 export type Limit = RestFact | BudgetFact;

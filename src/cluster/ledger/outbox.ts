@@ -96,6 +96,8 @@ function keyOf(fact: Fact): string {
       return `tag ${fact.repo.upstream}/${fact.repo.repository}:${fact.tag}`;
     case "seen":
       return `seen ${fact.repo.upstream}/${fact.repo.repository}:${fact.tag}`;
+    case "parts":
+      return `parts ${fact.repo.upstream}/${fact.repo.repository}@${fact.image}`;
     case "manifest":
       return `manifest ${fact.repo.upstream}/${fact.repo.repository}@${fact.digest}`;
     case "rest":

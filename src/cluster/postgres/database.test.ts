@@ -130,7 +130,7 @@ describe("the schema", () => {
     await using database = open(url);
     await migrateLedger(database.db);
     await postgres.query(
-      `set search_path = entrepot; drop table tag_history, overrides; update schema_version set version = 1;
+      `set search_path = entrepot; drop table tag_history, image_parts, overrides; update schema_version set version = 1;
       insert into tags values ('docker.io', 'library/nginx', 'latest', 'sha256:1', null, clock_timestamp())`,
       url,
     );

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import type { KnownImage } from "../../cache/held/image-news.ts";
 import type { StayAges } from "../../cache/lookup/tag-news.ts";
 import { withTimeout } from "../../cache/with-timeout.ts";
 import type { Digest } from "../../oci/digest.ts";
@@ -7,7 +8,6 @@ import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { Fact, ManifestFact, Order, Preview, TagFact } from "../ledger/facts.ts";
 import { Hearing } from "../ledger/hearing.ts";
 import {
-  HISTORY_MS,
   type Ledger,
   LedgerAwayError,
   type LedgerHearer,
@@ -17,6 +17,7 @@ import {
 import { Outbox } from "../ledger/outbox.ts";
 import { Asking, type AskingOptions } from "./asking.ts";
 import { describeDatabaseError, isOfStatement, isRefusal } from "../database/database-error.ts";
+import { HistoryQuestions } from "./history-questions.ts";
 import type { LedgerFigures, PostgresLedgerOptions } from "./ledger-options.ts";
 import { Looks } from "./looks.ts";
 import { newsOf, parseMessage, parseNotification } from "./messages.ts";
@@ -29,7 +30,6 @@ import type { ServerClock } from "../database/server-clock.ts";
 import type { LedgerTables } from "../database/tables.ts";
 import { tidyDaily } from "./tidying.ts";
 import { askTags, TagQuestions } from "./tag-questions.ts";
-import { askStays } from "./tag-stays.ts";
 import { tellAll } from "./telling.ts";
 
 /** Statements of requests, which never wait for anything else, and not for a connection either. */
@@ -48,12 +48,11 @@ export class PostgresLedger implements Ledger {
   readonly #options: PostgresLedgerOptions;
   readonly #questions: Database<LedgerTables>;
   readonly #tags: TagQuestions<Pick<TagFact, "digest" | "ageMs">>;
-  readonly #histories: TagQuestions<readonly StayAges[]>;
+  readonly #histories: HistoryQuestions;
   readonly #work: Database<LedgerTables>;
   readonly #presence: Presence;
   readonly #outbox: Outbox;
   readonly #asking: Asking;
-  readonly #askingHistories: Asking;
   #hearing: Hearing | undefined;
   #looks: Looks | undefined;
   #isLooking = false;
@@ -72,7 +71,6 @@ export class PostgresLedger implements Ledger {
     this.#options = options;
     this.#questions = openDatabase(settings, QUESTIONS);
     this.#tags = new TagQuestions((asked) => askTags(this.#questions.db, asked));
-    this.#histories = new TagQuestions((asked) => askStays(this.#questions.db, asked));
     this.#work = openDatabase(settings, WORK);
     const asking: Omit<AskingOptions, "limitMs"> = {
       isUp: () => this.#isUp,
@@ -81,7 +79,7 @@ export class PostgresLedger implements Ledger {
       asked: (milliseconds, isAnswered) => events.asked?.(milliseconds, isAnswered),
     };
     this.#asking = new Asking({ ...asking, limitMs: QUESTION_MS });
-    this.#askingHistories = new Asking({ ...asking, limitMs: HISTORY_MS });
+    this.#histories = new HistoryQuestions(this.#questions.db, asking);
     this.#outbox = new Outbox({
       now,
       tell: (facts) =>
@@ -125,12 +123,12 @@ export class PostgresLedger implements Ledger {
     return this.#asking.ask(() => this.#tags.ask(repo, tag));
   }
 
-  async history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
-    const answer = await this.#askingHistories.ask(async () => {
-      const stays = await this.#histories.ask(repo, tag);
-      return stays && { stays, ageMs: 0 };
-    });
-    return answer && grownOlder(answer.stays, answer.ageMs);
+  history(repo: RepositoryRef, tag: Tag): Promise<readonly StayAges[] | undefined> {
+    return this.#histories.tag(repo, tag);
+  }
+
+  images(repo: RepositoryRef, digest: Digest): Promise<readonly KnownImage[]> {
+    return this.#histories.images(repo, digest);
   }
 
   manifest(
@@ -224,7 +222,7 @@ export class PostgresLedger implements Ledger {
 
   #beaten(): void {
     this.#asking.trust();
-    this.#askingHistories.trust();
+    this.#histories.trust();
     // Notifications come over the connection of the heartbeat, before its answer.
     if (this.#caughtUp === this.#ups && this.#hearing?.isIdle === true) this.#heardAt = now();
     void this.#flush();
@@ -282,14 +280,6 @@ export class PostgresLedger implements Ledger {
     // The heartbeat decides whether it is the database that failed.
     else if (!isOfStatement(error)) this.#presence.doubt();
   }
-}
-
-function grownOlder(stays: readonly StayAges[], ms: number): StayAges[] {
-  return stays.map((stay) => ({
-    ...stay,
-    firstSeenAgeMs: stay.firstSeenAgeMs + ms,
-    lastSeenAgeMs: stay.lastSeenAgeMs + ms,
-  }));
 }
 
 function now(): number {

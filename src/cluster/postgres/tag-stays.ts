@@ -113,8 +113,8 @@ async function read(db: Kysely<LedgerTables>, asked: readonly AskedTag[]): Promi
   return rows;
 }
 
-/** What is written. */
-function writtenIn({ stays }: Row): SeenStay[] {
+/** What is written in a row. */
+export function parseStays(stays: unknown): SeenStay[] {
   const known = STAYS.safeParse(stays).data ?? [];
   return known.flatMap(({ digest, source, ...times }) =>
     digest ? [{ digest, ...times, ...(source !== undefined && { source }) }] : [],
@@ -126,13 +126,13 @@ function staysIn(row: Row): SeenStay[] {
   const { digest, checked, now } = row;
   const current =
     digest && checked !== null ? [{ digest, firstSeen: checked, lastSeen: checked }] : [];
-  return mergeStays(writtenIn(row), current, now);
+  return mergeStays(parseStays(row.stays), current, now);
 }
 
 /** @returns `undefined` if it says nothing new */
 function changed(row: Row | undefined, seen: readonly SeenStay[]): SeenStay[] | undefined {
   if (!row) return undefined;
-  const known = writtenIn(row);
+  const known = parseStays(row.stays);
   const merged = mergeStays(staysIn(row), seen, row.now);
   const isSame =
     known.length === merged.length &&

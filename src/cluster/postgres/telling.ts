@@ -5,6 +5,7 @@ import { describeDatabaseError, isOfData } from "../database/database-error.ts";
 import type { ReplicaRun } from "./heartbeat.ts";
 import type { ServerClock } from "../database/server-clock.ts";
 import { type Told, tellApplied, tellLimits, tellManifests, tellTags } from "./tell-facts.ts";
+import { tellParts } from "./image-parts.ts";
 import { tellStays } from "./tag-stays.ts";
 import type { LedgerTables } from "../database/tables.ts";
 
@@ -22,6 +23,7 @@ export async function tellAll(facts: readonly Untold[], options: TellingOptions)
   const told = toldOf(facts, options);
   await tellEach(told.seen, options, (some) => tellStays(options.db, some));
   await tellEach(told.tags, options, (some) => tellTags(options.db, options.run.instance, some));
+  await tellEach(told.parts, options, (some) => tellParts(options.db, some));
   await tellEach(told.manifests, options, (some) => tellManifests(options.db, some));
   await tellEach(told.limits, options, (some) =>
     tellLimits(options.db, options.run.instance, some),
@@ -38,6 +40,7 @@ type FactOf<Kind extends Fact["kind"]> = Extract<Fact, { readonly kind: Kind }>;
 interface ToldByTable {
   readonly tags: Told<FactOf<"tag" | "tag-removed">>[];
   readonly seen: Told<FactOf<"seen">>[];
+  readonly parts: Told<FactOf<"parts">>[];
   readonly manifests: Told<FactOf<"manifest">>[];
   readonly limits: Told<FactOf<"rest" | "budget">>[];
   readonly applied: Told<FactOf<"applied">>[];
@@ -45,7 +48,14 @@ interface ToldByTable {
 
 /** The moments are of the server's clock: told late, a fact is as old as it is. */
 function toldOf(facts: readonly Untold[], { clock, now }: TellingOptions): ToldByTable {
-  const told: ToldByTable = { tags: [], seen: [], manifests: [], limits: [], applied: [] };
+  const told: ToldByTable = {
+    tags: [],
+    seen: [],
+    parts: [],
+    manifests: [],
+    limits: [],
+    applied: [],
+  };
   const server = clock().earliest();
   for (const { fact, at } of facts) {
     const given = server - (now() - at);
@@ -56,6 +66,9 @@ function toldOf(facts: readonly Untold[], { clock, now }: TellingOptions): ToldB
         break;
       case "seen":
         told.seen.push({ fact, moment: given });
+        break;
+      case "parts":
+        told.parts.push({ fact, moment: given - fact.ageMs });
         break;
       case "manifest":
         told.manifests.push({ fact, moment: given - fact.ageMs });

@@ -16,8 +16,7 @@ const ROLE = "tidying";
 
 /** What is old in a table, by the end of the time for which it counts. */
 interface Old {
-  readonly table:
-    "tags" | "tag_history" | "manifests" | "limits" | "purges" | "pins" | "overrides" | "replicas";
+  readonly table: Exclude<keyof LedgerTables, "leaders" | "schema_version">;
   readonly key: readonly string[];
   readonly time: string;
   readonly keptMs: number;
@@ -29,6 +28,12 @@ const OLD: readonly Old[] = [
     table: "tag_history",
     key: ["upstream", "repository", "tag"],
     time: "seen",
+    keptMs: HISTORY_KEPT_MS,
+  },
+  {
+    table: "image_parts",
+    key: ["upstream", "repository", "digest", "image"],
+    time: "told",
     keptMs: HISTORY_KEPT_MS,
   },
   {

@@ -106,6 +106,7 @@ export function createCache(
       | "near"
       | "tagNews"
       | "manifestNews"
+      | "imageNews"
       | "onFetched"
       | "tagChanges"
       | "tracer"

@@ -33,7 +33,10 @@ export interface ClusterPartsOptions {
 /** How a cache takes part in a cluster. */
 export interface ClusterParts extends AsyncDisposable {
   /** For the cache. */
-  readonly content: Pick<CacheOptions, "near" | "onFetched" | "tagNews" | "manifestNews"> & {
+  readonly content: Pick<
+    CacheOptions,
+    "near" | "onFetched" | "tagNews" | "manifestNews" | "imageNews"
+  > & {
     /** To be told what is served, if that is of interest. */
     readonly onUsed: ClusterStore["used"] | undefined;
   };
@@ -99,6 +102,7 @@ export async function openCluster({
       onUsed: store?.used,
       tagNews: cluster.facts?.tagNews,
       manifestNews: cluster.facts?.manifests,
+      imageNews: cluster.facts?.images,
     },
     shared: () => store?.admin,
     redirects: store?.open.addresses,

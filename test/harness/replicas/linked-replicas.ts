@@ -5,7 +5,9 @@ import { openUnreportedStorage } from "../faults/unreported-storage.ts";
 import { type NearSources, NO_NEAR_SOURCES } from "../../../src/cache/fetch/near-sources.ts";
 import { Cache } from "../../../src/cache/cache.ts";
 import { Overrides } from "../../../src/cache/tag-policy/overrides.ts";
+import { TagPolicies } from "../../../src/cache/tag-policy/tag-policies.ts";
 import type { Upstream } from "../../../src/cache/upstream.ts";
+import type { PolicyRule } from "../../../src/config/policies/policy-settings.ts";
 import type { UpstreamSettings } from "../../../src/config/settings.ts";
 import { Accept } from "../../../src/oci/accept.ts";
 import { OCI_MANIFEST } from "../../../src/oci/media-types.ts";
@@ -38,6 +40,8 @@ export interface ReplicasOptions {
   /** What is near all replicas. */
   readonly near?: NearSources;
   readonly settings?: Partial<Omit<UpstreamSettings, "url" | "name">>;
+  /** The rules of `policies`. */
+  readonly rules?: readonly PolicyRule[];
 }
 
 export type Replicas = Awaited<ReturnType<typeof replicas>>;
@@ -144,7 +148,7 @@ export async function replicas(options: ReplicasOptions = {}) {
   };
 }
 
-interface ReplicaOptions extends Pick<ReplicasOptions, "settings" | "near"> {
+interface ReplicaOptions extends Pick<ReplicasOptions, "settings" | "near" | "rules"> {
   readonly clock: { readonly now: number };
   readonly shared: SharedMemory;
   readonly port: number;
@@ -153,7 +157,15 @@ interface ReplicaOptions extends Pick<ReplicasOptions, "settings" | "near"> {
 
 async function replica(
   id: string,
-  { clock, shared, port, path, settings: changed, near = NO_NEAR_SOURCES }: ReplicaOptions,
+  {
+    clock,
+    shared,
+    port,
+    path,
+    settings: changed,
+    near = NO_NEAR_SOURCES,
+    rules = [],
+  }: ReplicaOptions,
 ) {
   const now = (): number => clock.now;
   const ledger = new MemoryLedger(shared, id);
@@ -170,6 +182,9 @@ async function replica(
   });
   const storage = await openUnreportedStorage(path);
   const { store, metadata, admin } = storage;
+  const overrides = await Overrides.open(metadata.overrides);
+  const tagPolicy = new TagPolicies({ overrides, now });
+  tagPolicy.configure(rules);
   const cache = new Cache({
     store,
     metadata,
@@ -177,6 +192,8 @@ async function replica(
     now,
     tagNews: facts.tagNews,
     manifestNews: facts.manifests,
+    imageNews: facts.images,
+    tagPolicy,
     near: facts.manifests.vouchedFor(near),
     observer: {
       fillEnded: () => {},
@@ -197,7 +214,6 @@ async function replica(
     registry: new Registry(configured, transport),
   };
   const repo = { upstream: configured.name, repository: repository("app") };
-  const overrides = await Overrides.open(metadata.overrides);
   await facts.follow({
     cache,
     admin,

@@ -52,10 +52,10 @@ export function tagLedgerConformance(
 
   describe(`a ledger of tags: ${title}`, () => {
     /** The history of the tag, once it has as many stays: ages in whole minutes. */
-    const historyOf = async (ledger: Ledger, length: number): Promise<string[]> => {
+    const historyOf = async (ledger: Ledger, length: number, repo = nginx): Promise<string[]> => {
       const history = await until(
         async () => {
-          const stays = await ledger.history(nginx, latest);
+          const stays = await ledger.history(repo, latest);
           return stays?.length === length ? stays : undefined;
         },
         { what: `${length} stays` },
@@ -69,7 +69,7 @@ export function tagLedgerConformance(
     replicaTest(
       "keeps what a tag pointed to, whoever saw it and in whatever order it is told",
       async ({ a, b, ledger }) => {
-        expect(await b.history(nginx, latest)).toEqual([]);
+        await historyOf(b, 0);
         a.tell(seen([two, 30 * MINUTE, 20 * MINUTE]));
         b.tell(seen([one, 90 * MINUTE, 80 * MINUTE]));
         const both = [`${name(two)} 30 20 of 1800000`, `${name(one)} 90 80 of 5400000`];
@@ -83,7 +83,7 @@ export function tagLedgerConformance(
           `${name(two)} 60 20 of 3600000`,
           `${name(one)} 90 80 of 5400000`,
         ]);
-        expect(await late.history(redis, latest)).toEqual([]);
+        await historyOf(late, 0, redis);
         await late.close();
       },
     );
@@ -113,6 +113,38 @@ export function tagLedgerConformance(
       await until(async () => shown(await historyOf(b, 20))[0] === "1", { what: "the latest" });
       const stays = await historyOf(b, 20);
       expect([stays.length, shown(stays)[0], shown(stays).at(-1)]).toEqual([20, "1", "40"]);
+    });
+
+    replicaTest("knows of which images a digest is a part, and their tags", async ({ a, b }) => {
+      const [index, image, layer, other] = [one, two, three, digestNumber(4)];
+      const madeOf = (of: Digest, ageMs: number, ...parts: Digest[]) =>
+        ({ kind: "parts", repo: nginx, image: of, parts, ageMs }) as const;
+      a.tell(seen([index, 90 * MINUTE, 80 * MINUTE]));
+      a.tell(madeOf(index, 90 * MINUTE, image, other));
+      b.tell(madeOf(image, 70 * MINUTE, layer));
+      b.tell({ ...madeOf(other, 0, layer), repo: redis });
+      // Told again, by one that knows it for a shorter time.
+      b.tell(madeOf(index, 5 * MINUTE, image, other));
+      /** Waits until these are the images of a digest. */
+      const knows = (ledger: Ledger, digest: Digest, ...expected: object[]): Promise<unknown> => {
+        const images = async (): Promise<boolean> => {
+          const known = (await ledger.images(nginx, digest)).map(
+            ({ digest: of, seenAgeMs = 0, tags }) => ({
+              image: name(of),
+              minutes: Math.floor(seenAgeMs / MINUTE),
+              tags: tags.map(({ tag: named, stays }) => `${named}: ${stays.length}`),
+            }),
+          );
+          return Bun.deepEquals(known, expected);
+        };
+        return until(images, { what: `the images of ${name(digest)}` });
+      };
+      const ofIndex = { image: name(index), minutes: 90, tags: ["latest: 1"] };
+      await knows(b, layer, ofIndex, { image: name(image), minutes: 70, tags: [] });
+      await knows(a, image, ofIndex, { image: name(image), minutes: 70, tags: [] });
+      await knows(a, index, ofIndex);
+      await knows(a, other, ofIndex);
+      await knows(a, digestNumber(5));
     });
 
     replicaTest(
