@@ -126,6 +126,7 @@ realTest(
     await pull(cache, "team/app", "1", image);
     await pull(cache, "team/app", "2", image);
     await command(cache, "pin", "reg.test/team/*:*");
+    await command(cache, "freeze", "reg.test/*", "--as-of", "now", "--reason", "for a test");
     const config = ["--config", "~/it\\'s/entrepot.yaml"];
     await mkdir(folder.file("it's"));
     await copyFile(cache.configFile, folder.file("it's/entrepot.yaml"));
@@ -138,12 +139,14 @@ realTest(
       await Promise.all([
         ask("images", "purge", ...at),
         ask("pins", "unpin", ...at),
+        ask("freezes", "unfreeze", ...at),
         ask("upstreams", "adopt", ...config),
         ask("upstreams", "render", `--cache=http://${cache.address}`),
       ]),
     ).toEqual([
       "reg.test/team/app:1\nreg.test/team/app:2\n",
       "reg.test/team/*:*\n",
+      "reg.test/*:*\n",
       "reg.test\n",
       "reg.test\n",
     ]);

@@ -96,7 +96,7 @@ const OFFER = `  local prefix='' value=$current list=''
     files) compopt -o default 2>/dev/null || list=$(compgen -f -- "$value") ;;
     folders) compopt -o dirnames 2>/dev/null || list=$(compgen -d -- "$value") ;;
     known) list=$known ;;
-    images | pins | upstreams)
+    images | pins | freezes | upstreams)
       list=$(type -P entrepot >/dev/null && entrepot __complete "$source" -- "$value" "\${words[@]:1}" 2>/dev/null </dev/null)
       ;;
   esac

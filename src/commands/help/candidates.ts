@@ -51,6 +51,11 @@ async function candidates(source: string, prefix: string, flags: Flags): Promise
   if (source === "pins") {
     return (await client.ask(client.api.GET("/pins"))).items.map(({ pattern }) => pattern);
   }
+  if (source === "freezes") {
+    const params = { query: { active: "true" } } as const;
+    const { items } = await client.ask(client.api.GET("/overrides", { params }));
+    return items.filter(({ kind }) => kind === "freeze").map(({ pattern }) => pattern);
+  }
   if (source !== "images") return [];
   // The path of the image is asked for, and the tag is looked for here.
   const pattern = `${prefix.replace(/:[^/]*$/, "")}*:*`;

@@ -2,7 +2,8 @@ import type { Argument, Command, Option } from "commander";
 import { type KnownValue, KnownValuesArgument, KnownValuesOption } from "../known-values.ts";
 
 /** Where the values of a parameter come from: `other` for those that nobody can list. */
-export type ValueSource = "files" | "folders" | "images" | "pins" | "upstreams" | "known" | "other";
+export type ValueSource =
+  "files" | "folders" | "images" | "pins" | "freezes" | "upstreams" | "known" | "other";
 
 /** A value that is typed on the command line, of an option or as an argument. */
 export interface ParameterNode {
@@ -93,6 +94,7 @@ const SOURCES: Readonly<Record<string, ValueSource>> = {
   path: "files",
   dir: "folders",
   folder: "folders",
+  image: "images",
 };
 
 function optionNode(option: Option): OptionNode {
@@ -138,5 +140,7 @@ function untitled(values: readonly string[]): KnownValue[] {
 }
 
 function patternSource(path: readonly string[]): ValueSource {
-  return path.at(-1) === "unpin" ? "pins" : "images";
+  const command = path.at(-1);
+  if (command === "unpin") return "pins";
+  return command === "unfreeze" ? "freezes" : "images";
 }

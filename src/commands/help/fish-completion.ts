@@ -135,6 +135,7 @@ function source({ source: from, known }: ParameterNode): string[] {
     }
     case "images":
     case "pins":
+    case "freezes":
     case "upstreams":
       return [`-a '(__entrepot_ask ${from})'`];
     case "other":

@@ -22,6 +22,7 @@ __entrepot_ask() {
 }
 __entrepot_images() { __entrepot_ask images "$@" }
 __entrepot_pins() { __entrepot_ask pins "$@" }
+__entrepot_freezes() { __entrepot_ask freezes "$@" }
 __entrepot_upstreams() { __entrepot_ask upstreams "$@" }
 
 ${commands.map(commandFunctions).join("\n")}
@@ -109,6 +110,7 @@ function action({ name, source, known }: ParameterNode, path: readonly string[])
       return `(${known.map(({ value }) => escaped(value, ": ")).join(" ")})`;
     case "images":
     case "pins":
+    case "freezes":
     case "upstreams":
       return `__entrepot_${source}`;
     case "other":

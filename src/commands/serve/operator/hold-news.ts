@@ -50,7 +50,7 @@ export class HoldNews {
     const { id, kind, pattern, digest, ended } = override;
     const { by, reason } = ended ?? override;
     const isEnded = ended !== undefined;
-    const to = digest === undefined ? "" : ` (${shortDigest(digest)})`;
+    const to = digest === undefined || pattern.includes("@") ? "" : ` (${shortDigest(digest)})`;
     const message = `${kind} of ${pattern}${to} ${isEnded ? "was ended" : "was ordered"} by ${by}: ${reason}`;
     this.#log.info(
       { id, kind, pattern, digest, by, reason },
