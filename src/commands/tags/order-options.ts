@@ -1,4 +1,5 @@
-import { hostname, userInfo } from "node:os";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import type { Command } from "commander";
 import { named } from "../named-argument.ts";
 import { storeCommand, type StoreOptions } from "../store/store-connection.ts";
@@ -53,11 +54,23 @@ export function claimOf(env: NodeJS.ProcessEnv = process.env): string {
   return `${env["SUDO_USER"] ?? userName()}@${hostname()}`.slice(0, 100);
 }
 
+/** Bun's `os.userInfo()` knows no more than USER says, which services and containers do not set. */
 function userName(): string {
+  const uid = process.getuid?.();
+  if (uid === undefined) return "unknown";
+  return nameIn(readUsers(), uid) ?? `uid ${uid}`;
+}
+
+/** The name of a user in the text of /etc/passwd (passwd(5)); in a container, it may have a number alone. */
+export function nameIn(users: string, uid: number): string | undefined {
+  const fields = users.split("\n").map((line) => line.split(":"));
+  return fields.find(([, , id]) => id === String(uid))?.[0];
+}
+
+function readUsers(): string {
   try {
-    return userInfo().username;
+    return readFileSync("/etc/passwd", "utf8");
   } catch {
-    // In a container, a user may have a number alone.
-    return `uid ${process.getuid?.() ?? "unknown"}`;
+    return "";
   }
 }
