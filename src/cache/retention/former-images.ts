@@ -3,12 +3,14 @@ import type { HistorySettings } from "../../config/settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import type { TagHistory, TagStay } from "../../store/tag-history.ts";
 
-/** Tags per query: some milliseconds. */
-const PAGE_SIZE = 25;
-/** The most images that go last: half a megabyte. */
-const MAX_IMAGES = 5000;
+/** Tags per query: a millisecond. */
+const PAGE_SIZE = 50;
+/** The most images that go last: a quarter of a megabyte. */
+const MAX_IMAGES = 2000;
 /** For how long the list is used again, in milliseconds: what has only just become a former digest was used lately. */
 const TTL_MS = 60_000;
+/** It is read in at most this part of the time. */
+const MAX_SHARE = 0.02;
 
 /** Images that are evicted only once nothing else can be. */
 export interface LastImages {
@@ -32,7 +34,7 @@ export interface FormerImagesOptions {
 /** What the tags that have moved point to, and did before: what was seen last comes first. */
 export class FormerImages {
   readonly #options: FormerImagesOptions;
-  #read: { readonly digests: Promise<Digest[]>; readonly until: number } | undefined;
+  #read: { readonly digests: Promise<Digest[]>; until: number } | undefined;
 
   constructor(options: FormerImagesOptions) {
     this.#options = options;
@@ -43,10 +45,15 @@ export class FormerImages {
     const limit = settings.share * maxSize();
     if (limit === 0) return { digests: [], limit };
     if (!this.#read || uptime() >= this.#read.until) {
+      const begunAt = uptime();
       const digests = this.#list();
-      this.#read = { digests, until: uptime() + TTL_MS };
-      // Read again next time.
-      digests.catch(() => (this.#read = undefined));
+      const read = { digests, until: begunAt + TTL_MS };
+      this.#read = read;
+      digests.then(
+        () => (read.until = Math.max(read.until, begunAt + (uptime() - begunAt) / MAX_SHARE)),
+        // Read again next time.
+        () => (this.#read = undefined),
+      );
     }
     return { digests: await this.#read.digests, limit };
   }

@@ -26,7 +26,7 @@ export class SqlTagHistory implements TagHistory {
   }
 
   async of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
-    return [...thinnedStays(joinedStays(await staysOf(this.#db, repo, tag)), MAX_STAYS)];
+    return toldStays(await staysOf(this.#db, repo, tag));
   }
 
   async add(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<void> {
@@ -124,7 +124,7 @@ export class SqlTagHistory implements TagHistory {
   }
 
   async moved(limit: number, last?: TagRef): Promise<MovedTag[]> {
-    let query = this.#db
+    let moved = this.#db
       .selectFrom("tag_history")
       .select(["upstream", "repository", "tag"])
       .distinct()
@@ -132,7 +132,7 @@ export class SqlTagHistory implements TagHistory {
       .where("position", ">", sql.lit(1));
     if (last) {
       const { upstream, repository } = last.repo;
-      query = query.where((where) =>
+      moved = moved.where((where) =>
         where(
           where.refTuple("upstream", "repository", "tag"),
           ">",
@@ -140,18 +140,18 @@ export class SqlTagHistory implements TagHistory {
         ),
       );
     }
-    const rows = await query
-      .orderBy("upstream")
-      .orderBy("repository")
-      .orderBy("tag")
-      .limit(limit)
+    const page = moved.orderBy("upstream").orderBy("repository").orderBy("tag").limit(limit);
+    const rows = await this.#db
+      .selectFrom(page.as("moved"))
+      .innerJoin("tag_history", (join) =>
+        join
+          .onRef("tag_history.upstream", "=", "moved.upstream")
+          .onRef("tag_history.repository", "=", "moved.repository")
+          .onRef("tag_history.tag", "=", "moved.tag"),
+      )
+      .selectAll("tag_history")
       .execute();
-    return Promise.all(
-      rows.map(async ({ upstream, repository, tag }) => {
-        const repo = { upstream, repository };
-        return { repo, tag, stays: await this.of(repo, tag) };
-      }),
-    );
+    return movedTags(rows);
   }
 
   async clampTimes(now: number): Promise<void> {
@@ -189,6 +189,27 @@ async function staysOf(db: Kysely<Tables>, repo: RepositoryRef, tag: Tag): Promi
     .orderBy("position", "desc")
     .execute();
   return rows.map(stayOf);
+}
+
+/** Rows of some tags, in any order. */
+function movedTags(rows: readonly Selectable<Tables["tag_history"]>[]): MovedTag[] {
+  const byTag = Map.groupBy(
+    rows.toSorted((one, other) => other.position - one.position),
+    // In their order: a name has no character before the space.
+    ({ upstream, repository, tag }): string => `${upstream} ${repository} ${tag}`,
+  );
+  return [...byTag]
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .flatMap(([, own]) => {
+      const [row] = own;
+      if (!row) return [];
+      const { upstream, repository, tag } = row;
+      return { repo: { upstream, repository }, tag, stays: toldStays(own.map(stayOf)) };
+    });
+}
+
+function toldStays(stays: readonly TagStay[]): TagStay[] {
+  return [...thinnedStays(joinedStays(stays), MAX_STAYS)];
 }
 
 type StayRow = Pick<
