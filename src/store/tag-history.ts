@@ -58,6 +58,9 @@ export interface TagHistory {
   moved(limit: number, last?: TagRef): Promise<MovedTag[]>;
   /** Sets times that are in the future to `now`, as `BlobRecords.clampTimes` does. */
   clampTimes(now: number): Promise<void>;
-  /** Removes what was seen longest ago, of what is too much: 100,000 stays are kept, and as many digests. */
+  /**
+   * Removes what is too much: 100,000 stays are kept, and as many digests. What was seen longest ago goes first, and
+   * of stays those of tags that never moved.
+   */
   prune(): Promise<void>;
 }

@@ -200,64 +200,6 @@ describe("a metadata database in a SQLite file", () => {
     await opened.close();
   });
 
-  test("of an earlier version has the history of tags as far as it was known", async () => {
-    const [A, B, C] = [digestNumber(1), digestNumber(2), digestNumber(3)];
-    const metadata = await openMetadata(path);
-    await metadata.tags.put(nginx, tag("moved"), { digest: C, checkedAt: 50 });
-    await metadata.tags.put(nginx, tag("same"), { digest: A, checkedAt: 7 });
-    await metadata.close();
-    downgradeMetadata(path, 11);
-    const earlier = new Database(path);
-    const insert = earlier.query(
-      `insert into former_tags (upstream, repository, tag, digest, confirmed_at, moved_at)
-      values ('docker.io', 'library/nginx', ?, ?, ?, ?)`,
-    );
-    for (const row of [
-      ["moved", B, 30, 40],
-      ["moved", A, 10, 20],
-      ["purged", A, 15, 25],
-    ] as const)
-      insert.run(...row);
-    earlier.close();
-    const opened = await openMetadata(path);
-    const { tagHistory, tags } = opened;
-    await tags.put(nginx, tag("moved"), { digest: C, checkedAt: 60 });
-    expect(await tagHistory.of(nginx, tag("moved"))).toEqual([
-      { digest: C, firstSeen: 40, lastSeen: 60 },
-      { digest: B, firstSeen: 20, lastSeen: 30 },
-      { digest: A, firstSeen: 10, lastSeen: 10 },
-    ]);
-    const same = { digest: A, firstSeen: 7, lastSeen: 7 };
-    expect(await tagHistory.of(nginx, tag("same"))).toEqual([same]);
-    expect(await tagHistory.of(nginx, tag("purged"))).toEqual([
-      { digest: A, firstSeen: 15, lastSeen: 15 },
-    ]);
-    await opened.close();
-  });
-
-  test("keeps 100,000 stays of tags and as many digests, those that were seen last", async () => {
-    const metadata = await openMetadata(path);
-    const writer = new Database(path);
-    const numbers =
-      "with recursive n(i) as (values(1) union all select i + 1 from n where i < 100002)";
-    const repo = "'docker.io', 'library/nginx'";
-    const digest = "'sha256:' || printf('%064d', i)";
-    writer.run(`${numbers} insert into tag_history
-      (upstream, repository, tag, position, digest, first_seen, last_seen)
-      select ${repo}, 't' || i, 1, ${digest}, i, i from n`);
-    writer.run(`${numbers} insert into seen_digests select ${repo}, ${digest}, i from n`);
-    await metadata.tagHistory.prune();
-    for (const table of ["tag_history", "seen_digests"]) {
-      expect(writer.query(`select count(*) as count from ${table}`).get()).toEqual({
-        count: 100_000,
-      });
-    }
-    expect(await metadata.tagHistory.of(nginx, tag("t2"))).toEqual([]);
-    expect(await metadata.tagHistory.of(nginx, tag("t3"))).toHaveLength(1);
-    writer.close();
-    await metadata.close();
-  });
-
   test("names the path when it cannot be opened", async () => {
     const error = await metadataError(openMetadata(join(path, "below", "metadata.db")));
     expect(error.kind).toBe("unopenable");

@@ -128,7 +128,6 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     "COVERING INDEX tag_history_of_moved",
   ],
   ["stays in the future", (on) => new SqlTagHistory(on).clampTimes(1), "tag_history_by_use"],
-  ["stays that are too many", (on) => new SqlTagHistory(on).prune(), "COVERING INDEX tag_history"],
   [
     "what was found of signatures",
     (on) => new SqlVerifications(on).get(nginx, digest, "r1"),

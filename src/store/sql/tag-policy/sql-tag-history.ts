@@ -173,7 +173,19 @@ export class SqlTagHistory implements TagHistory {
   }
 
   async prune(): Promise<void> {
-    await keepLatest(this.#db, { table: "tag_history", by: "last_seen", most: MAX_ROWS });
+    // Tags that never moved go first: what they point to is in their records. So nobody who pulls many tags can make
+    // what others were before forgotten.
+    await sql`
+      delete from tag_history where (upstream, repository, tag, position) in (
+        select upstream, repository, tag, position from tag_history as stay
+        order by exists (
+          select 1 from tag_history as other
+          where other.upstream = stay.upstream and other.repository = stay.repository
+            and other.tag = stay.tag and other.position > 1
+        ), last_seen
+        limit max(0, (select count(*) from tag_history) - ${MAX_ROWS})
+      )
+    `.execute(this.#db);
     await keepLatest(this.#db, { table: "seen_digests", by: "seen_at", most: MAX_ROWS });
   }
 }

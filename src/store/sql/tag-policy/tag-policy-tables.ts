@@ -96,7 +96,16 @@ async function addTriggers(db: Kysely<Tables>): Promise<void> {
     db,
     "tags_moved",
     sql`after update of digest on tags when new.digest <> old.digest`,
-    moved,
+    // What was removed, since there was too much, is known from the tag itself.
+    sql`
+      insert into tag_history
+        (upstream, repository, tag, position, digest, first_seen, last_seen, source)
+      select new.upstream, new.repository, new.tag, coalesce(${latest}, 0) + 1, old.digest,
+        coalesce(old.seen_at, old.checked_at),
+        max(coalesce(old.seen_at, old.checked_at), old.checked_at), old.source
+      where not exists (select 1 from tag_history where ${isOfTag} and digest = old.digest);
+      ${moved}
+    `,
   );
   // Another replica may have seen a later digest: this one is confirmed all the same.
   const isOfDigest = sql`${isOfTag} and digest = new.digest`;
