@@ -221,3 +221,38 @@ cosignTest(
   },
   120_000,
 );
+
+cosignTest(
+  "what is only observed is served, and what would be refused is told; a changed key is taken up",
+  async (tree) => {
+    await using at = await world(tree);
+    const key = await at.cosign.generateKeys();
+    const file = at.cosign.dir.file("used.pub");
+    await Bun.write(file, await at.cosign.generateKeys("other"));
+    const verify = { mode: "observe", keys: [file], transparencyLog: false };
+    const upstreams = { "reg.test": { ...localUpstream(at.registry.url), tagTtl: "0s" } };
+    const configOf = (mode: string): object => ({
+      upstreams,
+      policies: [{ match: "reg.test/**", verify: { ...verify, mode } }],
+    });
+    await using cache = await startEntrepot({ config: configOf("observe") });
+    const { reference, digest } = await at.pushed("one");
+    await at.cosign.sign(reference, { key: "cosign", isLogged: false });
+    const pull = async (): Promise<number> => {
+      const path = "/v2/reg.test/app/manifests/one";
+      return (await cache.get(path, { headers: { accept: "*/*" } })).status;
+    };
+
+    expect(await pull()).toBe(200);
+    expect(await cache.logged("signatures are not as a rule wants them")).toMatchObject({
+      image: `reg.test/app@${digest}`,
+      mode: "observe",
+      detail: expect.stringContaining("it is by none of the keys"),
+    });
+    await cache.reconfigure(configOf("enforce"));
+    await until(async () => (await pull()) === 403, { what: "it is refused" });
+    await Bun.write(file, key);
+    await until(async () => (await pull()) === 200, { what: "it is served" });
+  },
+  120_000,
+);
