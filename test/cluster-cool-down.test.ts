@@ -162,6 +162,40 @@ realTest("what is pulled by its tag from one replica has its parts from the othe
   expect(await get(2, `blobs/${config}`)).toBe(200);
 });
 
+/** Orders something of a replica, and returns at how many it holds, and what was made of it. */
+async function order(number: number, path: string, body: object) {
+  const response = await replica(number).getAdmin(`/api/v1/overrides${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  // Its schema is checked by other tests.
+  const { overrides, replicas: reach } = (await response.json()) as {
+    overrides: readonly { id: string }[];
+    replicas: { reached: number; of: number; ledger: string };
+  };
+  return { id: overrides[0]?.id ?? "", ...reach };
+}
+
+realTest("what an operator decides at one replica holds at all, and ends at all", async () => {
+  const { before, now } = await moved("6");
+  const digests = async (): Promise<string[]> => {
+    const all = await Promise.all([0, 1, 2].map((number) => pull(number, "6")));
+    return all.map(({ digest }) => digest);
+  };
+  expect(await digests()).toEqual([before, before, before]);
+  const all = { reached: 3, of: 3, ledger: "up" };
+  const image = "reg.test/app:6";
+  expect(await order(1, "", { kind: "release", image, reason: "looked at" })).toMatchObject(all);
+  expect(await digests()).toEqual([now, now, now]);
+  const freeze = { kind: "freeze", pattern: image, asOf: Date.now() - DAY, reason: "an incident" };
+  const { id, ...reach } = await order(2, "", freeze);
+  expect(reach).toMatchObject(all);
+  expect(await digests()).toEqual([before, before, before]);
+  expect(await order(0, `/${id}/end`, { reason: "over" })).toMatchObject(all);
+  expect(await digests()).toEqual([now, now, now]);
+});
+
 realTest("a replica that has lost its volume holds by what the others have seen", async () => {
   const { before } = await moved("3");
   await replica(0).stop();
