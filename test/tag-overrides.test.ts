@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { tagHistorySchema } from "../src/api/tag-history.ts";
+import { heldSchema, tagHistorySchema } from "../src/api/tag-history.ts";
 import { overridesSchema } from "../src/api/overrides.ts";
 import { command } from "./harness/cache/commands.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
@@ -8,6 +8,8 @@ import {
   type ScriptedUpstream,
   startScriptedUpstream,
 } from "./harness/registries/scripted-upstream.ts";
+
+import { until } from "./harness/waiting.ts";
 
 let upstream: ScriptedUpstream;
 let cache: Entrepot;
@@ -310,12 +312,19 @@ test("what cannot be meant ends with what to write, and exit code 2 where the li
   `);
 });
 
-test("what was decided is there after a restart", async () => {
+test("what was decided, and what is held, is there after a restart", async () => {
   const before = overridesSchema.parse(await (await cache.getAdmin("/api/v1/overrides")).json());
   expect(before.items.length).toBeGreaterThan(4);
+  await moved("held/two:1", older, newer, newer);
   const config = cache.configFile;
   await cache.stop();
   await using next = await startEntrepot({ data: cache.data, args: ["--config", config] });
   const after = overridesSchema.parse(await (await next.getAdmin("/api/v1/overrides")).json());
   expect(after.items).toEqual(before.items);
+  const isHeld = async (): Promise<boolean> => {
+    const held = heldSchema.parse(await (await next.getAdmin("/api/v1/held")).json());
+    return held.tags.some(({ image }) => image === "reg.test/held/two:1");
+  };
+  await until(isHeld, { what: "a tag that nobody has asked for since the start" });
+  expect(next.logs().filter(({ msg }) => String(msg).startsWith("held:"))).toEqual([]);
 });

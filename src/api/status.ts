@@ -211,7 +211,9 @@ export const statusSchema = z
       .describe("absent where `kubernetes` is not configured"),
     held: z
       .object({
-        tags: z.int().describe("that are not served as their registries say, of those asked for"),
+        tags: z
+          .int()
+          .describe("that are not served as their registries say, of those asked for lately"),
         unverified: z.int().describe("digests whose signatures fail where a rule asks for them"),
       })
       .optional()

@@ -59,6 +59,19 @@ test("what is held no more is told when that is looked at, with who ended it", a
   expect(all.count).toBe(0);
 });
 
+test("what was held before a restart is known after it, and is not told again", async () => {
+  const { all, state, told } = noticed();
+  state.held.set("24", young);
+  const ofNode = ["22", "24", "24"].map((name) => ({ repo: node, tag: tag(name) }));
+  await all.recall(ofNode);
+  all.held(node, tag("24"), young);
+  expect(told).toEqual([]);
+  expect((await all.current()).map(({ image }) => image)).toEqual(["docker.io/library/node:24"]);
+  state.held.clear();
+  await all.current();
+  expect(told).toEqual(["released 24 by itself"]);
+});
+
 test("no more than two thousand tags are remembered, those that were asked for last", async () => {
   const { all, state } = noticed();
   for (let number = 0; number < 5000; number += 1) {

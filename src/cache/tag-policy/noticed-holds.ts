@@ -32,7 +32,7 @@ interface Known extends NoticedHold {
   readonly since: number;
 }
 
-/** Tags that are held, as far as clients have asked for them since the process started. */
+/** Tags that are held, as far as clients have asked for them lately. */
 export class NoticedHolds {
   readonly #options: NoticedHoldsOptions;
   readonly #now: () => number;
@@ -59,6 +59,21 @@ export class NoticedHolds {
     const held = { repo, tag, hold, since: this.#now() };
     this.#known.set(image, held);
     this.#options.onHeld(held);
+  }
+
+  /**
+   * Finds out which of these tags are held: clients asked for them before the process started. It was told then.
+   *
+   * @throws Fault if the metadata cannot be read
+   */
+  async recall(tags: Iterable<Pick<NoticedHold, "repo" | "tag">>): Promise<void> {
+    const now = this.#now();
+    for (const { repo, tag } of tags) {
+      const image = imageName({ ...repo, tag });
+      if (this.#known.size >= MAX_TAGS || this.#known.has(image)) continue;
+      const { hold } = await this.#options.accounts.of(repo, tag, now);
+      if (hold && !this.#known.has(image)) this.#known.set(image, { repo, tag, hold, since: now });
+    }
   }
 
   /**

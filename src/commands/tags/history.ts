@@ -59,7 +59,7 @@ export function heldText({ tags, unverified }: Held): string {
     ]);
     parts.push(table(columns, rows));
   }
-  if (parts.length === 0) return "Nothing is held of the tags that were asked for since the start.";
+  if (parts.length === 0) return "Nothing is held of the tags that were asked for lately.";
   return parts.join("\n\n");
 }
 

@@ -24,8 +24,8 @@ export function Held({
       <Panel id="held" title="Tags that are held" aside={counted(held.tags.length, "tag")}>
         {held.tags.length === 0 ? (
           <Empty>
-            None of the tags that were asked for since the start. With <code>policies</code>, a tag
-            that has moved keeps the digest before, until the new one is old enough.
+            None of the tags that were asked for lately. With <code>policies</code>, a tag that has
+            moved keeps the digest before, until the new one is old enough.
           </Empty>
         ) : (
           <Tags tags={held.tags} mayChange={mayChange} now={now} />

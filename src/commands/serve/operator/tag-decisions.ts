@@ -9,6 +9,8 @@ import type { Storage } from "../../../cache/retention/storage.ts";
 import type { PolicyRule, VerifyRule } from "../../../config/policies/policy-settings.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { Digest } from "../../../oci/digest.ts";
+import { imageName } from "../../../oci/image-reference.ts";
+import { DAY_MS, type History } from "../../../store/history-store.ts";
 import type { Operation } from "../../../server/api/operation.ts";
 import { overrideOperations } from "../../../server/api/operations/overrides.ts";
 import { policyTestOperations } from "../../../server/api/operations/policy-tests.ts";
@@ -35,6 +37,8 @@ export interface TagDecisionsOptions {
 
 /** How often it is looked whether what was held still is, in milliseconds. */
 const LOOK_MS = 60_000;
+/** How many records of what was pulled in the last day are looked at after a start. */
+const MAX_RECALLED = 20_000;
 const NONE_FAILING: ReadonlyMap<"observe" | "enforce", number> = new Map([
   ["observe", 0],
   ["enforce", 0],
@@ -45,6 +49,8 @@ export class TagDecisions implements HoldObserver, Disposable {
   readonly #log: Log;
   readonly #news: HoldNews;
   readonly #timer: Timer;
+  /** Once it is known what was held before the start. */
+  readonly #recalled: Promise<void>;
   /** By the mode of the rule, how many digests have signatures that fail. */
   #failing: ReadonlyMap<"observe" | "enforce", number> = NONE_FAILING;
   readonly #held: NoticedHolds;
@@ -75,7 +81,7 @@ export class TagDecisions implements HoldObserver, Disposable {
     });
     metrics.gauge(
       "entrepot_held_tags",
-      "Tags that are not served as their registries say, of those that were asked for since the start.",
+      "Tags that are not served as their registries say, of those that were asked for lately.",
       () => this.#held.count,
     );
     metrics.gauges(
@@ -86,6 +92,9 @@ export class TagDecisions implements HoldObserver, Disposable {
     );
     this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
     this.configure(settings);
+    this.#recalled = this.#recall(storage.metadata.history).catch((error: unknown) =>
+      log.debug({ error: String(error) }, "what was held could not be looked up"),
+    );
   }
 
   configure({ policies, adminTokens }: TagDecisionsOptions["settings"]): void {
@@ -151,9 +160,18 @@ export class TagDecisions implements HoldObserver, Disposable {
     ];
   }
 
+  async #recall(history: Pick<History, "tagPulls">): Promise<void> {
+    if (this.#rules.length === 0 && this.overrides.all.length === 0) return;
+    const pulls = await history.tagPulls(Date.now() - DAY_MS, MAX_RECALLED);
+    await this.#held.recall(
+      new Map(pulls.map((one) => [imageName({ ...one.repo, tag: one.tag }), one])).values(),
+    );
+  }
+
   /** What is held no more is told, and the signatures that fail are counted. */
   async #look(): Promise<void> {
     try {
+      await this.#recalled;
       await this.#held.current();
       const { verifications } = this.#options.storage.metadata;
       const failing = new Map(NONE_FAILING);

@@ -71,7 +71,7 @@ export function tagHistoryOperations(parts: TagHistoryParts): Operation[] {
       summary:
         "The tags that are not served as their registries say, and the digests whose signatures fail",
       description:
-        "Of the tags that clients have asked for since the cache was started, the latest 2,000; of the digests, the latest 500.",
+        "Of the tags that clients have asked for since the cache was started, or in the day before, the latest 2,000; of the digests, the latest 500.",
       right: "read",
       answer: heldSchema,
       async handle() {
