@@ -25,6 +25,8 @@ interface Moves {
   readonly seen: (digest: Digest, checkedAt: number) => Promise<void>;
   /** What a database knows of the tag that is rebuilt by another process, from the files alone. */
   readonly rebuilt: () => Promise<TagStay[]>;
+  /** The database itself. */
+  readonly recovered: () => Promise<MetadataStore>;
 }
 
 async function moving(work: (moves: Moves) => Promise<void>): Promise<void> {
@@ -45,7 +47,7 @@ async function moving(work: (moves: Moves) => Promise<void>): Promise<void> {
     await metadata.manifestStored(app, { digest, mediaType: OCI_MANIFEST });
     await metadata.tags.put(app, latest, { digest, checkedAt, source: "reg.test" });
   };
-  const rebuilt = async () => {
+  const recovered = async () => {
     const empty = await openMetadata(":memory:");
     const options = {
       store: new MemoryBlobStore(),
@@ -53,14 +55,18 @@ async function moving(work: (moves: Moves) => Promise<void>): Promise<void> {
       sidecars: new SidecarFiles(dir.path),
     };
     await rebuildMetadata(options);
-    const stays = await empty.tagHistory.of(app, latest);
     const { revision } = empty;
     await restoreFromSidecars(options, new AbortController().signal);
     expect(empty.revision).toBe(revision);
+    return empty;
+  };
+  const rebuilt = async () => {
+    const empty = await recovered();
+    const stays = await empty.tagHistory.of(app, latest);
     await empty.close();
     return stays;
   };
-  await work({ stored, metadata, sidecars, seen, rebuilt });
+  await work({ stored, metadata, sidecars, seen, rebuilt, recovered });
   await stored.close();
 }
 
@@ -85,6 +91,21 @@ test("a rebuilt database knows what a tag pointed to, as often as it moved", () 
       stay(B, 5, 6),
       { ...stay(A, 1, 4), firstServed: 3 },
     ]);
+  }));
+
+test("when a digest was first there is known, also where no tag points to it", () =>
+  moving(async ({ metadata, recovered }) => {
+    const before = Date.now();
+    await metadata.manifestStored(app, { digest: A, mediaType: OCI_MANIFEST });
+    const after = Date.now();
+    await metadata.manifestStored(repositoryRef("reg.test", "other"), {
+      digest: A,
+      mediaType: OCI_MANIFEST,
+    });
+    const database = await recovered();
+    const seen = await database.tagHistory.digestSeen(app, A, after + 5000);
+    expect(seen).toBeWithin(before, after + 1);
+    await database.close();
   }));
 
 test("the digest before is known also if its manifest was evicted", () =>

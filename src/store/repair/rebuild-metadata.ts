@@ -61,6 +61,9 @@ export async function rebuildMetadata(
       manifests += 1;
     }
     const restored = await restoreBlob({ store, metadata }, digest, sidecar);
+    for (const { repo, since } of sidecar.repositories) {
+      if (since !== undefined) await metadata.tagHistory.digestSeen(repo, digest, since);
+    }
     tags += restored.tags;
     if (!restored.isComplete) unreadable += 1;
   }

@@ -15,6 +15,8 @@ export interface RepositoryTags {
   readonly repo: RepositoryRef;
   /** Of manifests only: the Content-Type with which the registry gave it there. */
   readonly mediaType?: string;
+  /** Of manifests only: when it was first recorded there, in milliseconds of the epoch; absent if that is not known. */
+  readonly since?: number;
   /** By tag, when it was recorded to point to the manifest, in milliseconds of the epoch. */
   readonly tags: ReadonlyMap<Tag, number>;
   /** By tag that points to the manifest or did: what it pointed to until then, the latest first. */
@@ -56,6 +58,7 @@ const schema = z.object({
       upstream: z.string(),
       repository: z.string(),
       mediaType: z.string().optional(),
+      since: z.number().optional().catch(undefined),
       tags: z.record(z.string(), z.number()),
       /** Not in files of earlier versions. What cannot be read of it is left out. */
       history: z.record(z.string(), z.array(staySchema)).optional().catch(undefined),
@@ -80,7 +83,8 @@ export function parseSidecar(document: unknown): Sidecar | undefined {
         [...history].map(([tag, all]) => [tag, all.filter((stay) => stay !== undefined)]),
       ),
     };
-    return [{ repo: { upstream, repository }, ...type, tags, ...stays }];
+    const since = entry.since === undefined ? {} : { since: entry.since };
+    return [{ repo: { upstream, repository }, ...type, ...since, tags, ...stays }];
   });
   return { repositories };
 }
@@ -95,10 +99,11 @@ function byTag<Value>(entries: Readonly<Record<string, Value>>): Map<Tag, Value>
 
 /** The JSON document of a sidecar's file. */
 export function serializeSidecar({ repositories }: Sidecar): object {
-  const places = repositories.map(({ repo, mediaType, tags, stays }) => ({
+  const places = repositories.map(({ repo, mediaType, since, tags, stays }) => ({
     upstream: repo.upstream,
     repository: repo.repository,
     mediaType,
+    since,
     tags: Object.fromEntries(tags),
     history:
       stays && Object.fromEntries([...stays].map(([tag, all]) => [tag, all.map(serializeStay)])),
@@ -142,7 +147,10 @@ export function withEntry(
   const tags = new Map(existing?.tags);
   if (tag !== undefined) tags.set(tag, at);
   const others = repositories.filter((one) => one !== existing);
-  const entry = withStays({ ...existing, repo, mediaType, tags }, tag, stays);
+  // What is adopted from another registry was seen at an unknown time.
+  const isNew = !existing && at > 0;
+  const own = { ...existing, repo, mediaType, tags, ...(isNew ? { since: at } : {}) };
+  const entry = withStays(own, tag, stays);
   return { repositories: [...others, entry] };
 }
 
