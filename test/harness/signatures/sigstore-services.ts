@@ -50,7 +50,7 @@ export class SigstoreServices implements AsyncDisposable {
   }
 
   /** trusted_root.json, with all of its parts. */
-  trustRoot(): object {
+  trustRoot(): Readonly<Record<string, unknown>> {
     const validFor = { start: START };
     const key = (of: { readonly keys: { readonly publicKey: Parameters<typeof spki>[0] } }) => ({
       rawBytes: spki(of.keys.publicKey).toString("base64"),
