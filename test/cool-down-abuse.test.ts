@@ -23,3 +23,21 @@ realTest("a tag that is pushed again and again stays the digest before all that"
   }
   expect((await world.tag("pushed", "1")).digest).toBe(before.manifest.digest);
 });
+
+realTest(
+  "after a clock that was ahead, a tag stays what it was first, and is not what it moves to",
+  async () => {
+    await world.clock.forward(400 * DAY);
+    const first = world.move("ahead", "1", "first");
+    await world.ask("ahead/manifests/1");
+    world.move("ahead", "1", "second");
+    await world.clock.forward(10 * MINUTE);
+    await world.ask("ahead/manifests/1");
+    await world.clock.forward(-400 * DAY);
+    expect((await world.tag("ahead", "1")).digest).toBe(first.manifest.digest);
+    world.move("ahead", "1", "third");
+    await world.clock.forward(DAY);
+    await world.ask("ahead/manifests/1");
+    expect((await world.tag("ahead", "1")).digest).toBe(first.manifest.digest);
+  },
+);

@@ -29,6 +29,8 @@ export interface Circumstances {
 interface Known {
   readonly digest: Digest;
   readonly firstSeen: number;
+  /** Since when it is known for sure to have been seen: of what a clock that was ahead has seen, that is what was before. */
+  readonly seenAfter: number;
   /** When the tag was last seen to move to it. */
   readonly movedAt: number;
   readonly oldEnoughAt: number;
@@ -82,11 +84,7 @@ function agedPlan(circumstances: Circumstances, freeze: Override | undefined): T
   const eligible =
     oldThen.length > 0 ? oldThen : allowed.filter(({ oldEnoughAt }) => oldEnoughAt <= now);
   const young =
-    rule?.first === "hold"
-      ? []
-      : allowed
-          .filter((one) => !eligible.includes(one))
-          .toSorted((one, other) => one.firstSeen - other.firstSeen);
+    rule?.first === "hold" ? [] : earliestFirst(allowed.filter((one) => !eligible.includes(one)));
   const told = toldOf(circumstances, current, freeze);
   const candidates = [...eligible, ...young].map((one, index): Candidate => {
     const { digest } = one;
@@ -115,7 +113,7 @@ function lookedAt(
   if (asOf === undefined) return { base: known, moment: now };
   const then = stays.filter(({ firstSeen }) => firstSeen <= asOf);
   if (then.length > 0) return { base: knownDigests(circumstances, then), moment: asOf };
-  const earliest = known.toSorted((one, other) => one.firstSeen - other.firstSeen).slice(0, 1);
+  const earliest = earliestFirst(known).slice(0, 1);
   return { base: earliest, moment: now };
 }
 
@@ -125,7 +123,8 @@ function knownDigests(
   stays: readonly TagStay[],
 ): Known[] {
   const known = new Map<Digest, Known>();
-  for (const { digest, firstSeen: seen } of stays) {
+  const before = dated(stays, now);
+  for (const [at, { digest, firstSeen: seen }] of stays.entries()) {
     // A clock that was ahead must not make a digest wait for longer than one that is seen now.
     const firstSeen = Math.min(seen, now);
     const earlier = known.get(digest);
@@ -135,11 +134,34 @@ function knownDigests(
     known.set(digest, {
       digest,
       firstSeen: first,
+      seenAfter: Math.min(before[at] ?? first, earlier?.seenAfter ?? Infinity),
       movedAt: earlier?.movedAt ?? firstSeen,
       oldEnoughAt: isOfAnyAge ? -Infinity : since + rule.minAge,
     });
   }
   return [...known.values()];
+}
+
+/** When each stay was seen first; of one in the future, when the latest one before it was. */
+function dated(stays: readonly TagStay[], now: number): number[] {
+  let latest = -Infinity;
+  return stays
+    .toReversed()
+    .map(({ firstSeen }) => {
+      if (firstSeen > now) return latest;
+      latest = Math.max(latest, firstSeen);
+      return firstSeen;
+    })
+    .toReversed();
+}
+
+/** Of two that cannot be told apart, the one that the tag had first. */
+function earliestFirst(known: readonly Known[]): Known[] {
+  return known
+    .toReversed()
+    .toSorted((one, other) =>
+      one.seenAfter < other.seenAfter ? -1 : Number(one.seenAfter > other.seenAfter),
+    );
 }
 
 /** Why a tag does not have the digest that its registry says, and what to do about it. */
