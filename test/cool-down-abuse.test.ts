@@ -1,13 +1,20 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { CoolDownWorld, DAY, MINUTE } from "./harness/cool-down/cool-down-world.ts";
+import { textImage } from "./harness/images/images.ts";
 import { real, realTest } from "./harness/real-components.ts";
+import { until } from "./harness/waiting.ts";
 
 /** All tests share its clock; each has repositories of its own. */
 let world: CoolDownWorld;
 
 beforeAll(async () => {
-  const policies = [{ match: "reg.test/**", minAge: "3d" }];
-  if (real.available) world = await CoolDownWorld.start({ policies });
+  const policies = [
+    { match: "reg.test/named/**", minAge: "3d", digests: "hold" },
+    { match: "reg.test/**", minAge: "3d" },
+  ];
+  if (!real.available) return;
+  // That something is not there is believed for as long.
+  world = await CoolDownWorld.start({ policies, upstream: { tagTtl: "1s" } });
 });
 
 afterAll(() => world?.[Symbol.asyncDispose]());
@@ -41,3 +48,19 @@ realTest(
     expect((await world.tag("ahead", "1")).digest).toBe(first.manifest.digest);
   },
 );
+
+realTest("a digest does not become old enough by being asked for before it is there", async () => {
+  const image = textImage({ text: "to be pushed" });
+  const { digest } = image.manifest;
+  const status = async (): Promise<number> =>
+    (await world.ask(`named/app/manifests/${digest}`)).status;
+  expect(await status()).toBe(404);
+  expect((await world.ask(`named/app/referrers/${digest}`)).status).toBe(403);
+  await world.clock.forward(9 * DAY);
+  world.upstream.add("named/app", image, "unseen");
+  await until(async () => (await status()) === 403, { what: "the digest to be there, and held" });
+  await world.clock.forward(2 * DAY);
+  expect(await status()).toBe(403);
+  await world.clock.forward(DAY);
+  expect(await status()).toBe(200);
+});

@@ -1,3 +1,4 @@
+import { Accept } from "../oci/accept.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Tag } from "../oci/names.ts";
 import type { RepositoryRef } from "../store/metadata-store.ts";
@@ -188,7 +189,13 @@ export class Cache {
     this.#records = records;
     const trees = new ImageTrees({ load: (repo, digest) => manifests.get(repo, digest) });
     const held = { policy: tagPolicy, history: metadata.tagHistory, records, now };
-    this.heldDigests = new HeldDigests({ ...held, trees, news: imageNews });
+    this.heldDigests = new HeldDigests({
+      ...held,
+      trees,
+      news: imageNews,
+      find: (upstream, repo, digest) =>
+        this.manifests.head(upstream, repo, digest, new Accept(null)),
+    });
     this.heldTags = new HeldTags(held);
     const patience = new Patience();
     const checks = new TagChecks({ records, manifests, access, patience, news: tagNews, now });

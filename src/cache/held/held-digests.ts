@@ -8,6 +8,7 @@ import type { RepositoryRef } from "../../store/repository-ref.ts";
 import { readDescriptors } from "../lookup/referrers-index.ts";
 import type { PullMetadata } from "../lookup/pull-metadata.ts";
 import type { TagRecords } from "../lookup/tag-records.ts";
+import type { Upstream } from "../upstream.ts";
 import { shortDigest } from "../tag-policy/hold-text.ts";
 import type { Hold, TagPolicy } from "../tag-policy/tag-policy.ts";
 import type { StoredManifest } from "../results.ts";
@@ -24,6 +25,9 @@ const MAX_LIST_BYTES = 512 * 1024;
 /** By how many of its tags an image is judged. */
 const MAX_TAGS = 50;
 
+/** As what a digest is asked for. */
+type AskedAs = "manifest" | "blob" | "referrers";
+
 export interface HeldDigestsOptions {
   readonly policy: TagPolicy;
   readonly history: Pick<PullMetadata["tagHistory"], "add" | "digestSeen" | "digests" | "tags">;
@@ -31,6 +35,8 @@ export interface HeldDigestsOptions {
   readonly trees: Pick<ImageTrees, "below">;
   /** Absent if this is the only replica. */
   readonly news?: ImageNews | undefined;
+  /** Resolves if a manifest is here, or its registry has it. It may throw a `Fault`. */
+  readonly find: (upstream: Upstream, repo: RepositoryRef, digest: Digest) => Promise<unknown>;
   /** In milliseconds of the epoch. */
   readonly now: () => number;
 }
@@ -66,14 +72,14 @@ export class HeldDigests {
   /**
    * Lets pass what may be had.
    *
-   * @param isManifest whether it is asked for as a manifest, or as what others refer to
-   * @throws Fault of kind `held`, or `unverifiable`
+   * @param as as what it is asked for: `referrers` if as what others refer to
+   * @throws Fault of kind `held`, or `unverifiable`, or `not-found` for a manifest that its registry does not have
    */
-  async check(repo: RepositoryRef, digest: Digest, isManifest: boolean): Promise<void> {
+  async check(upstream: Upstream, repo: RepositoryRef, digest: Digest, as: AskedAs): Promise<void> {
     const { policy } = this.#options;
     if (!policy.guards(repo)) return;
     if (this.#hasPassed(repo, digest)) return;
-    const hold = await this.#holdOf(repo, digest, isManifest);
+    const hold = await this.#holdOf(upstream, repo, digest, as);
     if (hold && !(await this.#passesElsewhere(repo, digest)))
       throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
     this.#pass(repo, digest);
@@ -102,11 +108,12 @@ export class HeldDigests {
   }
 
   async #holdOf(
+    upstream: Upstream,
     repo: RepositoryRef,
     digest: Digest,
-    isManifest: boolean,
+    as: AskedAs,
   ): Promise<Hold | undefined> {
-    const { policy } = this.#options;
+    const { policy, now } = this.#options;
     const byOperator = policy.digestHold(repo, digest);
     if (byOperator) return byOperator;
     const parents = await this.#parents(repo, digest);
@@ -116,7 +123,12 @@ export class HeldDigests {
       if (!hold) return undefined;
       held ??= hold;
     }
-    if (isManifest) return this.#imageHold(repo, digest);
+    if (as !== "blob") {
+      // Where it would be held until it is old enough, its age begins when its registry is seen to have it.
+      const young = policy.digestHold(repo, digest, now());
+      const isThere = !young || (await this.#isThere(upstream, repo, digest, as));
+      return isThere ? this.#imageHold(repo, digest) : young;
+    }
     if (held) return held;
     // Nothing that is known here is made of it.
     if (!policy.holdsUnknown(repo)) return undefined;
@@ -126,6 +138,26 @@ export class HeldDigests {
       because: "too-young",
       text: `${name} belongs to no image that may be had of this repository`,
     };
+  }
+
+  /** Whether a manifest was ever there: who asks for it before it is pushed must not make it older. */
+  async #isThere(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+    as: AskedAs,
+  ): Promise<boolean> {
+    const { history, find } = this.#options;
+    if ((await history.tags(repo, 1, digest)).length > 0) return true;
+    try {
+      await find(upstream, repo, digest);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      // Of what is not there, a registry may list what refers to it.
+      if (error.detail.kind === "not-found" && as === "manifest") throw error;
+      return false;
+    }
   }
 
   /** Why an image must not be had by its digest; `undefined` if it may. */

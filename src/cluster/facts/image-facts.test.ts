@@ -42,12 +42,12 @@ async function seen(replica: Replica, name: string, days: number) {
 
 /** Whether a client gets it by its digest. */
 async function has(
-  { cache, repo }: Replica,
+  { cache, upstream, repo }: Replica,
   digest: Digest,
-  isManifest: boolean,
+  as: "manifest" | "blob",
 ): Promise<boolean> {
   try {
-    await cache.heldDigests.check(repo, digest, isManifest);
+    await cache.heldDigests.check(upstream, repo, digest, as);
     return true;
   } catch (error) {
     if (!(error instanceof Fault) || error.detail.kind !== "held") throw error;
@@ -58,23 +58,23 @@ async function has(
 test("what a client is given by one replica, it gets the parts of from any other one", async () => {
   const { one, two, three } = at;
   const { manifest, part } = await seen(one, "a", 4);
-  expect(await has(two, manifest, true)).toBe(true);
-  expect(await has(three, part, false)).toBe(true);
+  expect(await has(two, manifest, "manifest")).toBe(true);
+  expect(await has(three, part, "blob")).toBe(true);
 });
 
 test("what is too young is held at all of them, whoever was the first to see it", async () => {
   const { one, two, three } = at;
   const { manifest, part } = await seen(one, "b", 2);
-  expect(await has(two, manifest, true)).toBe(false);
-  expect(await has(three, part, false)).toBe(false);
-  expect(await has(three, digestNumber(1), false)).toBe(false);
+  expect(await has(two, manifest, "manifest")).toBe(false);
+  expect(await has(three, part, "blob")).toBe(false);
+  expect(await has(three, digestNumber(1), "blob")).toBe(false);
 });
 
 test("what a client was given a moment ago is waited for", async () => {
   const { one, two } = at;
   one.ledger.away();
   const { manifest, part } = await seen(one, "c", 4);
-  const both = Promise.all([has(two, manifest, true), has(two, part, false)]);
+  const both = Promise.all([has(two, manifest, "manifest"), has(two, part, "blob")]);
   // It looks for them, and nothing was told yet.
   await Promise.resolve();
   one.ledger.back();
@@ -94,6 +94,6 @@ test("what an operator holds is held at all of them, with its parts", async () =
   } as const;
   await one.overrides.put(override);
   await one.facts.order({ kind: "override", override });
-  expect(await has(two, manifest, true)).toBe(false);
-  expect(await has(two, part, false)).toBe(false);
+  expect(await has(two, manifest, "manifest")).toBe(false);
+  expect(await has(two, part, "blob")).toBe(false);
 });

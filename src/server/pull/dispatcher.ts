@@ -98,7 +98,8 @@ export class Dispatcher {
     const digest = digestOf(route);
     // Of what is never stored, nobody knows what it is made of.
     const isGuarded = digest && !isBypassed(route.upstream, route.repo);
-    if (isGuarded) await cache.heldDigests.check(route.repo, digest, route.kind !== "blob");
+    if (isGuarded && route.kind !== "tags")
+      await cache.heldDigests.check(route.upstream, route.repo, digest, route.kind);
     switch (route.kind) {
       case "manifest":
         return handleManifest(this.#options.cache.manifests, route, context);

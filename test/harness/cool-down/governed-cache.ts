@@ -150,7 +150,8 @@ export async function governedCache(clock: { now: number }) {
     /** Whether the rules let a digest be had by its name. */
     named: (text: string): Promise<Got> =>
       attempt(async () => {
-        await opened.cache.heldDigests.check(repo, digestOf(text), true);
+        const { cache, upstream } = opened;
+        await cache.heldDigests.check(upstream, repo, digestOf(text), "manifest");
         return given(text, { result: "hit" });
       }),
     isStored: async (digest: string): Promise<boolean> => {
