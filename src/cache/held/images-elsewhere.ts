@@ -12,8 +12,8 @@ import type { ImageNews, KnownImage } from "./image-news.ts";
 
 /** Manifests of which it is remembered that they were told, and digests that were asked for. */
 const MAX_DIGESTS = 10_000;
-/** How often it is told what a manifest is made of, in milliseconds. */
-const TELL_AGAIN_MS = 24 * 3_600_000;
+/** How often it is told what a manifest is made of, in milliseconds: a ledger may have lost it. */
+const TELL_AGAIN_MS = 3_600_000;
 /** An index of more parts is no image. */
 const MAX_PARTS = 1000;
 /**
