@@ -52,12 +52,28 @@ export class SignatureVerifier implements Verifier {
   readonly #now: () => number;
   readonly #looks = new SingleFlight<VerificationRecord | undefined>();
   readonly #known = new LRUCache<string, VerificationRecord>(growingTo(MAX_REMEMBERED));
+  readonly #recording = new Set<Promise<void>>();
   /** What the registry listed when something failed. */
   readonly #listed = new LRUCache<string, Listed>(growingTo(MAX_REMEMBERED));
 
   constructor(options: SignatureVerifierOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+  }
+
+  /** Resolves once all verdicts by now are recorded, or could not be. */
+  async recorded(): Promise<void> {
+    await Promise.all(this.#recording);
+  }
+
+  /** Nobody waits for it. What cannot be recorded holds for as long as this process remembers it. */
+  #record(put: Promise<void>): void {
+    const recording = put
+      .catch(() => {})
+      .finally(() => {
+        this.#recording.delete(recording);
+      });
+    this.#recording.add(recording);
   }
 
   /** Loads what these rules need, so that the first pull need not wait for it. What fails is tried again then. */
@@ -109,8 +125,7 @@ export class SignatureVerifier implements Verifier {
       const finding = await look({ lookups, place, rule, listing, trust, sigstore });
       const record: VerificationRecord = { ...finding, verifiedAt: this.#now() };
       this.#known.set(key, record);
-      // What cannot be recorded now holds for as long as this process remembers it.
-      await records.put(repo, digest, rule.revision, record).catch(ignoreFault);
+      this.#record(records.put(repo, digest, rule.revision, record));
       this.#options.onVerified?.({ ...record, repo, digest, rule });
       return record;
     } catch (error) {
@@ -122,8 +137,4 @@ export class SignatureVerifier implements Verifier {
 
 function needsTrust({ transparencyLog, keyless }: VerifyRule): boolean {
   return transparencyLog || keyless.length > 0;
-}
-
-function ignoreFault(error: unknown): void {
-  if (!(error instanceof Fault)) throw error;
 }

@@ -85,8 +85,13 @@ export async function verifyingCache(
     upstream,
     metadata,
     repo,
-    verify: (digest, rule) => verifier.verify(repo, digest, rule),
+    verify: async (digest, rule) => {
+      const record = await verifier.verify(repo, digest, rule);
+      await verifier.recorded();
+      return record;
+    },
     [Symbol.asyncDispose]: async () => {
+      await verifier.recorded();
       await cache.settled();
       if (!options.metadata) await metadata.close();
     },
