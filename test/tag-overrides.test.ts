@@ -57,8 +57,8 @@ async function entrepot(line: string, ...more: readonly string[]) {
 const REASON = ["--reason", "for a test"] as const;
 
 async function historyOf(image: string) {
-  const { text } = await entrepot(`history ${image} --json`);
-  return tagHistorySchema.parse(JSON.parse(text));
+  const response = await cache.getAdmin(`/api/v1/tag-history?image=${image}`);
+  return tagHistorySchema.parse(await response.json());
 }
 
 /** Without what differs from run to run. */
