@@ -36,7 +36,10 @@ export interface Override {
   readonly ended?: { readonly at: number; readonly by: string; readonly reason: string };
 }
 
-/** All overrides, also those that have ended, as far as they are kept: the latest 2,000. */
+/** How many overrides are kept. */
+export const MAX_OVERRIDES = 2000;
+
+/** All overrides, also those that have ended, as far as they are kept: of more, those that have ended go first. */
 export interface OverrideStore {
   /** The latest first. */
   list(): Promise<Override[]>;

@@ -1,6 +1,6 @@
 import type { Digest } from "../../oci/digest.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
-import type { Override } from "../../store/override-store.ts";
+import { MAX_OVERRIDES, type Override } from "../../store/override-store.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import { OrderRefused } from "./order-refused.ts";
 import { isActive, type Overrides } from "./overrides.ts";
@@ -14,6 +14,19 @@ export class ActiveOverrides {
 
   constructor({ all }: Pick<Overrides, "all">, now: number) {
     this.#all = all.filter((override) => isActive(override, now));
+  }
+
+  /**
+   * One more would take the place of one that holds.
+   *
+   * @throws OrderRefused
+   */
+  mustHaveRoom(): void {
+    if (this.#all.length < MAX_OVERRIDES) return;
+    const reason = `${MAX_OVERRIDES} overrides hold already, and no more are kept`;
+    const next =
+      "end those that are not needed any more (entrepot overrides lists them), and give new ones an end (--for 7d)";
+    throw new OrderRefused("conflict", reason, next);
   }
 
   /** Those that give a digest to nobody. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { parseImageReference } from "../../oci/image-reference.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import type { Override } from "../../store/override-store.ts";
+import { MAX_OVERRIDES, type Override } from "../../store/override-store.ts";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 import type { TagStay } from "../../store/tag-history.ts";
 import type { VerificationRecord } from "../../store/verification-store.ts";
@@ -254,4 +254,17 @@ test("if an override cannot be kept, it does not hold, and the refusal says so",
   );
   expect(await served()).toBe(older);
   expect(state.writes).toBe(1);
+});
+
+test("an order that would take the place of an override that holds is refused, and an end never is", async () => {
+  const { all, overrides, keep } = await orders();
+  await keep(all.freeze("ghcr.io/*", NOW - DAY, TERMS));
+  for (let number = 1; number < MAX_OVERRIDES; number += 1) {
+    const pattern = `docker.io/library/other@${digestNumber(number)}`;
+    await overrides.put({ ...TERMS, id: `${number}`, kind: "hold", pattern, since: NOW });
+  }
+  const refused = await refusal(() => all.hold(image(`node@${newest}`), TERMS));
+  expect(refused).toStartWith("conflict: 2000 overrides hold already, and no more are kept: end");
+  await keep(all.release(image(`docker.io/library/other@${digestNumber(1)}`), TERMS));
+  await keep(all.hold(image(`node@${newest}`), TERMS));
 });

@@ -235,6 +235,7 @@ export class TagOrders {
     { reason, by, until }: OrderTerms,
     more: Pick<Override, "digest" | "asOf" | "isUnverified"> = {},
   ): Override {
+    this.#active.mustHaveRoom();
     const since = this.#now();
     const bound = until === undefined ? {} : { until };
     return { id: randomUUID(), kind, pattern, ...more, reason, by, since, ...bound };

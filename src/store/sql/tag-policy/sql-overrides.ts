@@ -1,8 +1,6 @@
 import { type Kysely, type Selectable, sql } from "kysely";
-import type { Override, OverrideStore } from "../../override-store.ts";
+import { MAX_OVERRIDES, type Override, type OverrideStore } from "../../override-store.ts";
 import type { Tables } from "../tables.ts";
-
-const MAX_OVERRIDES = 2000;
 
 /** What operators decided of tags, in a database. */
 export class SqlOverrides implements OverrideStore {
