@@ -344,6 +344,42 @@ realTest(
   },
 );
 
+realTest("what is decided holds at once for what threads have sent again and again", async () => {
+  const [manifest] = partsOf(before);
+  const paths = ["manifests/24", `${manifest}`].map(
+    (path) => `/v2/library/node/${path}?ns=docker.io`,
+  );
+  /** Of many connections, which both threads accept. */
+  const statuses = async (path: string): Promise<readonly number[]> => {
+    const all = await Promise.all(Array.from({ length: 40 }, () => ask(path)));
+    return [...new Set(all.map(({ status }) => status))];
+  };
+  const decide = async (...words: string[]): Promise<void> => {
+    const { code, stderr } = await command(world.cache, ...words, "--reason", "a test");
+    expect([words, code, code === 0 ? "" : stderr]).toEqual([words, 0, ""]);
+  };
+  for (const path of paths) {
+    await statuses(path);
+    expect([path, await statuses(path)]).toEqual([path, [200]]);
+  }
+  const held = [before, ...before.children].map(
+    (image) => `docker.io/library/node@${image.manifest.digest}`,
+  );
+  for (const image of held) await decide("hold", image);
+  for (const path of paths) {
+    const given = await Promise.all(Array.from({ length: 40 }, () => ask(path)));
+    for (const response of given) {
+      expect([path, response.headers["docker-content-digest"]]).not.toEqual([
+        path,
+        before.manifest.digest,
+      ]);
+    }
+  }
+  expect(await statuses(paths[1] ?? "")).toEqual([403]);
+  for (const image of held) await decide("release", image);
+  await expectHeldBack("after a hold was released");
+});
+
 realTest("a rebuilt index holds what it held", async () => {
   await world.restart(async () => {
     const files = (await readdir(world.data)).filter((name) => name.startsWith("metadata."));
