@@ -134,7 +134,7 @@ test("under a freeze, a tag is what it was at that moment, also where it came ba
   const [candidate] = decide(circumstances(moves, { fixed: freeze, rule: undefined })).candidates;
   expect(candidate?.digest).toBe(B);
   expect(candidate?.hold?.text).toBe(
-    "docker.io/library/node:24 is frozen as of 2026-11-10 12:00 UTC by ada (a bad release), this is the digest before; entrepot unfreeze docker.io/** ends it",
+    "docker.io/library/node:24 is frozen as of 2026-11-10 12:00 UTC by ada (a bad release), this is the digest before; entrepot unfreeze 'docker.io/**' ends it",
   );
 });
 

@@ -183,7 +183,7 @@ function toldOf(
       digest,
       because: "frozen",
       what: `${image} is frozen as of ${momentText(freeze.asOf)}${authorText(freeze)}`,
-      advice: `entrepot unfreeze ${freeze.pattern} ends it`,
+      advice: `entrepot unfreeze '${freeze.pattern}' ends it`,
       ...boundOf(freeze),
     };
   }
