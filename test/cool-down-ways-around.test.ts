@@ -17,6 +17,11 @@ import {
   multiPlatformImage,
   referrersIndex,
 } from "./harness/images/images.ts";
+import {
+  basicOf,
+  type PrivateRegistry,
+  startPrivateRegistry,
+} from "./harness/registries/private-registry.ts";
 import { run } from "./harness/processes.ts";
 import { real, realTest } from "./harness/real-components.ts";
 import {
@@ -30,10 +35,14 @@ import {
  */
 
 const PROGRAM = fileURLToPath(new URL("../bin/entrepot", import.meta.url));
-const RULES = [{ match: "docker.io/**", minAge: "3d", digests: "hold" }];
+const RULES = ["docker.io/**", "private.test/**"].map((match) => {
+  return { match, minAge: "3d", digests: "hold" };
+});
 
 let world: CoolDownWorld;
 let mirror: ScriptedUpstream;
+/** Shows its content to ann alone. */
+let hub: PrivateRegistry;
 /** The image that the tag had for nine days, and the one that it has got. */
 let before: Image;
 let now: Image;
@@ -41,13 +50,17 @@ let port = "";
 
 beforeAll(async () => {
   if (!real.available) return;
-  mirror = await startScriptedUpstream();
+  [mirror, hub] = await Promise.all([startScriptedUpstream(), startPrivateRegistry()]);
+  hub.grant("ann", "team/app");
   world = await CoolDownWorld.start({
     name: "docker.io",
     policies: RULES,
     upstream: { port: freePort(), bypass: ["never/**"], mirrors: [localUpstream(mirror.url)] },
-    upstreams: (url) => ({ "other.test": localUpstream(url) }),
-    config: { workers: 2 },
+    upstreams: (url) => ({
+      "other.test": localUpstream(url),
+      "private.test": { ...localUpstream(hub.upstream.url), access: "upstream" },
+    }),
+    config: { workers: 2, listen: "127.0.0.1:0" },
   });
   [before, now] = await Promise.all([
     multiPlatformImage({ text: "the image before" }),
@@ -57,7 +70,13 @@ beforeAll(async () => {
     world.upstream.add(repository, before, "24", "old");
     await pullAll(repository, before);
   }
+  hub.upstream.add("team/app", before, "1");
+  for (const path of ["manifests/1", ...partsOf(before)]) {
+    const { status } = await askAsAnn(path);
+    expect([path, status]).toEqual([path, 200]);
+  }
   await world.clock.forward(9 * DAY);
+  hub.upstream.add("team/app", now, "1");
   for (const registry of [world.upstream, mirror]) {
     for (const repository of ["library/node", "never/stored"]) {
       registry.add(repository, now, "24");
@@ -87,6 +106,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
   await mirror?.[Symbol.asyncDispose]();
+  await hub?.[Symbol.asyncDispose]();
 });
 
 function ask(
@@ -98,6 +118,11 @@ function ask(
   }: { method?: string; headers?: Record<string, string>; at?: string } = {},
 ): Promise<RawResponse> {
   return rawRequest(at, path, { method, headers });
+}
+
+function askAsAnn(path: string, method = "GET"): Promise<RawResponse> {
+  const headers = { authorization: basicOf("ann") };
+  return ask(`/v2/team/app/${path}?ns=private.test`, { method, headers });
 }
 
 /** What an image is made of, and what refers to it. */
@@ -343,6 +368,30 @@ realTest(
     await expectHeldBack("after it was warmed");
   },
 );
+
+realTest("credentials show a client what it may see, and not what is held", async () => {
+  for (const method of ["GET", "HEAD"]) {
+    const { status, headers } = await askAsAnn("manifests/1", method);
+    const told = [method, status, headers["docker-content-digest"]];
+    expect(told).toEqual([method, 200, before.manifest.digest]);
+    expect(headers["warning"]).toContain("this is the digest before");
+    for (const { digest } of secrets()) {
+      for (const kind of ["manifests", "blobs"]) {
+        const path = `${kind}/${digest}`;
+        const held = await askAsAnn(path, method);
+        expectHeld(`${method} ${path} of ann`, held);
+        expect([path, held.status]).not.toEqual([path, 401]);
+      }
+    }
+  }
+  for (const path of partsOf(before)) {
+    const { status } = await askAsAnn(path);
+    expect([path, status]).toEqual([path, 200]);
+  }
+  const anybody = await ask("/v2/team/app/manifests/1?ns=private.test");
+  expectHeld("nobody", anybody);
+  expect(anybody.headers["warning"]).toBeUndefined();
+});
 
 realTest("what is decided holds at once for what threads have sent again and again", async () => {
   const [manifest] = partsOf(before);
