@@ -53,6 +53,11 @@ export class TagModel {
     return hasFailed ? "fails" : "held";
   }
 
+  /** Whether a digest may be served only where those before it are gone. */
+  isLastResort(digest: Digest, now: number): boolean {
+    return this.#isGoverned(now) && this.#order(now).last.includes(digest);
+  }
+
   /** Whether a digest that the tag was seen to have may be had by its name. */
   mayBeNamed(digest: Digest, now: number): boolean {
     if (this.#isHeld(digest, now)) return false;
