@@ -64,3 +64,12 @@ realTest("a digest does not become old enough by being asked for before it is th
   await world.clock.forward(DAY);
   expect(await status()).toBe(200);
 });
+
+realTest("an image waits behind a tag that is named as signatures are, too", async () => {
+  const tag = `sha256-${"0".repeat(64)}.sig`;
+  const { manifest } = world.move("disguised", tag, "an image");
+  const { status } = await world.tag("disguised", tag);
+  expect(status).toBe(403);
+  await world.clock.forward(3 * DAY + MINUTE);
+  expect((await world.tag("disguised", tag)).digest).toBe(manifest.digest);
+});

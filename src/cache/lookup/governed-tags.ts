@@ -59,7 +59,7 @@ export class GovernedTags {
     const resolved = await this.#resolve(repo, tag, lookups);
     const stays = await this.#stays(repo, tag, resolved?.digest);
     const plan = await policy.plan(repo, tag, stays);
-    const search = new Search(repo, tag, policy);
+    const search = new Search(repo, tag, stays, policy);
     for (const candidate of plan.candidates) {
       const found = await search.try(candidate, lookups, resolved);
       if (!found) continue;
@@ -130,6 +130,7 @@ class Search {
   readonly #repo: RepositoryRef;
   readonly #tag: Tag;
   readonly #policy: TagPolicy;
+  readonly #stays: readonly TagStay[];
   /** Why a candidate cannot be had now; absent where all of them are gone, or held. */
   failure: Fault | undefined;
   /** Why the best candidate is not served. */
@@ -137,9 +138,10 @@ class Search {
   /** What is told where the best candidate cannot be had, whatever its age is. */
   missing: string | undefined;
 
-  constructor(repo: RepositoryRef, tag: Tag, policy: TagPolicy) {
+  constructor(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[], policy: TagPolicy) {
     this.#repo = repo;
     this.#tag = tag;
+    this.#stays = stays;
     this.#policy = policy;
   }
 
@@ -182,7 +184,11 @@ class Search {
   /** Why an image must not be served by a tag that is one of signatures. */
   async #disguised({ manifest }: ManifestResult): Promise<Hold | undefined> {
     if (!isSignatureTag(this.#tag) || isNoImage(manifest.bytes)) return undefined;
-    return this.#policy.signatureHold(this.#repo, manifest.digest);
+    const { digest } = manifest;
+    const seen = this.#stays.filter((stay) => stay.digest === digest);
+    const firstSeen = Math.min(...seen.map((stay) => stay.firstSeen));
+    const young = this.#policy.imageHold(this.#repo, this.#tag, digest, firstSeen);
+    return young ?? (await this.#policy.signatureHold(this.#repo, digest));
   }
 
   /** What is told of a digest that is served since a later one is not signed as it must be. */

@@ -29,6 +29,8 @@ export interface TagPoliciesOptions {
 interface Concerning {
   readonly age?: AgeRule | undefined;
   readonly verify?: VerifyRule | undefined;
+  /** Of an image, also by a tag that is one of signatures, which have no age of their own. */
+  readonly imageAge?: AgeRule | undefined;
   /**
    * Of a digest that is asked for by name, it is not known by which tag: rules that hold it count, and none that
    * makes an exception for some tags.
@@ -70,12 +72,23 @@ export class TagPolicies implements TagPolicy {
   }
 
   governs(repo: RepositoryRef, tag: Tag): boolean {
-    const { age, verify, strictVerify, overrides } = this.#of(repo, tag);
+    const { age, imageAge, verify, strictVerify, overrides } = this.#of(repo, tag);
     if (age !== undefined && age.minAge > 0) return true;
     // What is there has to be looked at: it could be an image.
-    if (strictVerify && isSignatureTag(tag)) return true;
+    const isLookedAt = strictVerify !== undefined || (imageAge?.minAge ?? 0) > 0;
+    if (isLookedAt && isSignatureTag(tag)) return true;
     if (verify !== undefined && verify.mode !== "off") return true;
     return overrides.some(({ override }) => isActive(override, this.#now()));
+  }
+
+  imageHold(repo: RepositoryRef, tag: Tag, digest: Digest, firstSeen: number): Hold | undefined {
+    const { imageAge, overrides } = this.#of(repo, tag);
+    const now = this.#now();
+    const active = overrides.filter(({ override }) => isActive(override, now));
+    if (!imageAge || this.#release(active, digest)) return undefined;
+    const until = Math.min(firstSeen, now) + imageAge.minAge;
+    const name = `${repo.upstream}/${repo.repository}@${digest}`;
+    return until <= now ? undefined : youngDigest(name, digest, { age: now - firstSeen, until });
   }
 
   isFixed(repo: RepositoryRef, tag: Tag): boolean {
@@ -229,6 +242,7 @@ export class TagPolicies implements TagPolicy {
     const now = this.#now();
     const concerning: Concerning = {
       age: ofTag.find(({ age }) => age)?.age,
+      imageAge: rules.find(({ age }) => age)?.age,
       verify: ofTag.find(({ verify }) => verify)?.verify,
       strictAge: rules.find(({ age }) => age?.digests === "hold" && age.minAge > 0)?.age,
       strictVerify: rules.find(({ verify }) => verify?.mode === "enforce")?.verify,

@@ -48,6 +48,12 @@ export interface TagPolicy {
    * @throws Fault `unverifiable` if that cannot be found out now
    */
   signatureHold(repo: RepositoryRef, digest: Digest, tag?: Tag): Promise<Hold | undefined>;
+  /**
+   * Why an image must not be served by a tag that is one of signatures; `undefined` if it is old enough.
+   *
+   * @param firstSeen in milliseconds of the epoch
+   */
+  imageHold(repo: RepositoryRef, tag: Tag, digest: Digest, firstSeen: number): Hold | undefined;
   /** Whether digests of a repository that are asked for by name may be held. */
   guards(repo: RepositoryRef): boolean;
   /** Whether what belongs to no image that is known here is held. */
@@ -74,6 +80,7 @@ export const AS_REGISTRIES_SAY: TagPolicy = {
     until: Infinity,
   }),
   signatureHold: async () => undefined,
+  imageHold: () => undefined,
   guards: () => false,
   holdsUnknown: () => false,
   digestHold: () => undefined,
