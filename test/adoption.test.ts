@@ -104,9 +104,11 @@ test("concurrent adoptions of one folder succeed, also after a cache was killed 
     const both = await Promise.all(
       [1, 2].map(() => command(cache, "adopt", other, "--upstream", "reg.test")),
     );
-    expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
-      [0, ""],
-      [0, ""],
+    // What takes over a second says how far it is.
+    const complaints = both.map(({ stderr }) => stderr.replaceAll(/^\d+ of \d+ files, .*\n/gm, ""));
+    expect([both.map(({ code }) => code), complaints]).toEqual([
+      [0, 0],
+      ["", ""],
     ]);
     const digests = new Set(
       images.flatMap((image) => [image.manifest, ...image.blobs].map(({ digest }) => digest)),

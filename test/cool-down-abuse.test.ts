@@ -15,7 +15,7 @@ beforeAll(async () => {
   if (!real.available) return;
   // That something is not there is believed for as long.
   world = await CoolDownWorld.start({ policies, upstream: { tagTtl: "1s" } });
-});
+}, 240_000);
 
 afterAll(() => world?.[Symbol.asyncDispose]());
 

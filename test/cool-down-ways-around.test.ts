@@ -19,7 +19,7 @@ let held: HeldImage;
 
 beforeAll(async () => {
   if (real.available) held = await HeldImage.start();
-});
+}, 240_000);
 
 afterAll(() => held?.[Symbol.asyncDispose]());
 

@@ -22,7 +22,7 @@ let world: CoolDownWorld;
 
 beforeAll(async () => {
   if (real.available) world = await CoolDownWorld.start({ policies: RULES });
-});
+}, 240_000);
 
 afterAll(() => world?.[Symbol.asyncDispose]());
 

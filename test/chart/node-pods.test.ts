@@ -75,7 +75,7 @@ describe.each(isLong ? LINES : (["1.6"] as const))("on containerd %s", (line) =>
     node = stack.use(await bootNode(line, config));
     await node.importPause();
     await node.ctr("images", "import", image);
-  }, 120_000);
+  }, 240_000);
 
   afterAll(() => stack.disposeAsync(), 60_000);
 

@@ -71,7 +71,7 @@ describe.each(LINES)("containerd %s", (line) => {
     await node.importPause();
     await node.pull(`${upstream.address}/org/runs:1`);
     sleeper = await startSleeper(node, `${upstream.address}/org/runs:1`);
-  }, 60_000);
+  }, 240_000);
 
   afterAll(async () => node?.[Symbol.asyncDispose](), 30_000);
 
