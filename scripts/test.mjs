@@ -43,7 +43,7 @@ const WAITING_FILES = [
 ].map((name) => `test/${name}.test.ts`);
 WAITING_FILES.push("src/server/admin/admin-listener.test.ts");
 /** More tests than this fail for a reason: they are not tried again. */
-const MAX_TRIED_AGAIN = 3;
+const MAX_TRIED_AGAIN = 5;
 /** Timeout of all tests together: a run that hangs must still end with a result. */
 const RUN_TIMEOUT_MS = 60 * 60_000;
 

@@ -70,6 +70,7 @@ describe("a metadata database in a SQLite file", () => {
       expect(await frozen.blobs.total(1024)).toEqual(total);
       const refused = await rejection(frozen.blobs.put({ digest: digestNumber(2), size: 1 }, 2));
       expect(isRefusedWrite(refused)).toBe(true);
+      expect(refused).toMatchObject({ detail: { kind: "no-space" } });
       await frozen.close();
     }
     expect(await readFile(`${copied}-wal`)).toEqual(log);

@@ -26,6 +26,10 @@ const BUSY_TIMEOUT = 5000;
 /** A file up to this size is checked before it is used after an unclean end, in bytes. */
 const MAX_CHECKED_FIRST = 32 * 1024 * 1024;
 
+/** Why a frozen file refuses a write. It is not the file that is to be mended. */
+const FROZEN =
+  "the metadata database is open for reading only, since its disk could not be written to";
+
 /** Free pages are returned to the file system when there are this many (2 MiB), and this part of the file. */
 const MIN_FREE_RATIO = 0.25;
 const MIN_FREE_PAGES = 512;
@@ -45,6 +49,7 @@ export class SqliteFile implements Statements {
    */
   readonly db: Kysely<Tables>;
   readonly #path: string;
+  readonly #isFrozen: boolean;
   readonly #database: Database;
   readonly #writer: WriterThread | undefined;
   readonly #statements: LRUCache<string, Statement<unknown, SQLQueryBindings[]>>;
@@ -66,6 +71,7 @@ export class SqliteFile implements Statements {
    */
   constructor(path: string, mode: "writable" | "frozen" = "writable") {
     this.#path = path;
+    this.#isFrozen = mode === "frozen";
     this.#isUnchecked = mode === "frozen" || !wasShutDownCleanly(path);
     this.#database = mode === "frozen" ? openFrozen(path) : openDatabase(path);
     this.#statements = new LRUCache({
@@ -182,6 +188,9 @@ export class SqliteFile implements Statements {
       // Without a clean-shutdown marker, the next start checks the file and rebuilds the metadata.
       this.#isDamaged ||= isDamage(cause);
       const code = sqliteCode(cause);
+      if (this.#isFrozen && isRefusedWrite(cause)) {
+        throw new Fault({ kind: "no-space", reason: FROZEN }, { cause });
+      }
       const reason = code === undefined ? String(cause) : `${messageOf(cause)} (${code})`;
       throw new Fault(
         { kind: storageKind(code), reason: `the metadata database failed: ${reason}` },
