@@ -9,6 +9,7 @@ const xml = (code: string, rest = ""): string =>
 
 const cases: [status: number, body: string, SharedStoreProblem][] = [
   [403, xml("AccessDenied"), { kind: "denied", action: "PutObject", code: "AccessDenied" }],
+  [403, xml("constructor"), { kind: "denied", action: "PutObject", code: "constructor" }],
   [403, "", { kind: "denied", action: "PutObject", code: "403" }],
   [403, xml("RequestTimeTooSkewed"), { kind: "clock", code: "RequestTimeTooSkewed" }],
   [

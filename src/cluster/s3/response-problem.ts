@@ -15,13 +15,13 @@ export interface Asked {
   readonly bucket: string;
 }
 
-const CREDENTIAL_CODES: Readonly<Record<string, string>> = {
-  InvalidAccessKeyId: "the access key is not known",
-  SignatureDoesNotMatch: "the secret key is wrong",
-  ExpiredToken: "the session token has expired",
-  InvalidToken: "the session token is not valid",
-  TokenRefreshRequired: "the session token has expired",
-};
+const CREDENTIAL_CODES: ReadonlyMap<string, string> = new Map([
+  ["InvalidAccessKeyId", "the access key is not known"],
+  ["SignatureDoesNotMatch", "the secret key is wrong"],
+  ["ExpiredToken", "the session token has expired"],
+  ["InvalidToken", "the session token is not valid"],
+  ["TokenRefreshRequired", "the session token has expired"],
+]);
 
 const FULL_CODES = new Set([
   "QuotaExceeded",
@@ -45,7 +45,7 @@ const BUSY_CODES = new Set(["SlowDown", "RequestLimitExceeded", "TooManyRequests
 export function responseProblem(response: FailedResponse, asked: Asked): SharedStoreProblem {
   const { status, headers, body } = response;
   const code = errorCodeOf(body);
-  const refused = CREDENTIAL_CODES[code];
+  const refused = CREDENTIAL_CODES.get(code);
   if (refused !== undefined) return { kind: "credentials", reason: `${refused} (${code})` };
   if (code === "NoSuchBucket") return { kind: "no-bucket", bucket: asked.bucket };
   if (code === "RequestTimeTooSkewed" || code === "RequestExpired") return { kind: "clock", code };

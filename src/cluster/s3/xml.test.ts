@@ -5,7 +5,10 @@ import { elementsOf } from "./xml.ts";
 
 test.each([
   ["<a>1</a>", "1"],
-  ["<b><a>x &lt;&amp;&gt; &#x41;&#66; &nbsp;</a></b>", "x <&> AB &nbsp;"],
+  [
+    "<b><a>x &lt;&amp;&gt; &#x41;&#66; &nbsp; &constructor;</a></b>",
+    "x <&> AB &nbsp; &constructor;",
+  ],
   ["<a>&#xFFFFFFF;&#9999999;</a>", "&#xFFFFFFF;&#9999999;"],
   ["<a></a>", ""],
   ["<a>1", undefined],

@@ -54,6 +54,10 @@ describe("the URL of a database", () => {
       "has the sslmode prefer: use disable, require, verify-ca or verify-full",
     ],
     [
+      "postgres://me:secret@db/cache?sslmode=constructor",
+      "has the sslmode constructor: use disable, require, verify-ca or verify-full",
+    ],
+    [
       "postgres://me:secret@db/cache?host=/run/postgresql",
       "has the parameter host: only sslmode is supported",
     ],

@@ -3,12 +3,12 @@ import type { DatabaseSettings, DatabaseTls } from "../database-settings.ts";
 const DEFAULT_PORT = 5432;
 
 /** What `sslmode` asks for, in the words of PostgreSQL's own clients. */
-const MODES: Readonly<Record<string, DatabaseTls["verify"] | "none">> = {
-  disable: "none",
-  require: "nothing",
-  "verify-ca": "authority",
-  "verify-full": "full",
-};
+const MODES: ReadonlyMap<string, DatabaseTls["verify"] | "none"> = new Map([
+  ["disable", "none"],
+  ["require", "nothing"],
+  ["verify-ca", "authority"],
+  ["verify-full", "full"],
+]);
 
 /**
  * Parses `postgres://user:password@host:port/database?sslmode=verify-full`. Without `sslmode`, the server's
@@ -27,9 +27,9 @@ export function parseDatabaseUrl(text: string, ca?: string): DatabaseSettings | 
   parameters.delete("sslmode");
   const [unknown] = parameters.keys();
   if (unknown !== undefined) return `has the parameter ${unknown}: only sslmode is supported`;
-  const verify = mode === undefined ? (ca === undefined ? "none" : "full") : MODES[mode];
+  const verify = mode === undefined ? (ca === undefined ? "none" : "full") : MODES.get(mode);
   if (verify === undefined)
-    return `has the sslmode ${mode}: use ${Object.keys(MODES)
+    return `has the sslmode ${mode}: use ${[...MODES.keys()]
       .join(", ")
       .replace(/, ([^,]*)$/, " or $1")}`;
   if (verify === "none" && ca !== undefined)

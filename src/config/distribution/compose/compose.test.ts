@@ -251,3 +251,9 @@ test("what repeats itself without end is an error", () => {
   const circle = { "compose.yaml": "include: [compose.yaml]\n" };
   expect(importProblems(circle)).toContain("include each other without end");
 });
+
+test("a key that every object has is merged as any other that is not known", () => {
+  const base = `base: { image: '$OTHER', constructor: [a], valueOf: { x: a } }`;
+  const text = `services: { ${base}, hub: { extends: { service: base }, image: 'registry:2', constructor: [b], valueOf: { x: b }, environment: { ${URL}: 'https://ghcr.io' }, ports: ['5010:5000'] } }\n`;
+  expect(upstreamsOf({ f: text })).toMatchObject({ "ghcr.io": { port: 5010 } });
+});

@@ -12,19 +12,19 @@ import {
 const REPLACED = new Set(["command", "entrypoint", "test"]);
 
 /** Keys of a service that are lists or mappings of names, merged by name. */
-const NAMED: Readonly<Record<string, RegExp>> = {
-  environment: /=/,
-  labels: /=/,
-  extra_hosts: /[=:]/,
-};
+const NAMED: ReadonlyMap<string, RegExp> = new Map([
+  ["environment", /=/],
+  ["labels", /=/],
+  ["extra_hosts", /[=:]/],
+]);
 
 /** Keys of a service that are lists whose elements have an identity. */
-const UNIQUE: Readonly<Record<string, (item: ComposeNode) => string>> = {
-  ports: portIdentity,
-  volumes: (item) => targetOf(item),
-  configs: (item) => targetOf(item),
-  secrets: (item) => targetOf(item),
-};
+const UNIQUE: ReadonlyMap<string, (item: ComposeNode) => string> = new Map([
+  ["ports", portIdentity],
+  ["volumes", targetOf],
+  ["configs", targetOf],
+  ["secrets", targetOf],
+]);
 
 /**
  * Merges a Compose file, or a service, into an earlier one, by the rules of the Compose
@@ -37,9 +37,9 @@ export function mergeNodes(
 ): ComposeNode | undefined {
   if (after.tag === "!reset") return undefined;
   if (after.tag === "!override" || REPLACED.has(key)) return after;
-  const separator = NAMED[key];
+  const separator = NAMED.get(key);
   if (separator) return mergeMaps(byName(before, separator), byName(after, separator));
-  const identity = UNIQUE[key];
+  const identity = UNIQUE.get(key);
   if (identity) return mergeUnique(before, after, identity);
   if ("text" in after && after.text === null && !("text" in before)) return before;
   if ("fields" in before && "fields" in after) return mergeMaps(before, after);

@@ -1,13 +1,13 @@
 /** Keys have 1,024 bytes at most, each of which may be written as an entity; in characters. */
 const MAX_TEXT = 16 * 1024;
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  lt: "<",
-  gt: ">",
-  amp: "&",
-  quot: '"',
-  apos: "'",
-};
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ["lt", "<"],
+  ["gt", ">"],
+  ["amp", "&"],
+  ["quot", '"'],
+  ["apos", "'"],
+]);
 
 /** The text of the first element of a name; `undefined` if there is none, or one that is far too long. */
 export function textOf(xml: string, name: string): string | undefined {
@@ -20,7 +20,7 @@ export function textOf(xml: string, name: string): string | undefined {
 
 function decode(text: string): string {
   return text.replaceAll(/&(?:#x([\da-f]{1,6})|#(\d{1,7})|([a-z]+));/gi, (all, hex, dec, name) => {
-    if (typeof name === "string") return ENTITIES[name] ?? all;
+    if (typeof name === "string") return ENTITIES.get(name) ?? all;
     const code = typeof hex === "string" ? Number.parseInt(hex, 16) : Number(dec);
     return code <= 0x10_ff_ff ? String.fromCodePoint(code) : all;
   });
