@@ -1,4 +1,4 @@
-// Bundles `serve`, what its workers run, and `node`, into a file of precompiled bytecode each, which halves the startup time.
+// Bundles `serve`, what its workers run, `node`, and the commands that work on a cache, into a file of precompiled bytecode each, which halves the startup time.
 // bin/entrepot uses the bundle while its inputs are unchanged (see fresh-bundle.mjs), and the
 // sources otherwise. Therefore a failure here is not an error. After an installation, it also makes the types of
 // the admin API.
@@ -28,7 +28,7 @@ const SETTLED_MS = 2000;
 const LEFTOVER_AGE_MS = 600_000;
 
 /** What is bundled, of src/. */
-const PROGRAMS = ["serve", "hit-worker", "download-worker", "node-command"];
+const PROGRAMS = ["serve", "hit-worker", "download-worker", "node-command", "operator-command"];
 
 /** Files that affect the bundle without being bundled. */
 const BUILD_INPUTS = [

@@ -6,11 +6,10 @@ ensureRuntimeOptions();
 // The cache decides for each registry, also for one on this machine.
 if (process.argv[2] !== "serve") keepLoopbackFromProxy(process.env);
 // Loaded only now: the call above may start the program anew.
-const { COMMANDS, HIDDEN_COMMANDS } = await import("./commands/commands.ts");
+const { COMMANDS, commandOf } = await import("./commands/commands.ts");
 const { runProgram } = await import("./commands/program.ts");
 
-const name = process.argv[2] ?? "";
-const requested = COMMANDS[name] ?? HIDDEN_COMMANDS[name];
+const requested = commandOf(process.argv[2] ?? "");
 // The help, and the suggestions for a misspelt name, need all commands.
 const loaders = requested ? [requested] : Object.values(COMMANDS);
 const commands: Command[] = [];

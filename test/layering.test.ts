@@ -78,7 +78,7 @@ function rejectReason(from: string, specifier: string): string | undefined {
   if (floor === undefined) return `${from}: ${room} has no floor`;
   if (below === undefined) return `${from} imports ${target}: ${other} has no floor`;
   // Commands and these files share the top floor: they are the doors of the commands.
-  const doors = ["main.ts", "serve.ts", "node-command.ts"];
+  const doors = ["main.ts", "serve.ts", "node-command.ts", "operator-command.ts"];
   if (doors.includes(room) && other === "commands") return undefined;
   if (below < floor) return undefined;
   return `${from} (floor ${floor}) imports ${target} (floor ${below})`;

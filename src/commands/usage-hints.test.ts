@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { type Command, CommanderError } from "commander";
-import { COMMANDS } from "./commands.ts";
+import { COMMANDS, commandOf } from "./commands.ts";
 import { program, unknownInHelp } from "./program.ts";
 
 /** What is printed for a command line that is not valid. */
@@ -125,6 +125,10 @@ ${usage("entrepot", "[options] [command]")}`,
 test.each(cases)("%j says what is missing or meant, and how it is used", async (args, expected) => {
   const printed = await errorOf(...args);
   expect(printed.replace(/(?<=Write one of ).*(?=\.\n)/, "LIST")).toBe(expected);
+});
+
+test.each(["constructor", "toString", "__proto__", ""])("%j is no command", (name) => {
+  expect(commandOf(name)).toBeUndefined();
 });
 
 test("render without a target lists the targets", async () => {

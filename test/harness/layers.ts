@@ -3,6 +3,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "main.ts": 6,
   "serve.ts": 6,
   "node-command.ts": 6,
+  "operator-command.ts": 6,
   "hit-worker.ts": 6,
   "download-worker.ts": 6,
   commands: 6,
@@ -399,6 +400,6 @@ export const ROOMS: Readonly<Record<string, Rooms>> = {
       // Completion asks the running cache for values.
       help: [".", "api", "connection", "store"],
     },
-    above: ["commands.ts"],
+    above: ["operator-commands.ts", "commands.ts"],
   },
 };
