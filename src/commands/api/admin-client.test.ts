@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { until } from "../../../test/harness/waiting.ts";
+import { Gate, until } from "../../../test/harness/waiting.ts";
 import type { Job } from "../../api/jobs.ts";
 import { evictedSchema } from "../../api/upkeep.ts";
 import { createLog } from "../../telemetry/log.ts";
@@ -152,6 +152,32 @@ test("Ctrl-C cancels the job, and is no end of the process before the job has en
     "InterruptedError: interrupted: the job was cancelled, and what was done by then stays done",
   );
   process.off("SIGINT", other);
+});
+
+test("a job whose end is told before its cancellation is answered is cancelled all the same", async () => {
+  const told = new Gate();
+  const cancelled = { ...running, state: "cancelled", endedAt: 2 };
+  using server = Bun.serve({
+    port: 0,
+    async fetch({ method }) {
+      if (method === "POST") return Response.json(running, { status: 202 });
+      if (method === "DELETE") {
+        await told.opened;
+        return Response.json(cancelled, { status: 202 });
+      }
+      process.emit("SIGINT", "SIGINT");
+      const events = `data: ${JSON.stringify(cancelled)}\n\n`;
+      return new Response(events, { headers: { "content-type": "text/event-stream" } });
+    },
+  });
+  const client = new AdminClient({ url: server.url.origin, headers: {} });
+  const ran = runJob(client, client.api.POST("/gc"), evictedSchema).catch(String);
+  // Nothing shows that it waits for the answer; otherwise, it ends at once.
+  await Promise.race([ran, Bun.sleep(50)]);
+  told.open();
+  expect(await ran).toBe(
+    "InterruptedError: interrupted: the job was cancelled, and what was done by then stays done",
+  );
 });
 
 test("a token that was replaced is read again, once per refusal", async () => {

@@ -30,7 +30,7 @@ export async function runJob<Result extends object>(
     const ended = await jobEnd(client, id, onProgress);
     return schema.parse(resultOf(ended));
   } catch (error) {
-    throw interruption.explain(error);
+    throw await interruption.explain(error);
   }
 }
 
@@ -39,7 +39,8 @@ class Interruption implements Disposable {
   readonly #client: AdminClient;
   #id: string | undefined;
   #signal: NodeJS.Signals | undefined;
-  #isCancelled = false;
+  /** Whether the cache has cancelled the job, once it has been asked to. */
+  #cancelled: Promise<boolean> | undefined;
 
   constructor(client: AdminClient) {
     this.#client = client;
@@ -49,13 +50,14 @@ class Interruption implements Disposable {
   /** The job, which is not known before its cache has answered. */
   follow(id: string): void {
     this.#id = id;
-    if (this.#signal !== undefined) void this.#cancel(id);
+    if (this.#signal !== undefined) this.#cancelled = this.#cancel(id);
   }
 
   /** What an error means if a signal came before it. */
-  explain(error: unknown): unknown {
+  async explain(error: unknown): Promise<unknown> {
     if (this.#signal === undefined || !(error instanceof AdminError)) return error;
-    const what = this.#isCancelled
+    // The end of the job may be told before the cancellation is answered.
+    const what = (await this.#cancelled)
       ? "interrupted: the job was cancelled, and what was done by then stays done"
       : `interrupted, and the job ${this.#id} could not be cancelled (${error.message}): entrepot jobs shows whether it goes on`;
     return new InterruptedError(this.#signal, what, { cause: error });
@@ -73,15 +75,16 @@ class Interruption implements Disposable {
     process.stderr.write(
       `\nentrepot: cancelling ${which}. Once more ends this command only: entrepot jobs shows what becomes of the job\n`,
     );
-    if (this.#id !== undefined) void this.#cancel(this.#id);
+    if (this.#id !== undefined) this.#cancelled = this.#cancel(this.#id);
   };
 
-  async #cancel(id: string): Promise<void> {
+  async #cancel(id: string): Promise<boolean> {
     try {
       await this.#client.ask(this.#client.api.DELETE("/jobs/{id}", { params: { path: { id } } }));
-      this.#isCancelled = true;
+      return true;
     } catch {
       // What the job becomes is told where it is followed.
+      return false;
     }
   }
 }
