@@ -1,7 +1,7 @@
 export interface UntilOptions {
   /** The expected event, for the error message. */
   readonly what: string;
-  /** The timeout in milliseconds; default 10,000. */
+  /** The timeout in milliseconds; default 30,000: on a busy machine, a cache takes ten seconds to start. */
   readonly within?: number;
   /** Computes additional text for the error message; called only on timeout. */
   readonly detail?: () => string;
@@ -14,7 +14,7 @@ export interface UntilOptions {
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { what, within = 10_000, detail }: UntilOptions,
+  { what, within = 30_000, detail }: UntilOptions,
 ): Promise<Exclude<T, false | undefined | null>> {
   const deadline = performance.now() + within;
   let failure = "";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { contentOf } from "../images/content.ts";
 import { localUpstream, startEntrepot } from "./entrepot.ts";
 import { tempDir } from "../temp-dir.ts";
-import { ChildProcess, run, startProcess } from "../processes.ts";
+import { ChildProcess, startProcess } from "../processes.ts";
 import { storedBlobs, unfinishedFills, verifyStore } from "./store-files.ts";
 import { failureOf, until } from "../waiting.ts";
 
@@ -73,9 +73,13 @@ linuxTest("child processes end with the test run, even if the run is killed", as
     onLine: (line) => (pid = Number(line)),
     ready: () => pid,
   });
+  const commandLine = () => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  // Before, it is setpriv, which may not have asked yet to be ended with its parent.
+  const isStarted = async () => (await commandLine()).startsWith("sleep\0");
+  await until(isStarted, { what: "the child to run" });
   await testRun.stop("SIGKILL");
   // A process that has ended has an empty command line, even while it is a zombie.
-  const isGone = async () => (await run(["cat", `/proc/${pid}/cmdline`])).stdout === "";
+  const isGone = async () => (await commandLine()) === "";
   await until(isGone, { what: "the child to end" });
 });
 

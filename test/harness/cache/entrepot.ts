@@ -101,7 +101,7 @@ export class Entrepot implements AsyncDisposable {
   }
 
   /** Waits up to `within` ms for a log line with this message. */
-  logged(msg: string, within = 10_000): Promise<LogLine> {
+  logged(msg: string, within = 30_000): Promise<LogLine> {
     const what = `the log line ${JSON.stringify(msg)}`;
     return until(() => this.#logs.find((line) => line["msg"] === msg), { what, within });
   }

@@ -1,4 +1,4 @@
-import { startProcess } from "../processes.ts";
+import { type ChildProcess, startProcess } from "../processes.ts";
 
 const STRACE = "/usr/bin/strace";
 
@@ -32,14 +32,33 @@ export function withSystemFault(fault: SystemFault, command: readonly string[]):
   return [STRACE, "-f", "-qq", "-o", "/dev/null", ...faultArgs(fault), ...command];
 }
 
-/** Injects faults into a running process, until disposal. Each is injected for the paths of all. */
+/** Faults that are injected into a process, until disposal: strace detaches, and the process goes on. */
+class InjectedFaults implements AsyncDisposable {
+  constructor(readonly strace: ChildProcess) {}
+
+  /**
+   * Ends the process as `kill -9` does, while its calls are delayed: a call that strace holds back neither happens, nor
+   * keeps the process from ending.
+   */
+  async kill(program: Pick<ChildProcess, "signal" | "stop">): Promise<void> {
+    program.signal("SIGKILL");
+    await this.strace.stop("SIGKILL");
+    await program.stop("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.strace.stop();
+  }
+}
+
+/** Injects faults into a running process. Each is injected for the paths of all. */
 export async function injectSystemFault(
   pid: number,
   ...faults: SystemFault[]
-): Promise<AsyncDisposable> {
+): Promise<InjectedFaults> {
   let isAttached = false;
   const command = [STRACE, "-f", "-o", "/dev/null", ...faultArgs(...faults), "-p", String(pid)];
-  const process = await startProcess({
+  const strace = await startProcess({
     name: "strace",
     command,
     onLine: (line) => {
@@ -47,8 +66,7 @@ export async function injectSystemFault(
     },
     ready: () => isAttached,
   });
-  // On SIGTERM, strace detaches and the process goes on.
-  return process;
+  return new InjectedFaults(strace);
 }
 
 function faultArgs(...faults: SystemFault[]): string[] {
