@@ -1,6 +1,12 @@
 import { expect, test } from "bun:test";
 import { newKeys } from "./harness/signatures/certificate-maker.ts";
-import { craftBundle, statementOf } from "./harness/signatures/crafted-bundle.ts";
+import {
+  craftBundle,
+  craftSimpleSigning,
+  simplePayload,
+  statementOf,
+} from "./harness/signatures/crafted-bundle.ts";
+import { SIMPLE } from "./harness/signatures/failing-cases.ts";
 import { publicPem, ruleOf } from "./harness/signatures/rules.ts";
 import { SignedRegistry, verifyingCache } from "./harness/signatures/signed-registry.ts";
 import { SigstoreServices } from "./harness/signatures/sigstore-services.ts";
@@ -13,6 +19,8 @@ const MINUTE_MS = 60_000;
 interface Signed extends AsyncDisposable {
   readonly registry: SignedRegistry;
   sign(): void;
+  /** As cosign 2. */
+  signUnderTag(): void;
 }
 
 function signed(): Signed {
@@ -25,6 +33,12 @@ function signed(): Signed {
       registry.attachBundle(
         craftBundle(services, statementOf(digest), { keys: KEYS, log: "none" }),
       );
+    },
+    signUnderTag: () => {
+      const payload = simplePayload(digest, "reg.test/app");
+      registry.attachLayers("sig", SIMPLE, [
+        craftSimpleSigning(services, payload, { keys: KEYS, log: "none" }),
+      ]);
     },
     [Symbol.asyncDispose]: async () => {
       registry[Symbol.dispose]();
@@ -86,7 +100,6 @@ test("what fails is looked at again once the registry lists more, and after a wh
 
 test.each([
   ["its list of referrers", "/referrers/"],
-  ["the tag .sig", ".sig"],
   ["a bundle's manifest", "manifests/sha256:"],
   ["a bundle", "/blobs/"],
 ])("a registry that fails to give %s leaves it open", async (_, part) => {
@@ -102,6 +115,55 @@ test.each([
   expect(recorded).toBeUndefined();
   registry.answer = () => undefined;
   expect((await cache.verify(digest, RULE))?.outcome).toBe("passed");
+});
+
+test.each([
+  ["its list of referrers", "/referrers/", "tag"],
+  ["the tag .sig", ".sig", "referrer"],
+] as const)("without %s, a signature that is elsewhere counts", async (_, part, where) => {
+  await using at = signed();
+  const { registry } = at;
+  const { digest } = registry.image;
+  await using cache = await verifyingCache(registry.url);
+  registry.answer = ({ path }) =>
+    path.includes(part) ? new Response("", { status: 503 }) : undefined;
+  // What is missing may be where the registry does not say.
+  expect(await cache.verify(digest, RULE)).toBeUndefined();
+  if (where === "tag") at.signUnderTag();
+  else at.sign();
+  expect((await cache.verify(digest, RULE))?.outcome).toBe("passed");
+});
+
+test.each([
+  ["its list of referrers", "/referrers/", "tag"],
+  ["the tag .sig", ".sig", "referrer"],
+] as const)("nobody waits for %s once a signature is found elsewhere", async (_, part, where) => {
+  await using at = signed();
+  const { registry } = at;
+  const { digest } = registry.image;
+  if (where === "tag") at.signUnderTag();
+  else at.sign();
+  await using cache = await verifyingCache(registry.url);
+  const gate = Promise.withResolvers<undefined>();
+  registry.answer = ({ path }) => (path.includes(part) ? gate.promise : undefined);
+  const record = await cache.verify(digest, RULE);
+  gate.resolve(undefined);
+  expect(record?.outcome).toBe("passed");
+});
+
+test("a place with more than is looked at does not hide a signature in another one", async () => {
+  await using at = signed();
+  const { registry } = at;
+  for (let more = 0; more < 70; more += 1) registry.attachBundle(`{"no": ${more}}`);
+  // The tag is known last.
+  const gate = Promise.withResolvers<undefined>();
+  registry.answer = ({ path }) => {
+    if (path.includes("/blobs/")) gate.resolve(undefined);
+    return path.endsWith(".sig") ? gate.promise : undefined;
+  };
+  at.signUnderTag();
+  await using cache = await verifyingCache(registry.url);
+  expect((await cache.verify(registry.image.digest, RULE))?.outcome).toBe("passed");
 });
 
 test("a registry that fails takes no verdict back", async () => {

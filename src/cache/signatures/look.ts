@@ -45,13 +45,16 @@ export interface Finding {
 const BUNDLE = "application/vnd.dev.sigstore.bundle";
 const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
 const ENVELOPE = "application/vnd.dsse.envelope.v1+json";
-/** How many layers are looked at, of all artifacts together. */
+/** More than any image has: a hostile repository may have any number. */
+const MAX_ARTIFACTS = 64;
+/** How many layers are looked at, of all artifacts of a place together. */
 const MAX_LOOKED_AT = 64;
 const MAX_REASONS = 3;
 const ANY = new Accept(null);
 
 /**
- * Goes through the artifacts of an image until all that a rule asks for is found.
+ * Goes through the artifacts of an image until all that a rule asks for is found: of each place beside the others, as
+ * soon as it is known what is there.
  *
  * @throws Fault if something is not found, and the registry did not give all that it may be in
  */
@@ -59,28 +62,43 @@ export async function look(options: LookOptions): Promise<Finding> {
   return new Look(options).run();
 }
 
+/** Where signatures may be, and what came of looking there. */
+interface Place {
+  readonly found: Promise<readonly Artifact[]>;
+  readonly reasons: string[];
+  artifacts: number;
+  omitted: number;
+  lookedAt: number;
+}
+
 class Look {
   readonly #options: LookOptions;
   readonly #context: CheckContext;
   readonly #wanted: Wanted;
   readonly #yielder = new EventLoopYielder();
-  readonly #reasons: string[] = [];
+  readonly #places: readonly Place[];
+  readonly #done = Promise.withResolvers<void>();
   #fault: Fault | undefined;
-  #lookedAt = 0;
 
   constructor(options: LookOptions) {
-    const { sigstore, rule, trust, place } = options;
+    const { sigstore, rule, trust, place, listing } = options;
     const { upstream, repo, digest } = place;
     this.#options = options;
     this.#wanted = new Wanted(rule);
     this.#context = { sigstore, rule, trust, digest, names: imageNames(upstream, repo) };
+    this.#places = listing.places.map((found) => ({
+      found,
+      reasons: [],
+      artifacts: 0,
+      omitted: 0,
+      lookedAt: 0,
+    }));
   }
 
   async run(): Promise<Finding> {
-    for (const artifact of this.#options.listing.artifacts) {
-      if (this.#isDone) break;
-      await this.#noting(artifact, () => this.#lookAtArtifact(artifact));
-    }
+    const looking = Promise.all(this.#places.map((place) => this.#lookAtPlace(place)));
+    // What has all that is wanted need not wait for what the other places have, or for their failures.
+    await Promise.race([looking, this.#done.promise]);
     const wanted = this.#wanted;
     if (!wanted.isComplete) {
       if (this.#fault) throw this.#fault;
@@ -90,31 +108,49 @@ class Look {
     return { outcome: "passed", detail, ...(loggedAt === undefined ? {} : { loggedAt }) };
   }
 
-  get #isDone(): boolean {
-    return this.#wanted.isComplete || this.#lookedAt >= MAX_LOOKED_AT;
+  #isDone({ lookedAt }: Place): boolean {
+    return this.#wanted.isComplete || lookedAt >= MAX_LOOKED_AT;
   }
 
-  async #lookAtArtifact(artifact: Artifact): Promise<void> {
-    const { lookups, place } = this.#options;
-    for (const layer of await readLayers(lookups, place, artifact)) {
-      if (this.#isDone) return;
-      this.#lookedAt += 1;
-      await this.#noting(artifact, async () => {
+  async #lookAtPlace(place: Place): Promise<void> {
+    let artifacts: readonly Artifact[] = [];
+    try {
+      artifacts = await place.found;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.#fault = error;
+    }
+    place.artifacts = artifacts.length;
+    place.omitted = Math.max(0, artifacts.length - MAX_ARTIFACTS);
+    for (const artifact of artifacts.slice(0, MAX_ARTIFACTS)) {
+      if (this.#isDone(place)) return;
+      await this.#noting(artifact, place, () => this.#lookAtArtifact(artifact, place));
+    }
+  }
+
+  async #lookAtArtifact(artifact: Artifact, place: Place): Promise<void> {
+    const { lookups, place: image } = this.#options;
+    for (const layer of await readLayers(lookups, image, artifact)) {
+      if (this.#isDone(place)) return;
+      place.lookedAt += 1;
+      await this.#noting(artifact, place, async () => {
         const evidence = await this.#evidenceIn(layer);
         await this.#yielder.pause();
+        if (this.#wanted.isComplete) return;
         this.#wanted.add(checkEvidence(evidence, this.#context));
+        if (this.#wanted.isComplete) this.#done.resolve();
       });
     }
   }
 
   /** One that does not count says nothing of the others. */
-  async #noting({ name }: Artifact, work: () => Promise<void>): Promise<void> {
+  async #noting({ name }: Artifact, place: Place, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
       const isRefused = error instanceof RefusedEvidence;
       const isGone = error instanceof Fault && error.detail.kind === "not-found";
-      if (isRefused || isGone) this.#reasons.push(`${shorten(name)}: ${error.message}`);
+      if (isRefused || isGone) place.reasons.push(`${shorten(name)}: ${error.message}`);
       else if (error instanceof Fault) this.#fault = error;
       else throw error;
     }
@@ -144,16 +180,17 @@ class Look {
   }
 
   #failure(): string {
-    const { listing } = this.#options;
+    const places = this.#places;
+    const omitted = places.reduce((sum, place) => sum + place.omitted, 0);
     const missing = this.#wanted.missing.join(" and no ");
-    if (listing.artifacts.length === 0) return `no ${missing} was found`;
-    const reasons = [...new Set(this.#reasons)];
+    if (places.every(({ artifacts }) => artifacts === 0)) return `no ${missing} was found`;
+    const reasons = [...new Set(places.flatMap((place) => place.reasons))];
     const others = reasons.length - MAX_REASONS;
     return [
       `no ${missing} that counts`,
       ...reasons.slice(0, MAX_REASONS),
       ...(others > 0 ? [`${others} more`] : []),
-      ...(listing.omitted > 0 ? [`${listing.omitted} more were not looked at`] : []),
+      ...(omitted > 0 ? [`${omitted} more were not looked at`] : []),
     ].join("; ");
   }
 }

@@ -49,8 +49,6 @@ export interface ArtifactLayer {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** More than any image has: a hostile repository may have any number. */
-const MAX_REFERRERS = 64;
 const MAX_LAYERS = 64;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
 const MAX_MANIFEST_BYTES = 512 * 1024;
@@ -82,13 +80,16 @@ const layerList = z.looseObject({
   ),
 });
 
-/** Which artifacts a repository has for an image. */
+/** What a repository has for an image, by where it may be: each is asked for beside the others. */
 export interface ArtifactListing {
-  readonly artifacts: readonly Artifact[];
-  /** How many there are that are not looked at, since there are too many. */
-  readonly omitted: number;
-  /** Changes with the artifacts. */
-  readonly fingerprint: string;
+  /** Each rejects with a `Fault` if the registry cannot be asked. */
+  readonly places: readonly Promise<readonly Artifact[]>[];
+  /**
+   * Changes with the artifacts.
+   *
+   * @throws Fault
+   */
+  fingerprint(): Promise<string>;
 }
 
 /**
@@ -97,23 +98,24 @@ export interface ArtifactListing {
  *
  * @param wanted.predicates those of attestations that are of interest, and of signatures
  * @param wanted.suffixes of the tags that cosign 2 gives them
- * @throws Fault if the registry cannot be asked
  */
-export async function listArtifacts(
+export function listArtifacts(
   lookups: ArtifactLookups,
   place: ImagePlace,
   wanted: { readonly predicates: ReadonlySet<string>; readonly suffixes: readonly string[] },
-): Promise<ArtifactListing> {
-  const [referring, ...tagged] = await Promise.all([
-    listReferrers(lookups, place, wanted.predicates),
+): ArtifactListing {
+  const places = [
     ...wanted.suffixes.map((suffix) => byTag(lookups, place, suffix)),
-  ]);
-  const all = [...tagged.flatMap((one) => one ?? []), ...referring];
-  const artifacts = all.slice(0, MAX_REFERRERS);
+    listReferrers(lookups, place, wanted.predicates),
+  ];
+  // Nobody may look at one of them any more once another has all that is wanted.
+  for (const found of places) found.catch(() => {});
   return {
-    artifacts,
-    omitted: all.length - artifacts.length,
-    fingerprint: digestOf(Buffer.from(all.map(({ digest }) => digest).join(" "))),
+    places,
+    fingerprint: async () => {
+      const all = (await Promise.all(places)).flat();
+      return digestOf(Buffer.from(all.map(({ digest }) => digest).join(" ")));
+    },
   };
 }
 
@@ -121,14 +123,14 @@ async function byTag(
   lookups: ArtifactLookups,
   { upstream, repo, digest }: ImagePlace,
   suffix: string,
-): Promise<Artifact | undefined> {
+): Promise<Artifact[]> {
   const tag = parseTag(`${digestAlgorithm(digest)}-${digestHex(digest)}.${suffix}`);
-  if (!tag) return undefined;
+  if (!tag) return [];
   try {
     const { manifest } = await lookups.manifests.get(upstream, repo, tag, ANY, "judge");
-    return { name: tag, digest: manifest.digest, manifest };
+    return [{ name: tag, digest: manifest.digest, manifest }];
   } catch (error) {
-    if (error instanceof Fault && error.detail.kind === "not-found") return undefined;
+    if (error instanceof Fault && error.detail.kind === "not-found") return [];
     throw error;
   }
 }

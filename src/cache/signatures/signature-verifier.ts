@@ -11,7 +11,11 @@ import type { Verifier } from "../tag-policy/verifier.ts";
 import type { Upstream } from "../upstream.ts";
 import { withTimeout } from "../with-timeout.ts";
 import { look } from "./look.ts";
-import { type ArtifactLookups, listArtifacts } from "./signature-artifacts.ts";
+import {
+  type ArtifactListing,
+  type ArtifactLookups,
+  listArtifacts,
+} from "./signature-artifacts.ts";
 import { loadSigstore } from "./sigstore.ts";
 import { NO_TRUST, type TrustRoots } from "./trust-roots.ts";
 import { Wanted } from "./wanted.ts";
@@ -114,15 +118,21 @@ export class SignatureVerifier implements Verifier {
     if (!upstream) return undefined;
     const place = { upstream, repo, digest };
     try {
-      const listing = await listArtifacts(lookups, place, new Wanted(rule));
-      const { fingerprint } = listing;
-      const isSame = this.#listed.get(key)?.fingerprint === fingerprint;
-      this.#listed.set(key, { fingerprint, at: this.#now() });
-      if (before && isSame && this.#now() - before.verifiedAt < FAILED_FOR_MS) return before;
-      const trust = needsTrust(rule) ? await trustRoots.of(rule) : NO_TRUST;
+      const listing = listArtifacts(lookups, place, new Wanted(rule));
+      const loading = Promise.all([
+        needsTrust(rule) ? trustRoots.of(rule) : NO_TRUST,
+        loadSigstore(),
+      ]);
+      loading.catch(() => {});
+      if (before) {
+        const known = this.#listed.get(key)?.fingerprint;
+        const isSame = known === (await this.#note(key, listing));
+        if (isSame && this.#now() - before.verifiedAt < FAILED_FOR_MS) return before;
+      }
+      const [trust, sigstore] = await loading;
       if (!trust) return undefined;
-      const sigstore = await loadSigstore();
       const finding = await look({ lookups, place, rule, listing, trust, sigstore });
+      if (finding.outcome === "failed") await this.#note(key, listing);
       const record: VerificationRecord = { ...finding, verifiedAt: this.#now() };
       this.#known.set(key, record);
       this.#record(records.put(repo, digest, rule.revision, record));
@@ -132,6 +142,13 @@ export class SignatureVerifier implements Verifier {
       if (!(error instanceof Fault)) throw error;
       return undefined;
     }
+  }
+
+  /** @throws Fault */
+  async #note(key: string, listing: ArtifactListing): Promise<string> {
+    const fingerprint = await listing.fingerprint();
+    this.#listed.set(key, { fingerprint, at: this.#now() });
+    return fingerprint;
   }
 }
 

@@ -105,12 +105,15 @@ export class SignedRegistry implements Disposable {
     OCI_MANIFEST,
   );
   /** Answers in place of the registry, if it does. */
-  answer: (request: RecordedRequest) => Response | undefined = () => undefined;
+  answer: (request: RecordedRequest) => Response | undefined | Promise<Response | undefined> = () =>
+    undefined;
   /** As the API lists them; any number. */
   readonly referrers: object[] = [];
   #hasReferrersApi = true;
   readonly #contents = new Map<string, SmallContent>();
-  readonly #server = serve((request) => this.answer(request) ?? this.#respond(request));
+  readonly #server = serve(
+    async (request) => (await this.answer(request)) ?? this.#respond(request),
+  );
 
   constructor() {
     this.add(EMPTY);
