@@ -1,19 +1,23 @@
 import { describe, expect, test } from "bun:test";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { multiPlatformImage, textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
+const shared = new SharedCache();
+
 async function setUp(tagTtl: string) {
   const upstream = await startScriptedUpstream();
-  const [before, after] = [textImage({ text: "before" }), textImage({ text: "after" })];
+  const before = textImage({ text: `before ${upstream.url}` });
+  const after = textImage({ text: `after ${upstream.url}` });
   upstream.add("app", before, "1");
   upstream.add("app", after);
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl } } };
-  const cache = await startEntrepot({ config });
+  const added = await shared.add({ ...localUpstream(upstream.url), tagTtl });
+  const { cache } = added;
   const get = async () => {
-    const response = await cache.get("/v2/app/manifests/1?ns=reg.test");
+    const response = await cache.get(added.path("app/manifests/1"));
     await response.bytes();
     return response;
   };
@@ -21,12 +25,13 @@ async function setUp(tagTtl: string) {
   return {
     upstream,
     cache,
+    path: added.path,
     before: before.manifest.digest,
     after: after.manifest.digest,
     get,
     digest,
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -79,7 +84,7 @@ test("a platform's manifest is fetched only when a client requests it", async ()
   const image = await multiPlatformImage({ text: "many" });
   at.upstream.add("many", image, "1");
   at.upstream.forget();
-  const response = await at.cache.get("/v2/many/manifests/1?ns=reg.test");
+  const response = await at.cache.get(at.path("many/manifests/1"));
   await response.bytes();
   const requests = at.upstream.requests().map(({ method, reference }) => `${method} ${reference}`);
   expect(requests).toEqual(["GET 1"]);

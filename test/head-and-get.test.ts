@@ -1,24 +1,29 @@
 import { expect, test } from "bun:test";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 
-const TAG = "/v2/app/manifests/1?ns=reg.test";
+const TAG = "app/manifests/1";
+const shared = new SharedCache();
 
 /** A registry whose HEAD of a manifest has the fault that `head` gives, if any. GET is as it should be. */
 async function setUp(head: (digests: { old: string; new: string }) => faults.Fault | undefined) {
   const upstream = await startScriptedUpstream();
-  const images = { old: textImage({ text: "old" }), new: textImage({ text: "new" }) };
+  const images = {
+    old: textImage({ text: `old ${upstream.url}` }),
+    new: textImage({ text: `new ${upstream.url}` }),
+  };
   upstream.add("app", images.old, "1");
   upstream.add("app", images.new);
   const digests = { old: images.old.manifest.digest, new: images.new.manifest.digest };
   upstream.respond(({ method }) => (method === "HEAD" ? head(digests) : undefined));
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "0s" } } };
-  const cache = await startEntrepot({ config });
+  const added = await shared.add({ ...localUpstream(upstream.url), tagTtl: "0s" });
+  const { cache } = added;
   /** What the cache says now: the image's name, or the status. */
   const now = async (method: "GET" | "HEAD" = "GET", path = TAG) => {
-    const response = method === "GET" ? await cache.get(path) : await cache.head(path);
+    const response = await cache.get(added.path(path), { method });
     await response.bytes();
     const digest = response.headers.get("docker-content-digest");
     const known = digest === digests.old ? "old" : digest === digests.new ? "new" : digest;
@@ -26,11 +31,10 @@ async function setUp(head: (digests: { old: string; new: string }) => faults.Fau
   };
   return {
     upstream,
-    cache,
     digests,
     now,
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -87,7 +91,7 @@ test("a tag whose HEAD names what GET does not have is gone, as GET says", async
 test("a pull by HEAD and digest is repeated while the registry is down", async () => {
   await using at = await setUp(() => undefined);
   expect(await at.now("HEAD")).toBe("old");
-  const byDigest = `/v2/app/manifests/${at.digests.old}?ns=reg.test`;
+  const byDigest = `app/manifests/${at.digests.old}`;
   const all = await Promise.all(Array.from({ length: 10 }, () => at.now("GET", byDigest)));
   expect(new Set(all)).toEqual(new Set(["old"]));
   expect(at.upstream.requests({ method: "GET" })).toHaveLength(1);
@@ -98,7 +102,7 @@ test("a pull by HEAD and digest is repeated while the registry is down", async (
 test("a pull by HEAD and digest decides nothing about the tag: GET does", async () => {
   await using at = await setUp(({ new: other }) => faults.claims({ digest: other }));
   expect(await at.now("HEAD")).toBe("new");
-  expect(await at.now("GET", `/v2/app/manifests/${at.digests.new}?ns=reg.test`)).toBe("new");
+  expect(await at.now("GET", `app/manifests/${at.digests.new}`)).toBe("new");
   expect([await at.now(), await at.now("HEAD")]).toEqual(["old", "old"]);
 });
 
@@ -107,7 +111,7 @@ test("what a HEAD said of a tag does not replace what a GET said of it since", a
   expect(await at.now("HEAD")).toBe("old");
   at.upstream.tag("app", "1", at.digests.new);
   expect(await at.now()).toBe("new");
-  expect(await at.now("GET", `/v2/app/manifests/${at.digests.old}?ns=reg.test`)).toBe("old");
+  expect(await at.now("GET", `app/manifests/${at.digests.old}`)).toBe("old");
   await at.upstream.stop();
   expect([await at.now("HEAD"), await at.now()]).toEqual(["new", "new"]);
 });

@@ -1,11 +1,21 @@
 import { expect, test } from "bun:test";
-import { randomContent } from "./harness/images/content.ts";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { type Content, randomContent } from "./harness/images/content.ts";
+import { type LogLine, localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
+
+const shared = new SharedCache();
+let made = 0;
+
+/** A blob of this test alone. */
+function ownBlob(size: number): Content {
+  made += 1;
+  return randomContent(size, made);
+}
 
 async function setUp() {
   const [first, second, registry] = await Promise.all([
@@ -13,16 +23,17 @@ async function setUp() {
     startScriptedUpstream(),
     startScriptedUpstream(),
   ]);
-  const images = Array.from({ length: 8 }, (_, i) => textImage({ text: `image ${i}` }));
+  const images = Array.from({ length: 8 }, (_, i) =>
+    textImage({ text: `image ${i} ${registry.url}` }),
+  );
   for (const upstream of [first, second, registry]) {
     for (const [i, image] of images.entries()) upstream.add("app", image, String(i));
   }
   const auth = { username: "me", password: "s3cret" };
   const mirrors = [first, second].map(({ url }) => localUpstream(url));
-  const config = { upstreams: { "reg.test": { ...localUpstream(registry.url), auth, mirrors } } };
-  const cache = await startEntrepot({ config });
-  const get = (reference: number | string) =>
-    cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
+  const added = await shared.add({ ...localUpstream(registry.url), auth, mirrors });
+  const { cache, name, path } = added;
+  const get = (reference: number | string) => cache.get(path(`app/manifests/${reference}`));
   const requestCounts = () =>
     [first, second, registry].map((upstream) => upstream.requests().length);
   return {
@@ -30,18 +41,19 @@ async function setUp() {
     second,
     registry,
     cache,
+    name,
     get,
-    blob: (digest: string) => cache.get(`/v2/app/blobs/${digest}?ns=reg.test`),
+    blob: (digest: string) => cache.get(path(`app/blobs/${digest}`)),
     /** The state of each upstream's circuit breaker in the metrics: 1 is open. */
     async circuits() {
       const metrics = await (await cache.getAdmin("/metrics")).text();
       return [first, second, registry].map(({ url }) =>
-        Number(metrics.split(`_circuit_open{upstream="reg.test",host="${url}"} `)[1]?.[0]),
+        Number(metrics.split(`_circuit_open{upstream="${name}",host="${url}"} `)[1]?.[0]),
       );
     },
     requestCounts,
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       for (const upstream of [first, second, registry]) await upstream[Symbol.asyncDispose]();
     },
   };
@@ -95,7 +107,7 @@ test.concurrent(
   "a mirror that sends a wrong blob is ejected, and a small blob comes from the next",
   async () => {
     await using at = await setUp();
-    const blob = randomContent(2 * MIB, 1);
+    const blob = ownBlob(2 * MIB);
     for (const upstream of [at.first, at.second]) upstream.addBlob("app", blob);
     at.first.respond(({ kind }) => (kind === "blob" ? { flipBitAt: 1000 } : undefined));
     const got = await at.blob(blob.digest);
@@ -104,9 +116,12 @@ test.concurrent(
     expect(await at.circuits()).toEqual([1, 0, 0]);
     expect((await at.get(0)).status).toBe(200);
     expect(at.requestCounts()).toEqual([1, 2, 0]);
-    expect(await at.cache.logged("mirror ejected for ten minutes")).toMatchObject({
+    const ejected = (): LogLine | undefined =>
+      at.cache.logs().find(({ msg, mirror }) => {
+        return msg === "mirror ejected for ten minutes" && mirror === `${at.first.url}/`;
+      });
+    expect(await until(ejected, { what: "the ejection to be logged" })).toMatchObject({
       level: "warn",
-      mirror: `${at.first.url}/`,
       error: expect.stringContaining(`the bytes sent as ${blob.digest} do not match the digest`),
     });
   },
@@ -117,7 +132,7 @@ test.concurrent(
   async () => {
     await using mirror = await startScriptedUpstream();
     await using registry = await startScriptedUpstream();
-    const blob = randomContent(MIB, 5);
+    const blob = ownBlob(MIB);
     for (const upstream of [mirror, registry]) upstream.addBlob("app", blob);
     mirror.respond(() => ({ flipBitAt: 1000 }));
     const settings = {
@@ -125,8 +140,8 @@ test.concurrent(
       bypass: ["**"],
       mirrors: [localUpstream(mirror.url)],
     };
-    await using cache = await startEntrepot({ config: { upstreams: { "reg.test": settings } } });
-    const got = await cache.get(`/v2/app/blobs/${blob.digest}?ns=reg.test`);
+    using added = await shared.add(settings);
+    const got = await added.cache.get(added.path(`app/blobs/${blob.digest}`));
     const hash = new Bun.CryptoHasher("sha256").update(await got.bytes()).digest("hex");
     expect([got.status, `sha256:${hash}`]).toEqual([200, blob.digest]);
     expect([mirror.requests().length, registry.requests().length]).toEqual([1, 1]);
@@ -137,7 +152,7 @@ test.concurrent(
   "a client that got wrong bytes of a large blob is cut off, and its retry gets the right ones",
   async () => {
     await using at = await setUp();
-    const blob = randomContent(24 * MIB, 2);
+    const blob = ownBlob(24 * MIB);
     for (const upstream of [at.first, at.registry]) upstream.addBlob("app", blob);
     at.second.respond(() => faults.errorResponse(404));
     at.first.respond(() => ({ flipBitAt: 1000, ...faults.slow(48 * MIB) }));
@@ -147,7 +162,7 @@ test.concurrent(
     const retry = await at.blob(blob.digest);
     const hash = new Bun.CryptoHasher("sha256").update(await retry.bytes()).digest("hex");
     expect(`sha256:${hash}`).toBe(blob.digest);
-    expect(await verifyStore(at.cache.data)).toEqual([blob.digest]);
+    expect(await verifyStore(at.cache.data)).toContain(blob.digest);
     const sent = at.registry.requests().reduce((sum, request) => sum + request.sent, 0);
     expect(sent).toBe(blob.size);
   },
@@ -205,7 +220,7 @@ test.concurrent(
   "a mirror whose blob transfers break off three times is skipped",
   async () => {
     await using at = await setUp();
-    const blob = randomContent(24 * MIB, 3);
+    const blob = ownBlob(24 * MIB);
     for (const upstream of [at.first, at.second]) upstream.addBlob("app", blob);
     at.first.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(2 * MIB) : undefined));
     const got = await at.blob(blob.digest);
@@ -221,7 +236,7 @@ test.concurrent(
   async () => {
     await using at = await setUp();
     for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
-    const blob = randomContent(8 * MIB, 4);
+    const blob = ownBlob(8 * MIB);
     at.registry.addBlob("app", blob);
     at.registry.respond(({ kind, reference }) =>
       kind === "blob" && reference === blob.digest ? faults.cutAfter(0) : undefined,
@@ -229,7 +244,7 @@ test.concurrent(
     const cut = at.blob(blob.digest);
     const attempts = () => at.registry.requests({ reference: blob.digest }).length;
     await until(() => attempts() > 3, { what: "more attempts" });
-    expect((await at.blob(randomContent(10, 6).digest)).status).toBe(404);
+    expect((await at.blob(ownBlob(10).digest)).status).toBe(404);
     expect(await at.circuits()).toEqual([0, 0, 0]);
     at.registry.respond();
     expect((await (await cut).bytes()).length).toBe(blob.size);
@@ -247,13 +262,13 @@ test.concurrent(
     at.registry.respond(({ kind }) =>
       kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
     );
-    const digests = [1, 2, 3, 4].map((seed) => randomContent(100, seed).digest);
+    const digests = [1, 2, 3, 4].map(() => ownBlob(100).digest);
     for (const digest of digests) expect((await at.blob(digest)).status).toBe(502);
     expect(await at.circuits()).toEqual([0, 0, 1]);
     for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");
     const status = await (await at.cache.getAdmin("/api/v1/status")).text();
     expect(status).toContain(
-      `requests for blobs fail: reg.test cannot be reached: ${storage.address} refuses`,
+      `requests for blobs fail: ${at.name} cannot be reached: ${storage.address} refuses`,
     );
   },
   30_000,
@@ -277,13 +292,12 @@ test.concurrent(
 test.concurrent("two mirrors on one host have separate metrics", async () => {
   await using upstream = await startScriptedUpstream();
   const mirrors = ["/one", "/two"].map((path) => localUpstream(`${upstream.url}${path}`));
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), mirrors } } };
-  await using cache = await startEntrepot({ config });
-  const metrics = await (await cache.getAdmin("/metrics")).text();
+  using added = await shared.add({ ...localUpstream(upstream.url), mirrors });
+  const metrics = await (await added.cache.getAdmin("/metrics")).text();
   const circuits = metrics.match(/^entrepot_upstream_circuit_open.*$/gm) ?? [];
-  expect([...circuits]).toEqual(
+  expect(circuits.filter((line) => line.includes(`"${added.name}"`))).toEqual(
     [`${upstream.url}/one`, `${upstream.url}/two`, upstream.url].map(
-      (host) => `entrepot_upstream_circuit_open{upstream="reg.test",host="${host}"} 0`,
+      (host) => `entrepot_upstream_circuit_open{upstream="${added.name}",host="${host}"} 0`,
     ),
   );
 });

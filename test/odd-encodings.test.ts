@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { bytesOf, randomContent } from "./harness/images/content.ts";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
@@ -19,14 +20,18 @@ const part = (first: number, end: number, size: number): faults.Fault => ({
   headers: { "Content-Range": `bytes ${first}-${end - 1}/${size}` },
 });
 
+const shared = new SharedCache();
+let made = 0;
+
 /**
  * A registry with an image, a layer of 6 MiB, and a token endpoint. `alter` changes what it sends with status
  * 200. Repositories under `bypass/` are not cached.
  */
 async function setUp(alter: Alter) {
   const upstream = await startScriptedUpstream();
-  const image = textImage({ text: "a" });
-  const layer = randomContent(6 * 1024 * 1024);
+  const image = textImage({ text: upstream.url });
+  made += 1;
+  const layer = randomContent(6 * 1024 * 1024, made);
   const json = (value: object) => new Uint8Array(Buffer.from(JSON.stringify(value)));
   const referrers = json({
     schemaVersion: 2,
@@ -63,22 +68,23 @@ async function setUp(alter: Alter) {
     return { ...plain, ...altered, headers: { ...plain.headers, ...altered.headers } };
   });
   const settings = { ...localUpstream(upstream.url), bypass: ["bypass/*"], tagTtl: "0s" };
-  const cache = await startEntrepot({ config: { upstreams: { "reg.test": settings } } });
+  const added = await shared.add(settings);
+  const { cache } = added;
   const get = async (path: string, method: "GET" | "HEAD" = "GET", range?: string) => {
-    const url = `/v2/${path}?ns=reg.test`;
     const headers = range === undefined ? {} : { range };
-    const response = method === "GET" ? await cache.get(url, { headers }) : await cache.head(url);
+    const response = await cache.get(added.path(path), { method, headers });
     const bytes = await response.bytes();
     return { status: response.status, headers: response.headers, bytes };
   };
   return {
     upstream,
     cache,
+    path: added.path,
     image,
     layer,
     get,
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -137,7 +143,7 @@ test("manifests, lists and tokens that are really compressed are decoded", async
 
 test("a blob that is really compressed is not what its digest names", async () => {
   await using at = await setUp((whole, { kind }) => (kind === "blob" ? gzipped(whole) : undefined));
-  const response = await at.cache.get(`/v2/app/blobs/${at.layer.digest}?ns=reg.test`);
+  const response = await at.cache.get(at.path(`app/blobs/${at.layer.digest}`));
   const received = await response.bytes().catch(() => new Uint8Array());
   expect(received.length).toBeLessThan(at.layer.size);
   expect(await verifyStore(at.cache.data)).not.toContain(at.layer.digest);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { bytesOf, randomContent } from "./harness/images/content.ts";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { type Rule, startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
@@ -14,25 +15,28 @@ const descriptor = {
 };
 const MIB = 1024 * 1024;
 
+const shared = new SharedCache();
+
 async function setUp({ tagTtl = "0s", rule }: { tagTtl?: string; rule?: Rule } = {}) {
   const upstream = await startScriptedUpstream();
-  const images = Array.from({ length: 6 }, (_, i) => textImage({ text: `image ${i}` }));
+  const images = Array.from({ length: 6 }, (_, i) =>
+    textImage({ text: `image ${i} of ${upstream.address}` }),
+  );
   for (const [i, image] of images.entries()) upstream.add("good/app", image, String(i));
   upstream.respond(rule);
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl } } };
-  const cache = await startEntrepot({ config });
+  const added = await shared.add({ ...localUpstream(upstream.url), tagTtl });
+  const { cache } = added;
   return {
     upstream,
-    cache,
     images,
-    get: (path: string, method = "GET") => cache.get(`/v2/${path}?ns=reg.test`, { method }),
+    get: (path: string, method = "GET") => cache.get(added.path(path), { method }),
     status: async (path: string, method = "GET") => {
-      const response = await cache.get(`/v2/${path}?ns=reg.test`, { method });
+      const response = await cache.get(added.path(path), { method });
       await response.bytes();
       return response.status;
     },
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
@@ -9,26 +10,31 @@ const NODES = 50;
 /** A full minute only in `npm run test:long`. */
 const LIMITED_SECONDS = process.env["ENTREPOT_LONG"] === "1" ? 60 : 6;
 
+const shared = new SharedCache();
+
 async function setUp(tagTtl = "0s") {
   const upstream = await startScriptedUpstream();
-  const [image, next] = [textImage({ text: "before" }), textImage({ text: "after" })];
+  const image = textImage({ text: `before ${upstream.url}` });
+  const next = textImage({ text: `after ${upstream.url}` });
   upstream.add("app", image, "1");
   upstream.add("app", next);
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl } } };
-  const cache = await startEntrepot({ config });
+  const added = await shared.add({ ...localUpstream(upstream.url), tagTtl });
+  const { cache, name, path } = added;
   const get = async (reference = "1") => {
-    const response = await cache.get(`/v2/app/manifests/${reference}?ns=reg.test`);
+    const response = await cache.get(path(`app/manifests/${reference}`));
     await response.bytes();
     return response;
   };
   return {
     upstream,
     cache,
+    name,
+    path,
     image,
     next,
     get,
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -39,7 +45,7 @@ test(`50 nodes pull during ${LIMITED_SECONDS} s of 429: all succeed, with at mos
   const [layer] = at.image.blobs;
   await at.get();
   for (const { digest } of at.image.blobs) {
-    await (await at.cache.get(`/v2/app/blobs/${digest}?ns=reg.test`)).bytes();
+    await (await at.cache.get(at.path(`app/blobs/${digest}`))).bytes();
   }
   at.upstream.respond(() => faults.tooManyRequests("20"));
   at.upstream.forget();
@@ -50,7 +56,7 @@ test(`50 nodes pull during ${LIMITED_SECONDS} s of 429: all succeed, with at mos
     while (performance.now() < end) {
       const startedAt = performance.now();
       statuses.add((await at.get()).status);
-      const blob = await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+      const blob = await at.cache.get(at.path(`app/blobs/${layer?.digest}`));
       await blob.bytes();
       statuses.add(blob.status);
       waits.push(performance.now() - startedAt);
@@ -119,7 +125,7 @@ describe("while an upstream is rate-limited", () => {
     );
     expect((await at.get()).status).toBe(503);
     const [layer] = at.image.blobs;
-    expect((await at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`)).status).toBe(200);
+    expect((await at.cache.get(at.path(`app/blobs/${layer?.digest}`))).status).toBe(200);
   });
 
   test.concurrent(
@@ -132,7 +138,7 @@ describe("while an upstream is rate-limited", () => {
         kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
       );
       const [layer] = at.image.blobs;
-      const blob = () => at.cache.get(`/v2/app/blobs/${layer?.digest}?ns=reg.test`);
+      const blob = () => at.cache.get(at.path(`app/blobs/${layer?.digest}`));
       const limited = await blob();
       expect(limited.status).toBe(503);
       expect(Number(limited.headers.get("retry-after"))).toBeGreaterThan(500);
@@ -160,7 +166,7 @@ describe("a request budget", () => {
     at.upstream.respond(() => budgetHeaders(76));
     await at.get();
     const metrics = await (await at.cache.getAdmin("/metrics")).text();
-    const labels = `{upstream="reg.test",host="${at.upstream.url}"}`;
+    const labels = `{upstream="${at.name}",host="${at.upstream.url}"}`;
     expect(metrics).toContain(`entrepot_upstream_budget_remaining${labels} 76`);
     expect(metrics).toContain(`entrepot_upstream_budget_limit${labels} 100`);
     expect(metrics).toContain(`entrepot_upstream_circuit_open${labels} 0`);
