@@ -27,8 +27,13 @@ export class WriteBehind {
    * The result of `write`, which has to report its own failures; `undefined` if it goes on behind.
    *
    * @param bytes of memory that it keeps meanwhile
+   * @param patience how long the disk is waited for, in milliseconds
    */
-  async run<Value>(write: () => Promise<Value>, bytes = 0): Promise<Value | undefined> {
+  async run<Value>(
+    write: () => Promise<Value>,
+    bytes = 0,
+    patience = DISK_PATIENCE_MS,
+  ): Promise<Value | undefined> {
     if (this.#writing.size === 0) this.#idle = Promise.withResolvers();
     const writing = write().finally(() => {
       this.#writing.delete(writing);
@@ -38,7 +43,7 @@ export class WriteBehind {
     this.#writing.add(writing);
     this.#bytes += bytes;
     const isTooMuch = this.#writing.size > this.#limits.writes || this.#bytes > this.#limits.bytes;
-    return isTooMuch ? writing : withTimeout(DISK_PATIENCE_MS, writing);
+    return isTooMuch ? writing : withTimeout(patience, writing);
   }
 
   /** Resolves once what is behind now is written, or could not be. What comes later is not waited for. */

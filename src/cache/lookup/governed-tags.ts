@@ -10,6 +10,7 @@ import { shortDigest } from "../tag-policy/hold-text.ts";
 import type { HoldObserver } from "../tag-policy/hold-observer.ts";
 import { isNoImage, isSignatureTag } from "../tag-policy/signature-tags.ts";
 import type { Candidate, Hold, TagPlan, TagPolicy } from "../tag-policy/tag-policy.ts";
+import { EarlyVerdict } from "./early-verdict.ts";
 import { keyOf } from "./manifest-store.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
 import { stayOfAges, type TagNews } from "./tag-news.ts";
@@ -32,7 +33,8 @@ export interface GovernedTagsOptions {
 
 /** How a tag, and its digests, are looked up. Each of these may throw a `Fault`. */
 export interface TagLookups {
-  resolve(): Promise<ResolvedTag>;
+  /** @param onNamed called with what the registry says, before the tag is resolved; perhaps not at all */
+  resolve(onNamed: (digest: Digest) => void): Promise<ResolvedTag>;
   /** The manifest of what the registry says. */
   current(resolved: ResolvedTag): Promise<ManifestResult>;
   byDigest(digest: Digest): Promise<ManifestResult>;
@@ -56,10 +58,13 @@ export class GovernedTags {
   /** @throws Fault; of kind `held` if nothing may be served */
   async manifest(repo: RepositoryRef, tag: Tag, lookups: TagLookups): Promise<ManifestResult> {
     const { policy, observer, onServed } = this.#options;
-    const resolved = await this.#resolve(repo, tag, lookups);
+    const verdict = new EarlyVerdict(policy, repo, tag);
+    const resolved = await this.#resolve(repo, tag, () =>
+      lookups.resolve((digest) => verdict.begin(digest)),
+    );
     const stays = await this.#stays(repo, tag, resolved?.digest);
     const plan = await policy.plan(repo, tag, stays);
-    const search = new Search(repo, tag, stays, policy);
+    const search = new Search({ repo, tag, stays, policy, verdict });
     for (const candidate of plan.candidates) {
       const found = await search.try(candidate, lookups, resolved);
       if (!found) continue;
@@ -87,10 +92,10 @@ export class GovernedTags {
   async #resolve(
     repo: RepositoryRef,
     tag: Tag,
-    lookups: TagLookups,
+    resolve: () => Promise<ResolvedTag>,
   ): Promise<ResolvedTag | undefined> {
     try {
-      return await lookups.resolve();
+      return await resolve();
     } catch (error) {
       if (!(error instanceof Fault) || !this.#options.policy.isFixed(repo, tag)) throw error;
       return undefined;
@@ -125,12 +130,21 @@ interface Found {
   readonly hold: Hold | undefined;
 }
 
+interface SearchOptions {
+  readonly repo: RepositoryRef;
+  readonly tag: Tag;
+  readonly stays: readonly TagStay[];
+  readonly policy: TagPolicy;
+  readonly verdict: EarlyVerdict;
+}
+
 /** Goes through the candidates of a plan. */
 class Search {
   readonly #repo: RepositoryRef;
   readonly #tag: Tag;
   readonly #policy: TagPolicy;
   readonly #stays: readonly TagStay[];
+  readonly #verdict: EarlyVerdict;
   /** Why a candidate cannot be had now; absent where all of them are gone, or held. */
   failure: Fault | undefined;
   /** Why the best candidate is not served. */
@@ -138,10 +152,11 @@ class Search {
   /** What is told where the best candidate cannot be had, whatever its age is. */
   missing: string | undefined;
 
-  constructor(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[], policy: TagPolicy) {
+  constructor({ repo, tag, stays, policy, verdict }: SearchOptions) {
     this.#repo = repo;
     this.#tag = tag;
     this.#stays = stays;
+    this.#verdict = verdict;
     this.#policy = policy;
   }
 
@@ -158,7 +173,7 @@ class Search {
       const getting =
         resolved?.digest === digest ? lookups.current(resolved) : lookups.byDigest(digest);
       getting.catch(() => {});
-      const unsigned = await this.#policy.signatureHold(this.#repo, digest, this.#tag);
+      const unsigned = await this.#verdict.of(digest);
       if (unsigned) {
         this.hold ??= unsigned;
         return undefined;

@@ -191,7 +191,8 @@ export class ManifestLookup {
     tag: Tag,
     asker: Asker,
   ): Promise<ManifestResult> {
-    const resolve = (): Promise<ResolvedTag> => this.#tags.resolve(upstream, repo, tag, asker);
+    const resolve = (onNamed?: (digest: Digest) => void): Promise<ResolvedTag> =>
+      this.#tags.resolve({ upstream, repo, tag, asker, onNamed });
     const current = (resolved: ResolvedTag): Promise<ManifestResult> =>
       this.#resolved(upstream, repo, tag, resolved, asker);
     if (asker === "judge" || !this.#governed.has(repo, tag)) return current(await resolve());
@@ -242,7 +243,7 @@ export class ManifestLookup {
     const manifest = await this.#negativeCache.run(
       { asker, what: keyOf(repo, digest), askedAs: upstream.registry.askedAs },
       upstream.settings.tagTtl,
-      () => this.#manifests.fetch(upstream, repo, digest),
+      () => this.#manifests.fetch(upstream, repo, digest, { isPrompt: asker === "judge" }),
     );
     const tag = this.#trust.takeClaim(repo, digest);
     if (tag !== undefined) await this.#tags.recordClaim(upstream, repo, tag, digest);

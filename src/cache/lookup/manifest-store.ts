@@ -11,6 +11,7 @@ import type { Fills } from "../fill/fills.ts";
 import type { NearManifest, NearSources } from "../fetch/near-sources.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
+import { DISK_PATIENCE_MS } from "../with-timeout.ts";
 import type { WriteBehind } from "../write-behind.ts";
 import type { ManifestNews } from "./manifest-news.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
@@ -44,6 +45,15 @@ export interface ManifestStoreOptions {
   readonly quarantine: (digest: Digest) => Promise<unknown>;
   /** Called when a manifest was fetched but could not be stored. */
   readonly onNotStored: (digest: Digest, fault: Fault) => void;
+}
+
+export interface FetchOptions {
+  /** What is asked for a digest before the upstream; by default, all that is near. */
+  readonly near?: Pick<NearSources, "manifest">;
+  /** Called once the manifest is verified, before it is stored, by the one call that fetches it. */
+  readonly onNamed?: ((digest: Digest) => void) | undefined;
+  /** Whether its bytes are wanted at once: the disk is not waited for. */
+  readonly isPrompt?: boolean;
 }
 
 interface Fetched {
@@ -121,14 +131,13 @@ export class ManifestStore {
    * Fetches a manifest from its upstream, stores it, and links it and what it references to the
    * repository. Single-flight: concurrent calls for the same reference share one fetch.
    *
-   * @param near what is asked for a digest before the upstream; by default, all that is near
    * @throws Fault
    */
   fetch(
     upstream: Upstream,
     repo: RepositoryRef,
     reference: Tag | Digest,
-    near: Pick<NearSources, "manifest"> = this.#options.near,
+    { near = this.#options.near, onNamed, isPrompt = false }: FetchOptions = {},
   ): Promise<StoredManifest> {
     const fetch = async (): Promise<StoredManifest> => {
       const nearby = isDigest(reference)
@@ -143,7 +152,11 @@ export class ManifestStore {
         if (isStored && !nearby) this.#options.onFetched({ digest, size: bytes.byteLength });
         return isStored;
       };
-      const isStored = await this.#options.behind.run(store, bytes.byteLength);
+      const patience = isPrompt ? 0 : DISK_PATIENCE_MS;
+      const storing = this.#options.behind.run(store, bytes.byteLength, patience);
+      // From here on, `get` finds it.
+      onNamed?.(digest);
+      const isStored = await storing;
       return isStored === false ? { ...fetched, unstored: true } : fetched;
     };
     return this.#fetches.run(keyOf(repo, reference), fetch, upstream.registry.askedAs);

@@ -29,6 +29,15 @@ export interface TagResolverOptions {
   readonly now: () => number;
 }
 
+export interface TagQuestion {
+  readonly upstream: Upstream;
+  readonly repo: RepositoryRef;
+  readonly tag: Tag;
+  readonly asker: Asker;
+  /** Called as soon as the registry is known to say what the tag is, by a HEAD or a GET; perhaps not at all. */
+  readonly onNamed?: ((digest: Digest) => void) | undefined;
+}
+
 interface FetchedTag {
   readonly manifest: StoredManifest;
   /** When the upstream was asked. */
@@ -77,12 +86,8 @@ export class TagResolver {
    * @throws Fault if no usable record is stored and the upstream fails, or if the upstream says that
    *   the tag does not exist
    */
-  async resolve(
-    upstream: Upstream,
-    repo: RepositoryRef,
-    tag: Tag,
-    asker: Asker,
-  ): Promise<ResolvedTag> {
+  async resolve(question: TagQuestion): Promise<ResolvedTag> {
+    const { upstream, repo, tag } = question;
     const record = await this.#records.get(repo, tag);
     if (record) {
       const fresh = freshness(upstream, tag, record);
@@ -92,11 +97,11 @@ export class TagResolver {
     }
     const told = await this.#checks.toldByOthers(upstream, repo, tag, record);
     if (told) return told;
-    if (!record) return this.#resolveUnknown(upstream, repo, tag, asker);
+    if (!record) return this.#resolveUnknown(question);
     if (!this.#mayServeStale(upstream, record)) {
-      return this.#revalidate(upstream, repo, tag, record);
+      return this.#revalidate(question, record);
     }
-    return this.#revalidateOrServeStale(upstream, repo, tag, record);
+    return this.#revalidateOrServeStale(question, record);
   }
 
   /**
@@ -105,16 +110,17 @@ export class TagResolver {
    * @throws Fault
    */
   async fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<StoredManifest> {
-    const { manifest, askedAt } = await this.#fetch(upstream, repo, tag);
+    const { manifest, askedAt } = await this.#fetch({ upstream, repo, tag, asker: "cache" });
     await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
     return manifest;
   }
 
   /** A request that others wait for already was sent before this call. */
-  #fetch(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<FetchedTag> {
+  #fetch({ upstream, repo, tag, asker, onNamed }: TagQuestion): Promise<FetchedTag> {
     const fetch = async (): Promise<FetchedTag> => {
       const askedAt = this.#now();
-      return { manifest: await this.#manifests.fetch(upstream, repo, tag), askedAt };
+      const options = { onNamed, isPrompt: asker === "judge" };
+      return { manifest: await this.#manifests.fetch(upstream, repo, tag, options), askedAt };
     };
     return this.#fetches.run(keyOf(repo, tag), fetch, upstream.registry.askedAs);
   }
@@ -142,14 +148,10 @@ export class TagResolver {
   }
 
   /** Resolves a tag of which nothing is stored. */
-  async #resolveUnknown(
-    upstream: Upstream,
-    repo: RepositoryRef,
-    tag: Tag,
-    asker: Asker,
-  ): Promise<ResolvedTag> {
+  async #resolveUnknown(question: TagQuestion): Promise<ResolvedTag> {
+    const { upstream, repo, tag, asker } = question;
     const cacheStatus = this.#manifests.isFetching(repo, tag) ? COLLAPSED : MISS;
-    const fetch = (): Promise<FetchedTag> => this.#fetchUnknown(upstream, repo, tag);
+    const fetch = (): Promise<FetchedTag> => this.#fetchUnknown(question);
     const key = { asker, what: keyOf(repo, tag), askedAs: upstream.registry.askedAs };
     const { tagTtl } = upstream.settings;
     const { manifest, askedAt } = await this.#negativeCache.run(key, tagTtl, fetch);
@@ -161,22 +163,19 @@ export class TagResolver {
    * Fetches the manifest of a tag. At an upstream that counts pulls, a HEAD request, which is free,
    * comes first: the manifest may be stored already under another tag.
    */
-  async #fetchUnknown(upstream: Upstream, repo: RepositoryRef, tag: Tag): Promise<FetchedTag> {
+  async #fetchUnknown(question: TagQuestion): Promise<FetchedTag> {
+    const { upstream, repo, tag } = question;
     if (upstream.registry.budget) {
       const askedAt = this.#now();
       const digest = await this.#headDigest(upstream, repo, tag);
       const manifest = digest && (await this.#manifests.get(repo, digest));
       if (manifest) return { manifest, askedAt };
     }
-    return this.#fetch(upstream, repo, tag);
+    return this.#fetch(question);
   }
 
-  async #revalidateOrServeStale(
-    upstream: Upstream,
-    repo: RepositoryRef,
-    tag: Tag,
-    record: TagRecord,
-  ): Promise<ResolvedTag> {
+  async #revalidateOrServeStale(question: TagQuestion, record: TagRecord): Promise<ResolvedTag> {
+    const { upstream } = question;
     const { name } = upstream.settings;
     if (upstream.registry.isUnhealthy) {
       return staleTag(
@@ -185,7 +184,7 @@ export class TagResolver {
       );
     }
     const isImpatient = this.#patience.isOver(upstream);
-    const revalidation = this.#revalidate(upstream, repo, tag, record);
+    const revalidation = this.#revalidate(question, record);
     if (isImpatient) {
       revalidation.catch(() => {});
       return staleTag(record, `${name} failed or was slow the last time; it is being asked again`);
@@ -203,12 +202,8 @@ export class TagResolver {
   }
 
   /** Asks the upstream where the tag points now, and fetches the manifest if the tag has moved. */
-  #revalidate(
-    upstream: Upstream,
-    repo: RepositoryRef,
-    tag: Tag,
-    record: TagRecord,
-  ): Promise<ResolvedTag> {
+  #revalidate(question: TagQuestion, record: TagRecord): Promise<ResolvedTag> {
+    const { upstream, repo, tag } = question;
     const revalidate = async (): Promise<ResolvedTag> => {
       const headAt = this.#now();
       try {
@@ -217,6 +212,7 @@ export class TagResolver {
           await this.#checks.checked(upstream, repo, tag, { digest, askedAt: headAt });
           return { digest, cacheStatus: REVALIDATED };
         }
+        if (digest !== undefined) question.onNamed?.(digest);
         const { budget, isBudgetLow } = upstream.registry;
         // A GET counts as a pull there. What is stored is taken at the HEAD's word.
         const stored = digest && budget && (await this.#manifests.get(repo, digest));
@@ -233,7 +229,7 @@ export class TagResolver {
         // Store the manifest before the tag: a tag must never point to what cannot be served.
         const { manifest, askedAt } = stored
           ? { manifest: stored, askedAt: headAt }
-          : await this.#fetch(upstream, repo, tag);
+          : await this.#fetch(question);
         this.#compare(upstream, repo, digest, manifest.digest);
         await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
         const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;

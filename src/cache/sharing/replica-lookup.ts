@@ -138,7 +138,7 @@ export class ReplicaLookup {
       (await negativeCache.run(
         { asker: "GET", what: keyOf(repo, digest) },
         upstream.settings.tagTtl,
-        () => manifests.fetch(upstream, repo, digest, near),
+        () => manifests.fetch(upstream, repo, digest, { near }),
       ));
     return { manifest, answeredAgo: await access.answeredAgo(repo) };
   }
