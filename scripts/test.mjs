@@ -37,6 +37,7 @@ const WAITING_FILES = [
   "process-lifecycle",
   "rate-limits",
   "revoked-access",
+  "signatures-hanging",
   "slow-disk",
   "slow-upstream",
   "upstream-faults",

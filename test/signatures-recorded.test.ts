@@ -98,6 +98,21 @@ test("what fails is looked at again once the registry lists more, and after a wh
   expect(await cache.metadata.verifications.failed([RULE.revision], 10)).toEqual([]);
 });
 
+test("after a clock that was ahead, what failed then is looked at again", async () => {
+  await using at = signed();
+  const { registry } = at;
+  let now = Date.now() + 30 * 24 * 60 * MINUTE_MS;
+  let looks = 0;
+  await using cache = await verifyingCache(registry.url, {
+    now: () => now,
+    onVerified: () => (looks += 1),
+  });
+  await cache.verify(registry.image.digest, RULE);
+  now -= 30 * 24 * 60 * MINUTE_MS;
+  await cache.verify(registry.image.digest, RULE);
+  expect(looks).toBe(2);
+});
+
 test.each([
   ["its list of referrers", "/referrers/"],
   ["a bundle's manifest", "manifests/sha256:"],

@@ -102,6 +102,18 @@ test("one that was never fetched is asked for again each minute", async () => {
   expect(await at.believed(roots)).toBe(idOf(services));
 });
 
+test("after a clock that was ahead, one that could not be fetched then is asked for again", async () => {
+  await using services = new SigstoreServices();
+  await using at = await world(services);
+  const roots = at.open();
+  at.repository.isDown = true;
+  at.now += 30 * 24 * HOUR_MS;
+  expect(await at.believed(roots)).toBeUndefined();
+  at.now -= 30 * 24 * HOUR_MS;
+  at.repository.isDown = false;
+  expect(await at.believed(roots)).toBe(idOf(services));
+});
+
 test.each([
   [
     "a target that is not the one that is signed",

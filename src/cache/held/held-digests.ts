@@ -11,6 +11,7 @@ import type { TagRecords } from "../lookup/tag-records.ts";
 import type { Upstream } from "../upstream.ts";
 import { shortDigest } from "../tag-policy/hold-text.ts";
 import type { Hold, TagPolicy } from "../tag-policy/tag-policy.ts";
+import type { Looking } from "../tag-policy/verifier.ts";
 import type { StoredManifest } from "../results.ts";
 import type { ImageNews } from "./image-news.ts";
 import type { ImageTrees } from "./image-trees.ts";
@@ -103,7 +104,7 @@ export class HeldDigests {
   async #passesElsewhere(repo: RepositoryRef, digest: Digest): Promise<boolean> {
     if (!this.#elsewhere || this.#options.policy.digestHold(repo, digest)) return false;
     return this.#elsewhere.somePass(repo, digest, async (image, seenAt) => {
-      return (await this.#imageHold(repo, image, seenAt)) === undefined;
+      return (await this.#imageHold(repo, image, { seenAt })) === undefined;
     });
   }
 
@@ -118,17 +119,28 @@ export class HeldDigests {
     if (byOperator) return byOperator;
     const parents = await this.#parents(repo, digest);
     let held: Hold | undefined;
+    let failure: Fault | undefined;
     for (const parent of parents) {
-      const hold = await this.#imageHold(repo, parent);
-      if (!hold) return undefined;
-      held ??= hold;
+      try {
+        const hold = await this.#imageHold(repo, parent, { looking: failure ? "never" : "wait" });
+        if (!hold) return undefined;
+        held ??= hold;
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        // One that cannot be verified now says nothing of the others.
+        failure ??= error;
+      }
     }
     if (as !== "blob") {
       // Where it would be held until it is old enough, its age begins when its registry is seen to have it.
       const young = policy.digestHold(repo, digest, now());
       const isThere = !young || (await this.#isThere(upstream, repo, digest, as));
-      return isThere ? this.#imageHold(repo, digest) : young;
+      const looking = failure ? "never" : "wait";
+      const own = isThere ? await this.#imageHold(repo, digest, { looking }) : young;
+      if (own && failure) throw failure;
+      return own;
     }
+    if (failure) throw failure;
     if (held) return held;
     // Nothing that is known here is made of it.
     if (!policy.holdsUnknown(repo)) return undefined;
@@ -164,23 +176,24 @@ export class HeldDigests {
   async #imageHold(
     repo: RepositoryRef,
     digest: Digest,
-    seenAt = Infinity,
+    { seenAt = Infinity, looking = "wait" }: { seenAt?: number; looking?: Looking } = {},
   ): Promise<Hold | undefined> {
     const { policy, history, records, now } = this.#options;
     if (this.#hasPassed(repo, digest)) return undefined;
     const byOperator = policy.digestHold(repo, digest);
     if (byOperator) return byOperator;
     for (const tag of await history.tags(repo, MAX_TAGS, digest)) {
-      const plan = await policy.plan(repo, tag, await records.history(repo, tag));
+      const plan = await policy.plan(repo, tag, await records.history(repo, tag), looking);
       const isCandidate = plan.candidates.some((one) => one.digest === digest && !one.isLastResort);
-      if (isCandidate && !(await policy.signatureHold(repo, digest, tag))) {
+      if (isCandidate && !(await policy.signatureHold(repo, digest, tag, looking))) {
         this.#pass(repo, digest);
         return undefined;
       }
     }
     const firstSeen = Math.min(seenAt, await history.digestSeen(repo, digest, now()));
     const hold =
-      policy.digestHold(repo, digest, firstSeen) ?? (await policy.signatureHold(repo, digest));
+      policy.digestHold(repo, digest, firstSeen) ??
+      (await policy.signatureHold(repo, digest, undefined, looking));
     if (!hold) this.#pass(repo, digest);
     return hold;
   }

@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { Hold, TagPolicy } from "../tag-policy/tag-policy.ts";
+import type { Looking } from "../tag-policy/verifier.ts";
 
 interface Begun {
   readonly digest: Digest;
@@ -43,11 +44,12 @@ export class EarlyVerdict {
   /**
    * Why a digest must not be served, by rules and overrides as they are now.
    *
+   * @param looking unless that has begun
    * @throws Fault
    */
-  of(digest: Digest): Promise<Hold | undefined> {
+  of(digest: Digest, looking: Looking): Promise<Hold | undefined> {
     const begun = this.#begun;
     const holds = begun?.digest === digest && begun.revision === this.#policy.revision;
-    return holds ? begun.hold : this.#policy.signatureHold(this.#repo, digest, this.#tag);
+    return holds ? begun.hold : this.#policy.signatureHold(this.#repo, digest, this.#tag, looking);
   }
 }

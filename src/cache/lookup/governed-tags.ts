@@ -63,7 +63,7 @@ export class GovernedTags {
       lookups.resolve((digest) => verdict.begin(digest)),
     );
     const stays = await this.#stays(repo, tag, resolved?.digest);
-    const plan = await policy.plan(repo, tag, stays);
+    const plan = await policy.plan(repo, tag, stays, "wait");
     const search = new Search({ repo, tag, stays, policy, verdict });
     for (const candidate of plan.candidates) {
       const found = await search.try(candidate, lookups, resolved);
@@ -173,7 +173,8 @@ class Search {
       const getting =
         resolved?.digest === digest ? lookups.current(resolved) : lookups.byDigest(digest);
       getting.catch(() => {});
-      const unsigned = await this.#verdict.of(digest);
+      // Whoever waits for one that cannot be found out does not wait for the next one as well.
+      const unsigned = await this.#verdict.of(digest, this.failure ? "behind" : "wait");
       if (unsigned) {
         this.hold ??= unsigned;
         return undefined;

@@ -6,7 +6,6 @@ import type { UpstreamName } from "../../oci/names.ts";
 import { growingTo } from "../../process/growing-to.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { VerificationRecord, VerificationStore } from "../../store/verification-store.ts";
-import { SingleFlight } from "../single-flight.ts";
 import type { Verifier } from "../tag-policy/verifier.ts";
 import type { Upstream } from "../upstream.ts";
 import { withTimeout } from "../with-timeout.ts";
@@ -26,6 +25,10 @@ const PATIENCE_MS = 10_000;
 const FAILED_FOR_MS = 10 * 60_000;
 /** How often the registry is asked whether there are new signatures of something that fails, in milliseconds. */
 const LISTED_FOR_MS = 5000;
+/** After how long a look that finds nothing out has been a slow one, in milliseconds. */
+const SLOW_MS = 1000;
+/** For how long nobody waits again after a slow one: the next look goes on behind, in milliseconds. */
+const SLOW_FOR_MS = 60_000;
 const MAX_REMEMBERED = 10_000;
 
 export interface SignatureVerifierOptions {
@@ -39,11 +42,14 @@ export interface SignatureVerifierOptions {
   readonly now?: () => number;
 }
 
-export interface VerifiedImage extends VerificationRecord {
+/** What is asked about. */
+interface Image {
   readonly repo: RepositoryRef;
   readonly digest: Digest;
   readonly rule: VerifyRule;
 }
+
+export type VerifiedImage = VerificationRecord & Image;
 
 interface Listed {
   readonly fingerprint: string;
@@ -54,7 +60,10 @@ interface Listed {
 export class SignatureVerifier implements Verifier {
   readonly #options: SignatureVerifierOptions;
   readonly #now: () => number;
-  readonly #looks = new SingleFlight<VerificationRecord | undefined>();
+  /** For looks under way: once it is over, nobody waits for them any more. */
+  readonly #waits = new Map<string, Promise<VerificationRecord | undefined>>();
+  /** When a look ended that was slow, and found nothing out, on the monotonic clock. */
+  readonly #slow = new LRUCache<string, number>(growingTo(MAX_REMEMBERED));
   readonly #known = new LRUCache<string, VerificationRecord>(growingTo(MAX_REMEMBERED));
   readonly #recording = new Set<Promise<void>>();
   /** What the registry listed when something failed. */
@@ -89,27 +98,56 @@ export class SignatureVerifier implements Verifier {
     }
   }
 
+  async known(
+    repo: RepositoryRef,
+    digest: Digest,
+    rule: VerifyRule,
+  ): Promise<VerificationRecord | undefined> {
+    const key = keyOf(repo, digest, rule);
+    const record =
+      this.#known.get(key) ?? (await this.#options.records.get(repo, digest, rule.revision));
+    if (record) this.#known.set(key, record);
+    return record;
+  }
+
   async verify(
     repo: RepositoryRef,
     digest: Digest,
     rule: VerifyRule,
   ): Promise<VerificationRecord | undefined> {
-    const key = `${rule.revision} ${repo.upstream}/${repo.repository}@${digest}`;
-    const record =
-      this.#known.get(key) ?? (await this.#options.records.get(repo, digest, rule.revision));
-    if (record) this.#known.set(key, record);
+    const key = keyOf(repo, digest, rule);
+    const record = await this.known(repo, digest, rule);
     if (record?.outcome === "passed") return record;
     const listedAt = this.#listed.get(key)?.at ?? record?.verifiedAt ?? -Infinity;
     const age = this.#now() - listedAt;
     if (record && age >= 0 && age < LISTED_FOR_MS) return record;
-    const looking = this.#looks.run(key, () => this.#look(key, { repo, digest, rule }, record));
+    const waited = this.#waits.get(key) ?? this.#start(key, { repo, digest, rule }, record);
+    const isSlow = performance.now() - (this.#slow.get(key) ?? -Infinity) < SLOW_FOR_MS;
     // What failed before still does, as long as nothing else is known.
-    return (await withTimeout(PATIENCE_MS, looking)) ?? record;
+    return (isSlow ? undefined : await waited) ?? record;
+  }
+
+  #start(
+    key: string,
+    image: Image,
+    before: VerificationRecord | undefined,
+  ): Promise<VerificationRecord | undefined> {
+    const from = performance.now();
+    const looking = this.#look(key, image, before).finally(() => this.#waits.delete(key));
+    const note = (found: VerificationRecord | undefined): void => {
+      const now = performance.now();
+      if (found) this.#slow.delete(key);
+      else if (now - from > SLOW_MS) this.#slow.set(key, now);
+    };
+    looking.then(note, () => note(undefined));
+    const waited = withTimeout(PATIENCE_MS, looking);
+    this.#waits.set(key, waited);
+    return waited;
   }
 
   async #look(
     key: string,
-    image: { readonly repo: RepositoryRef; readonly digest: Digest; readonly rule: VerifyRule },
+    image: Image,
     before: VerificationRecord | undefined,
   ): Promise<VerificationRecord | undefined> {
     const { repo, digest, rule } = image;
@@ -127,7 +165,9 @@ export class SignatureVerifier implements Verifier {
       if (before) {
         const known = this.#listed.get(key)?.fingerprint;
         const isSame = known === (await this.#note(key, listing));
-        if (isSame && this.#now() - before.verifiedAt < FAILED_FOR_MS) return before;
+        const age = this.#now() - before.verifiedAt;
+        // One of the future is of a clock that was ahead.
+        if (isSame && age >= 0 && age < FAILED_FOR_MS) return before;
       }
       const [trust, sigstore] = await loading;
       if (!trust) return undefined;
@@ -150,6 +190,10 @@ export class SignatureVerifier implements Verifier {
     this.#listed.set(key, { fingerprint, at: this.#now() });
     return fingerprint;
   }
+}
+
+function keyOf({ upstream, repository }: RepositoryRef, digest: Digest, rule: VerifyRule): string {
+  return `${rule.revision} ${upstream}/${repository}@${digest}`;
 }
 
 function needsTrust({ transparencyLog, keyless }: VerifyRule): boolean {

@@ -60,7 +60,9 @@ export class TrustRoots {
   async #publicRoot(): Promise<TrustMaterial | undefined> {
     this.#public ??= await this.#fetches.run("kept", () => this.#readKept());
     const age = this.#now() - (this.#public?.fetchedAt ?? -Infinity);
-    const mayFetch = this.#now() - this.#failedAt >= RETRY_MS;
+    const sinceFailure = this.#now() - this.#failedAt;
+    // One of the future is of a clock that was ahead.
+    const mayFetch = sinceFailure < 0 || sinceFailure >= RETRY_MS;
     if (age >= 0 && age < FRESH_MS) return this.#public?.material;
     if (mayFetch) {
       const fetching = this.#fetches.run("fetch", () => this.#fetch());

@@ -106,10 +106,9 @@ export class RuleTrial {
     clock: { readonly now: number },
   ): Promise<TagPolicies> {
     const overrides = await Overrides.open({ list: async () => [...held], put: async () => {} });
-    const verifier: Verifier = {
-      verify: (repo, digest, { revision }) =>
-        this.#options.verifications.get(repo, digest, revision),
-    };
+    const known: Verifier["known"] = (repo, digest, { revision }) =>
+      this.#options.verifications.get(repo, digest, revision);
+    const verifier: Verifier = { known, verify: known };
     const policies = new TagPolicies({ overrides, verifier, now: () => clock.now });
     policies.configure(rules);
     return policies;

@@ -12,7 +12,8 @@ import { shortDigest } from "./hold-text.ts";
 import { isSignatureTag } from "./signature-tags.ts";
 import { isActive, type Overrides, type ParsedOverride } from "./overrides.ts";
 import type { Hold, TagPlan, TagPolicy } from "./tag-policy.ts";
-import type { Verifier } from "./verifier.ts";
+import { Verdicts } from "./verdicts.ts";
+import type { Looking, Verifier } from "./verifier.ts";
 
 /** Of which images it is remembered what concerns them. */
 const MAX_IMAGES = 10_000;
@@ -45,7 +46,7 @@ interface Concerning {
 /** The rules of entrepot.yaml and the overrides of operators, as the policy of all tags. */
 export class TagPolicies implements TagPolicy {
   readonly #overrides: Overrides;
-  readonly #verifier: Verifier | undefined;
+  readonly #verdicts: Verdicts;
   readonly #now: () => number;
   readonly #concerning = new LRUCache<string, Concerning>(growingTo(MAX_IMAGES));
   #rules: readonly PolicyRule[] = [];
@@ -57,7 +58,7 @@ export class TagPolicies implements TagPolicy {
 
   constructor({ overrides, verifier, now = Date.now }: TagPoliciesOptions) {
     this.#overrides = overrides;
-    this.#verifier = verifier;
+    this.#verdicts = new Verdicts(verifier);
     this.#now = now;
   }
 
@@ -95,7 +96,12 @@ export class TagPolicies implements TagPolicy {
     return this.#fixed(this.#of(repo, tag).overrides) !== undefined;
   }
 
-  async plan(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<TagPlan> {
+  async plan(
+    repo: RepositoryRef,
+    tag: Tag,
+    stays: readonly TagStay[],
+    looking: Looking = "never",
+  ): Promise<TagPlan> {
     const { age, verify, overrides } = this.#of(repo, tag);
     const now = this.#now();
     const active = overrides.filter(({ override }) => isActive(override, now));
@@ -110,24 +116,27 @@ export class TagPolicies implements TagPolicy {
       loggedAt: () => undefined,
       now,
     };
-    const logged = await this.#loggedAt(repo, stays, { age, verify, now });
+    const logged = await this.#verdicts.loggedAt(repo, stays, { age, verify, now, looking });
     const plan = decide({ ...circumstances, loggedAt: (digest) => logged.get(digest) });
     return { ...plan, until: Math.min(plan.until, ...active.map(endOf)) };
   }
 
-  async signatureHold(repo: RepositoryRef, digest: Digest, tag?: Tag): Promise<Hold | undefined> {
+  async signatureHold(
+    repo: RepositoryRef,
+    digest: Digest,
+    tag?: Tag,
+    looking: Looking = "wait",
+  ): Promise<Hold | undefined> {
     const { overrides, ...rules } = this.#of(repo, tag);
     const verify = tag === undefined ? rules.strictVerify : rules.verify;
-    if (!verify || verify.mode === "off" || !this.#verifier) return undefined;
+    if (!verify || verify.mode === "off") return undefined;
     const active = overrides.filter(({ override }) => isActive(override, this.#now()));
     if (this.#release(active, digest)?.isUnverified) return undefined;
-    const verifying = this.#verifier.verify(repo, digest, verify);
     if (verify.mode === "observe") {
-      // What it finds is recorded; nobody waits for it.
-      verifying.catch(() => {});
+      if (looking !== "never") this.#verdicts.observe(repo, digest, verify);
       return undefined;
     }
-    const found = await verifying;
+    const found = await this.#verdicts.of(repo, digest, verify, looking);
     const name = `${repo.upstream}/${repo.repository}@${shortDigest(digest)}`;
     if (!found) throw new Fault({ kind: "unverifiable", upstream: repo.upstream, name });
     if (found.outcome === "passed") return undefined;
@@ -171,26 +180,6 @@ export class TagPolicies implements TagPolicy {
     // Of one that was never asked for, nothing is old enough.
     if (stays.length === 0) return age.first === "hold" && !this.isFixed(repo, tag);
     return (await this.plan(repo, tag, stays)).candidates.length === 0;
-  }
-
-  /** Those that have signed a signed digest before are recorded: of one that is old enough already, nobody asks. */
-  async #loggedAt(
-    repo: RepositoryRef,
-    stays: readonly TagStay[],
-    { age, verify, now }: Pick<Concerning, "age" | "verify"> & { readonly now: number },
-  ): Promise<ReadonlyMap<Digest, number>> {
-    const logged = new Map<Digest, number>();
-    if (!age || !verify || verify.mode === "off" || !this.#verifier) return logged;
-    const oldest = new Map<Digest, number>();
-    for (const { digest, firstSeen } of stays) oldest.set(digest, firstSeen);
-    for (const [digest, firstSeen] of oldest) {
-      if (now - firstSeen >= age.minAge) continue;
-      const found = await this.#verifier.verify(repo, digest, verify);
-      if (found?.outcome === "passed" && found.loggedAt !== undefined) {
-        logged.set(digest, found.loggedAt);
-      }
-    }
-    return logged;
   }
 
   #noteEnds(): void {

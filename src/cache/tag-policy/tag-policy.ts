@@ -2,6 +2,7 @@ import type { Digest } from "../../oci/digest.ts";
 import type { Tag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { TagStay } from "../../store/tag-history.ts";
+import type { Looking } from "./verifier.ts";
 
 /** Why a tag is not served as its registry says, or is though the rules would have it otherwise. */
 export interface Hold {
@@ -40,14 +41,28 @@ export interface TagPolicy {
   governs(repo: RepositoryRef, tag: Tag): boolean;
   /** Whether an operator has decided where the tag points, so that its registry need not be asked. */
   isFixed(repo: RepositoryRef, tag: Tag): boolean;
-  /** @param stays the latest first: what the registry says now, and what it said before */
-  plan(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<TagPlan>;
+  /**
+   * @param stays the latest first: what the registry says now, and what it said before
+   * @param looking for signatures, which may make a digest older; by default, `never`
+   */
+  plan(
+    repo: RepositoryRef,
+    tag: Tag,
+    stays: readonly TagStay[],
+    looking?: Looking,
+  ): Promise<TagPlan>;
   /**
    * Why a digest must not be served for its signatures; `undefined` if they are as the rules want them.
    *
+   * @param looking by default, `wait`
    * @throws Fault `unverifiable` if that cannot be found out now
    */
-  signatureHold(repo: RepositoryRef, digest: Digest, tag?: Tag): Promise<Hold | undefined>;
+  signatureHold(
+    repo: RepositoryRef,
+    digest: Digest,
+    tag?: Tag,
+    looking?: Looking,
+  ): Promise<Hold | undefined>;
   /**
    * Why an image must not be served by a tag that is one of signatures; `undefined` if it is old enough.
    *
