@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { OCI_INDEX } from "../src/oci/media-types.ts";
 import { contentOf } from "./harness/images/content.ts";
 import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { artifact, fallbackTag, referrersIndex, textImage } from "./harness/images/images.ts";
 import { type Rule, startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
@@ -11,9 +12,9 @@ import { until } from "./harness/waiting.ts";
 
 const image = textImage();
 const signature = artifact(image);
-const pathIn = (repository: string) =>
-  `/v2/${repository}/referrers/${image.manifest.digest}?ns=reg.test`;
+const pathIn = (repository: string) => `${repository}/referrers/${image.manifest.digest}`;
 const path = pathIn("app");
+const shared = new SharedCache();
 
 /** A registry with a signed image, and one that only answers for its referrers as `api` says. */
 async function setUp(api: Rule, settings: object = {}) {
@@ -21,24 +22,23 @@ async function setUp(api: Rule, settings: object = {}) {
   upstream.add("app", image, "1");
   upstream.add("app", signature);
   upstream.respond((request) => (request.kind === "referrers" ? api(request) : undefined));
-  const config = { "reg.test": { ...localUpstream(upstream.url), ...settings } };
-  const cache = await startEntrepot({ config: { upstreams: config } });
+  const added = await shared.add({ ...localUpstream(upstream.url), ...settings });
+  const get = (of: string) => added.cache.get(added.path(of));
   return {
     upstream,
-    cache,
     /** The digests of the referrers, or the status if it is not 200. */
     async list(repository = "app") {
-      const response = await cache.get(pathIn(repository));
+      const response = await get(pathIn(repository));
       if (response.status !== 200) return response.status;
       expect(response.headers.get("content-type")).toBe(OCI_INDEX);
       // The distribution-spec defines the format of this response.
       const { manifests } = (await response.json()) as { manifests: { digest: string }[] };
       return manifests.map(({ digest }) => digest);
     },
-    status: async (of: string) => (await cache.get(of)).status,
-    cacheStatus: async (of = path) => (await cache.get(of)).headers.get("cache-status"),
+    status: async (of: string) => (await get(of)).status,
+    cacheStatus: async (of = path) => (await get(of)).headers.get("cache-status"),
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -82,7 +82,7 @@ test("without the API, in whichever way a registry says so, the referrers tag is
     expected[name] = [[], [signature.manifest.digest]];
   }
   expect(seen).toEqual(expected);
-  expect(await at.status("/v2/app/manifests/1?ns=reg.test")).toBe(200);
+  expect(await at.status("app/manifests/1")).toBe(200);
 });
 
 test("an index whose manifests are null is an empty list", async () => {
@@ -102,7 +102,7 @@ test.each([
   await using at = await setUp(() => answer);
   at.upstream.add("app", referrersIndex([signature]), fallbackTag(image));
   expect([status, await at.status(path)]).toEqual([status, status]);
-  expect(await at.status("/v2/app/manifests/1?ns=reg.test")).toBe(200);
+  expect(await at.status("app/manifests/1")).toBe(200);
 });
 
 test.each([
@@ -130,14 +130,14 @@ test.each([
   const mirrors = [{ ...localUpstream(mirror.url), resolve: true }];
   await using at = await setUp(() => undefined, { mirrors });
   expect(await at.list()).toEqual([signature.manifest.digest]);
-  expect(await at.status("/v2/app/manifests/1?ns=reg.test")).toBe(200);
+  expect(await at.status("app/manifests/1")).toBe(200);
   expect(at.upstream.requests({ kind: "manifest" })).toEqual([]);
 });
 
 describe("Cache-Status says `stored` only where it is", () => {
   test("not for an empty list, which is not used without asking again", async () => {
     await using at = await setUp(() => json({ manifests: [] }));
-    expect(await at.status("/v2/app/manifests/1?ns=reg.test")).toBe(200);
+    expect(await at.status("app/manifests/1")).toBe(200);
     expect(await at.cacheStatus()).toBe("entrepot; fwd=miss");
     at.upstream.respond();
     expect(await at.cacheStatus()).toContain("; stored");
@@ -145,22 +145,27 @@ describe("Cache-Status says `stored` only where it is", () => {
   });
 
   test("not where the metadata cannot be written", async () => {
-    await using at = await setUp(() => undefined);
-    using metadata = new Database(join(at.cache.data, "metadata.db"));
+    await using upstream = await startScriptedUpstream();
+    upstream.add("app", image, "1");
+    upstream.add("app", signature);
+    const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
+    await using cache = await startEntrepot({ config });
+    const cacheStatus = async (of: string) =>
+      (await cache.get(`/v2/${of}?ns=reg.test`)).headers.get("cache-status");
+    using metadata = new Database(join(cache.data, "metadata.db"));
     for (const table of ["listings", "links"]) {
       metadata.run(
         `create trigger no_${table} before insert on ${table} begin select raise(abort, 'no'); end`,
       );
     }
-    const tags = "/v2/app/tags/list?ns=reg.test";
-    const manifest = `/v2/app/manifests/${image.manifest.digest}?ns=reg.test`;
-    expect(await at.cacheStatus(tags)).toBe("entrepot; fwd=miss");
+    const manifest = `app/manifests/${image.manifest.digest}`;
+    expect(await cacheStatus("app/tags/list")).toBe("entrepot; fwd=miss");
     // On a slow disk, the client does not wait for it: what is being stored is said to be.
     const unstored = "entrepot; fwd=miss; detail=unstored";
-    await until(async () => (await at.cacheStatus(manifest)) === unstored, { what: "the failure" });
+    await until(async () => (await cacheStatus(manifest)) === unstored, { what: "the failure" });
     metadata.run("drop trigger no_links");
-    expect(await at.cacheStatus(manifest)).toBe("entrepot; fwd=miss; stored");
-    expect(await at.cacheStatus()).toBe("entrepot; fwd=miss");
+    expect(await cacheStatus(manifest)).toBe("entrepot; fwd=miss; stored");
+    expect(await cacheStatus(path)).toBe("entrepot; fwd=miss");
   });
 });
 
@@ -171,7 +176,7 @@ test.each([
 ])("a tag list that is none is no empty list: %s", async (_, answer) => {
   await using at = await setUp(() => undefined);
   at.upstream.respond(({ kind }) => (kind === "tags" ? answer : undefined));
-  expect(await at.status("/v2/app/tags/list?ns=reg.test")).toBe(502);
+  expect(await at.status("app/tags/list")).toBe(502);
   at.upstream.respond(({ kind }) => (kind === "tags" ? json({ name: "app" }) : undefined));
-  expect(await at.status("/v2/app/tags/list?ns=reg.test")).toBe(200);
+  expect(await at.status("app/tags/list")).toBe(200);
 });
