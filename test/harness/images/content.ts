@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { padding, TAR_END, tarHeader } from "./tar.ts";
 
@@ -57,7 +58,23 @@ export function randomTar(size: number, seed: number, mediaType: string): Conten
 
 /** Random bytes that are not a tar, for tests that never unpack them. */
 export function randomContent(size: number, seed = 1): Content {
-  return contentFrom(() => randomBytes(size, seed), "application/octet-stream");
+  return contentFrom(() => recentBytes(size, seed), "application/octet-stream");
+}
+
+/** What was generated lately: upstreams read it anew for each part that is asked for. */
+const RECENT_BYTES = 64 * CHUNK;
+const recent = new LRUCache<string, readonly Uint8Array<ArrayBuffer>[]>({
+  maxSize: RECENT_BYTES,
+  maxEntrySize: RECENT_BYTES / 2,
+  sizeCalculation: (chunks) => chunks.reduce((sum, { byteLength }) => sum + byteLength, 0) || 1,
+});
+
+function recentBytes(size: number, seed: number): Iterable<Uint8Array<ArrayBuffer>> {
+  if (size > RECENT_BYTES / 2) return randomBytes(size, seed);
+  const key = `${size} ${seed}`;
+  const kept = recent.get(key) ?? [...randomBytes(size, seed)];
+  recent.set(key, kept);
+  return kept;
 }
 
 function contentFrom(chunks: () => Iterable<Uint8Array<ArrayBuffer>>, mediaType: string): Content {
@@ -75,18 +92,25 @@ function contentFrom(chunks: () => Iterable<Uint8Array<ArrayBuffer>>, mediaType:
 function* randomBytes(size: number, seed: number): Generator<Uint8Array<ArrayBuffer>> {
   let state = (seed * 2_654_435_761) >>> 0 || 1;
   for (let remaining = size; remaining > 0; remaining -= CHUNK) {
-    const words = new Uint32Array(CHUNK / 4);
+    const length = Math.min(remaining, CHUNK);
+    const words = new Uint32Array(Math.ceil(length / 4));
     for (let index = 0; index < words.length; index++) {
       state ^= state << 13;
       state ^= state >>> 17;
       state ^= state << 5;
       words[index] = state;
     }
-    yield new Uint8Array(words.buffer, 0, Math.min(remaining, CHUNK));
+    yield new Uint8Array(words.buffer, 0, length);
   }
 }
 
 /** All bytes of the content, to compare with a response body. */
 export function bytesOf(content: Content): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(Buffer.concat([...content.chunks()]));
+  const bytes = new Uint8Array(content.size);
+  let end = 0;
+  for (const chunk of content.chunks()) {
+    bytes.set(chunk, end);
+    end += chunk.byteLength;
+  }
+  return bytes;
 }
