@@ -196,6 +196,71 @@ realTest("what an operator decides at one replica holds at all, and ends at all"
   expect(await digests()).toEqual([now, now, now]);
 });
 
+realTest(
+  "of two rollbacks of a tag that two replicas are given at once, all replicas follow the same one",
+  async () => {
+    const { before: first } = await moved("7");
+    await age("7", 9);
+    const second = push("7", "second");
+    expect((await pull(0, "7")).digest).not.toBe(first);
+    await until(async () => (await stays("7")) === 3, { what: "the second move to be told" });
+    const image = "reg.test/app:7";
+    const middle = (await pull(0, "7")).digest;
+    expect(new Set([first, middle, second]).size).toBe(3);
+    const targets = [first, middle];
+    const give = (number: number) =>
+      order(number, "", { kind: "rollback", image, to: targets[number], reason: "at once" });
+    const same = async (): Promise<string | false> => {
+      const all = await Promise.all([0, 1, 2].map((number) => pull(number, "7")));
+      const [digest = "", ...others] = all.map((one) => one.digest);
+      return others.every((other) => other === digest) && digest;
+    };
+    const ids = async (number: number): Promise<string[]> => {
+      const response = await replica(number).getAdmin("/api/v1/overrides?active=true");
+      // Its schema is checked by other tests.
+      const { items } = (await response.json()) as { items: { id: string; pattern: string }[] };
+      return items.filter(({ pattern }) => pattern === image).map(({ id }) => id);
+    };
+    expect(await same()).toBe(middle);
+    for (const round of [1, 2, 3, 4]) {
+      // The last ones are given while neither can hear of the other.
+      const isAway = round === 4;
+      if (isAway) await postgres.stop();
+      const given = await Promise.all([give(0), give(1)]);
+      if (isAway) {
+        expect(given.map(({ ledger }) => ledger)).toEqual(["away", "away"]);
+        await postgres.start();
+        const told = async () => (await ids(2)).length === 2 && (await ids(0)).length === 2;
+        await until(async () => (await told()) && (await ids(1)).length === 2, {
+          what: "both to be told to all",
+          within: 20_000,
+        });
+      }
+      const digest = await same();
+      expect(targets).toContain(String(digest));
+      const [deciding = "", other = ""] = await ids(2);
+      expect([await ids(0), await ids(1)]).toEqual([
+        [deciding, other],
+        [deciding, other],
+      ]);
+      const at = given.findIndex(({ id }) => id === deciding);
+      expect(digest).toBe(targets[at] ?? "");
+      if (isAway) {
+        // The same from what the others tell it.
+        await replica(0).stop();
+        await replicas.replace(0);
+        await isUp(replica(0));
+        await until(async () => (await ids(0)).length === 2, { what: "both to be heard of" });
+        expect(await ids(0)).toEqual([deciding, other]);
+        expect(await same()).toBe(digest);
+      }
+      await order(2, `/${deciding}/end`, { reason: "over" });
+      expect(await same()).toBe(targets[1 - at] ?? "");
+      await order(0, `/${other}/end`, { reason: "over" });
+    }
+  },
+);
+
 realTest("a replica that has lost its volume holds by what the others have seen", async () => {
   const { before } = await moved("3");
   await replica(0).stop();

@@ -30,10 +30,30 @@ export interface Override {
   readonly by: string;
   /** When, in milliseconds of the epoch. */
   readonly since: number;
+  /**
+   * Its place in the order of all overrides, the same at all replicas: a hybrid logical clock, in milliseconds of the
+   * epoch of who decided it, and later than whatever was known there. Absent in those of an earlier version.
+   */
+  readonly stamp?: number;
   /** From when on it no longer holds. Absent: until it is ended. */
   readonly until?: number;
   /** Set once it was ended before its time. */
   readonly ended?: { readonly at: number; readonly by: string; readonly reason: string };
+}
+
+/** Of an override of an earlier version, all that is known is its time by the clock of each replica. */
+export function stampOf({ stamp, since }: Pick<Override, "stamp" | "since">): number {
+  return stamp ?? since;
+}
+
+/**
+ * The order of overrides, the latest first: of those that concern a tag, the first one decides. It is total, and depends
+ * on nothing that replicas translate into their own clocks.
+ */
+export function latestFirst(one: Override, other: Override): number {
+  const difference = stampOf(other) - stampOf(one);
+  if (difference !== 0) return difference;
+  return one.id < other.id ? 1 : Number(one.id !== other.id) * -1;
 }
 
 /** How many overrides are kept. */

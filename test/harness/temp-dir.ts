@@ -20,6 +20,6 @@ export class TempDir implements AsyncDisposable {
 }
 
 /** Creates a folder with a short name: the path of a unix socket has at most 107 characters. */
-export async function tempDir(prefix = "t"): Promise<TempDir> {
-  return new TempDir(await mkdtemp(join(tmpdir(), `entrepot-${prefix}-`)));
+export async function tempDir(prefix = "t", below = tmpdir()): Promise<TempDir> {
+  return new TempDir(await mkdtemp(join(below, `entrepot-${prefix}-`)));
 }

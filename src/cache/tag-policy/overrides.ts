@@ -1,5 +1,10 @@
 import { type ImagePattern, parseImagePattern } from "../../oci/image-pattern.ts";
-import type { Override, OverrideStore } from "../../store/override-store.ts";
+import {
+  latestFirst,
+  type Override,
+  type OverrideStore,
+  stampOf,
+} from "../../store/override-store.ts";
 
 /** After which the clock is looked at again, in milliseconds: it may have been set. */
 const LONGEST_WAIT = 60_000;
@@ -15,6 +20,7 @@ export class Overrides {
   readonly #store: OverrideStore;
   readonly #byId = new Map<string, ParsedOverride>();
   #revision = 0;
+  #latestStamp = 0;
   #ending: ReturnType<typeof setTimeout> | undefined;
   #onChange: (() => void) | undefined;
 
@@ -26,6 +32,7 @@ export class Overrides {
   static async open(store: OverrideStore): Promise<Overrides> {
     const overrides = new Overrides(store);
     for (const override of await store.list()) overrides.#set(override);
+    overrides.#changed();
     return overrides;
   }
 
@@ -36,9 +43,13 @@ export class Overrides {
 
   /** Also those that have ended, the latest first. */
   get all(): readonly Override[] {
-    return [...this.#byId.values()]
-      .map(({ override }) => override)
-      .toSorted((one, other) => other.since - one.since);
+    return [...this.#byId.values()].map(({ override }) => override).toSorted(latestFirst);
+  }
+
+  /** For an override that is made now: it is later than all that are known here, whatever the clocks say. */
+  nextStamp(now: number): number {
+    this.#latestStamp = Math.min(Math.max(now, this.#latestStamp + 1), Number.MAX_SAFE_INTEGER);
+    return this.#latestStamp;
   }
 
   /** Called after each change, from now on. */
@@ -68,13 +79,14 @@ export class Overrides {
   async put(override: Override): Promise<void> {
     await this.#store.put(override);
     this.#set(override);
+    this.#changed();
   }
 
   #set(override: Override): void {
+    this.#latestStamp = Math.max(this.#latestStamp, stampOf(override));
     const pattern = parseImagePattern(override.pattern);
     // It was parsed when it was given: only another version of this program could have taken it.
     if (pattern) this.#byId.set(override.id, { override, pattern });
-    this.#changed();
   }
 
   #changed(): void {

@@ -134,6 +134,7 @@ test("a tag whose digest is too young is released by that digest, and is served 
       pattern: `docker.io/library/node:24@${newest}`,
       digest: newest,
       since: NOW,
+      stamp: NOW,
       ...TERMS,
     },
   ]);

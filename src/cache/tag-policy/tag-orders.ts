@@ -3,7 +3,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
 import { imageName, type ImageReference } from "../../oci/image-reference.ts";
 import type { Tag } from "../../oci/names.ts";
-import type { Override } from "../../store/override-store.ts";
+import { latestFirst, type Override } from "../../store/override-store.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import { ActiveOverrides } from "./active-overrides.ts";
 import { digestSought, stayAt } from "./former-digest.ts";
@@ -47,7 +47,7 @@ export interface PreparedOrder {
 }
 
 export interface TagOrdersOptions {
-  readonly overrides: Pick<Overrides, "all" | "get">;
+  readonly overrides: Pick<Overrides, "all" | "get" | "nextStamp">;
   readonly accounts: Pick<TagAccounts, "of">;
   readonly isStored: (repo: RepositoryRef, digest: Digest) => Promise<boolean>;
   /** The current time, in milliseconds of the epoch. */
@@ -238,7 +238,8 @@ export class TagOrders {
     this.#active.mustHaveRoom();
     const since = this.#now();
     const bound = until === undefined ? {} : { until };
-    return { id: randomUUID(), kind, pattern, ...more, reason, by, since, ...bound };
+    const stamp = this.#options.overrides.nextStamp(since);
+    return { id: randomUUID(), kind, pattern, ...more, reason, by, since, stamp, ...bound };
   }
 
   /** The one that decides comes last: until then, nothing changes. */
@@ -247,7 +248,7 @@ export class TagOrders {
     { by, reason }: Omit<OrderTerms, "until">,
   ): PreparedOrder {
     const ended = { at: this.#now(), by, reason };
-    const oldestFirst = overrides.toSorted((one, other) => one.since - other.since);
+    const oldestFirst = overrides.toSorted(latestFirst).toReversed();
     return {
       puts: oldestFirst.map((override) => Object.assign({}, override, { ended })),
       notes: [],

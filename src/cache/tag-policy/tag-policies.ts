@@ -4,7 +4,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import { growingTo } from "../../process/growing-to.ts";
-import type { Override } from "../../store/override-store.ts";
+import { latestFirst, type Override } from "../../store/override-store.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { TagStay } from "../../store/tag-history.ts";
 import { type Circumstances, decide, heldDigest, youngDigest } from "./decide.ts";
@@ -39,7 +39,7 @@ interface Concerning {
   readonly strictAge?: AgeRule | undefined;
   readonly strictVerify?: VerifyRule | undefined;
   readonly hidesTags: boolean;
-  /** Also those that have ended by now. */
+  /** The latest first. Also those that have ended by now. */
   readonly overrides: readonly ParsedOverride[];
 }
 
@@ -196,15 +196,9 @@ export class TagPolicies implements TagPolicy {
   #fixed(overrides: readonly ParsedOverride[]): Override | undefined {
     const now = this.#now();
     const latest = (...kinds: readonly Override["kind"][]): Override | undefined =>
-      overrides
-        .filter(({ override, pattern }) => {
-          return kinds.includes(override.kind) && !pattern.digest && isActive(override, now);
-        })
-        .map(({ override }) => override)
-        .reduce<Override | undefined>(
-          (one, other) => (one && one.since > other.since ? one : other),
-          undefined,
-        );
+      overrides.find(({ override, pattern }) => {
+        return kinds.includes(override.kind) && !pattern.digest && isActive(override, now);
+      })?.override;
     return latest("hold", "rollback") ?? latest("freeze");
   }
 
@@ -236,9 +230,9 @@ export class TagPolicies implements TagPolicy {
       strictAge: rules.find(({ age }) => age?.digests === "hold" && age.minAge > 0)?.age,
       strictVerify: rules.find(({ verify }) => verify?.mode === "enforce")?.verify,
       hidesTags: rules.some(({ age }) => age?.lists === "hide" && age.minAge > 0),
-      overrides: [...this.#overrides.active(now)].filter(({ pattern }) =>
-        concerns(pattern, repo, tag),
-      ),
+      overrides: [...this.#overrides.active(now)]
+        .filter(({ pattern }) => concerns(pattern, repo, tag))
+        .toSorted((one, other) => latestFirst(one.override, other.override)),
     };
     this.#concerning.set(key, concerning);
     return concerning;

@@ -47,7 +47,11 @@ export class OrderWork {
     if (isOverrideOrder(order)) {
       const { override } = order;
       requestedPattern(override.pattern);
-      if (override.ended || !overrides.get(override.id)?.ended) await overrides.put(override);
+      const known = overrides.get(override.id);
+      if (!override.ended && known?.ended) return 0;
+      // A replica of an earlier version passes an override on without its stamp.
+      const stamp = override.stamp ?? known?.stamp;
+      await overrides.put({ ...override, ...(stamp === undefined ? {} : { stamp }) });
       return 0;
     }
     const { pinning } = admin;

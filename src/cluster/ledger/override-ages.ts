@@ -6,7 +6,7 @@ import type { Override } from "../../store/override-store.ts";
 /** In characters. What operators write is shorter. */
 const MAX_WORDS = 1000;
 
-/** An override whose times are ages in milliseconds, since replicas do not share a clock. Those of the future are negative. */
+/** An override whose times are ages in milliseconds, since replicas do not share a clock. Those of the future are negative. Its stamp is told as it is. */
 export interface OverrideAges extends Omit<Override, "since" | "until" | "asOf" | "ended"> {
   readonly sinceAgeMs: number;
   readonly untilAgeMs?: number;
@@ -36,15 +36,17 @@ export const OVERRIDE: z.ZodType<Override> = z
     reason: words,
     by: words,
     since: z.number(),
+    stamp: z.int().optional(),
     until: z.number().optional(),
     ended: z.object({ at: z.number(), by: words, reason: words }).optional(),
   })
   // Keys that are absent are so in an `Override`, too.
-  .transform(({ digest: of, asOf, isUnverified, until, ended, ...override }) => ({
+  .transform(({ digest: of, asOf, isUnverified, stamp, until, ended, ...override }) => ({
     ...override,
     ...(of !== undefined && { digest: of }),
     ...(asOf !== undefined && { asOf }),
     ...(isUnverified !== undefined && { isUnverified }),
+    ...(stamp !== undefined && { stamp }),
     ...(until !== undefined && { until }),
     ...(ended && { ended }),
   }));

@@ -28,6 +28,7 @@ const release: Override = {
   reason: "looked at",
   by: "ops",
   since: 2,
+  stamp: 7,
 };
 const ended: Override = { ...hold, ended: { at: 3, by: "me", reason: "fixed" } };
 

@@ -1,5 +1,5 @@
 import { Fault } from "../../oci/fault.ts";
-import type { Override, OverrideStore } from "../override-store.ts";
+import { latestFirst, type Override, type OverrideStore } from "../override-store.ts";
 import type { SidecarFiles } from "./sidecar-files.ts";
 
 type OverrideFile = Pick<SidecarFiles, "overrides" | "saveOverrides">;
@@ -30,7 +30,7 @@ export class KeptOverrides implements OverrideStore {
       const lost = missing(saved, known);
       await this.#attempt(() => putAll(this.#overrides, lost));
       return [...new Map([...known, ...lost].map((each) => [each.id, each])).values()].toSorted(
-        (one, other) => other.since - one.since,
+        latestFirst,
       );
     });
   }

@@ -17,6 +17,7 @@ const overrideSchema = z.object({
   reason: z.string(),
   by: z.string(),
   since: z.number(),
+  stamp: z.int().exactOptional(),
   until: z.number().exactOptional(),
   ended: z.object({ at: z.number(), by: z.string(), reason: z.string() }).exactOptional(),
 });

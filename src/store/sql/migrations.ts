@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import { addHistory } from "./history/history-tables.ts";
 import { addTagPulls } from "./history/tag-pulls.ts";
-import { addTagHistory } from "./tag-policy/tag-policy-tables.ts";
+import { addStampsOfOverrides, addTagHistory } from "./tag-policy/tag-policy-tables.ts";
 import type { Tables } from "./tables.ts";
 
 /** Uses only `db.schema` and raw SQL: `Tables` describes the tables after the last migration. */
@@ -25,6 +25,7 @@ const MIGRATIONS: readonly Migration[] = [
   addVisibility,
   addTagHistory,
   addTagPulls,
+  addStampsOfOverrides,
 ];
 
 /** The version of the schema that this program reads and writes. */

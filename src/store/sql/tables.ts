@@ -178,6 +178,8 @@ interface OverridesTable {
   reason: string;
   made_by: string;
   since: number;
+  /** Null in those of an earlier version. */
+  stamp: number | null;
   until: number | null;
   /** These three are set at once. */
   ended_at: number | null;

@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite";
 
 /** For each version of the schema from the third on, what undoes its migration. */
 const UNDO: ReadonlyMap<number, readonly string[]> = new Map([
+  [14, ["alter table overrides drop column stamp"]],
   [13, ["drop table tag_pulls"]],
   [
     12,

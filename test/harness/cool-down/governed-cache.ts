@@ -18,9 +18,15 @@ import {
   tag,
 } from "../../../src/upstream/upstreamtest/test-servers.ts";
 import type { SmallContent } from "../images/content.ts";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tempDir } from "../temp-dir.ts";
 
 const TAG = tag("1");
+/** Where a file system is in memory, by which a sequence does not wait for a disk. Nothing here is about crashes. */
+const IN_MEMORY = existsSync("/dev/shm") ? "/dev/shm" : undefined;
+/** What is kept of those before, overrides above all, is looked through by those after. */
+const SEQUENCES_OF_A_DATABASE = 100;
 const ANY = new Accept(null);
 
 export interface RegistryState {
@@ -62,11 +68,12 @@ export async function governedCache(clock: { now: number }) {
     };
     return new Response(method === "HEAD" ? null : found.bytes, { headers });
   });
-  const dir = await tempDir("governed");
+  const dir = await tempDir("governed", IN_MEMORY);
+  let database = dir.file("metadata.sqlite");
   const store = new MemoryBlobStore();
   let rules: readonly PolicyRule[] = [];
   const open = async () => {
-    const metadata = await openMetadata(dir.file("metadata.sqlite"));
+    const metadata = await openMetadata(database);
     const overrides = await Overrides.open(metadata.overrides);
     const policy = new TagPolicies({ overrides, now });
     policy.configure(rules);
@@ -125,7 +132,12 @@ export async function governedCache(clock: { now: number }) {
     },
     /** From here on, all is about another repository, of which nothing is known. */
     begin: async (number: number): Promise<void> => {
-      if (state.failure !== undefined) await restart();
+      if (number % SEQUENCES_OF_A_DATABASE === 0) {
+        await close();
+        await Promise.all([...files(database)].map((file) => rm(file, { force: true })));
+        database = dir.file(`metadata-${number}.sqlite`);
+        opened = await open();
+      } else if (state.failure !== undefined) await restart();
       state.current = undefined;
       state.contents.clear();
       state.failure = undefined;
@@ -181,6 +193,10 @@ export async function governedCache(clock: { now: number }) {
       await dir[Symbol.asyncDispose]();
     },
   };
+}
+
+function* files(database: string): Generator<string> {
+  for (const suffix of ["", "-wal", "-shm"]) yield `${database}${suffix}`;
 }
 
 function given(digest: string, { result, held }: CacheStatus): Given {

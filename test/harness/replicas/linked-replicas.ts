@@ -42,6 +42,10 @@ export interface ReplicasOptions {
   readonly settings?: Partial<Omit<UpstreamSettings, "url" | "name">>;
   /** The rules of `policies`. */
   readonly rules?: readonly PolicyRule[];
+  /** For how many an order waits until they have carried it out, itself included; default: all. */
+  readonly awaited?: number;
+  /** How far the clocks of replicas are ahead of that of their ledger, in milliseconds. */
+  readonly ahead?: Readonly<Record<string, number>>;
 }
 
 export type Replicas = Awaited<ReturnType<typeof replicas>>;
@@ -148,7 +152,10 @@ export async function replicas(options: ReplicasOptions = {}) {
   };
 }
 
-interface ReplicaOptions extends Pick<ReplicasOptions, "settings" | "near" | "rules"> {
+interface ReplicaOptions extends Pick<
+  ReplicasOptions,
+  "settings" | "near" | "rules" | "awaited" | "ahead"
+> {
   readonly clock: { readonly now: number };
   readonly shared: SharedMemory;
   readonly port: number;
@@ -165,16 +172,18 @@ async function replica(
     settings: changed,
     near = NO_NEAR_SOURCES,
     rules = [],
+    awaited,
+    ahead = {},
   }: ReplicaOptions,
 ) {
-  const now = (): number => clock.now;
+  const now = (): number => clock.now + (ahead[id] ?? 0);
   const ledger = new MemoryLedger(shared, id);
   const refused: string[] = [];
   const failures: Error[] = [];
   const facts = new ReplicaFacts({
     ledger,
     secret: "the replicas' own",
-    replicas: () => shared.replicas.size,
+    replicas: () => awaited ?? shared.replicas.size,
     onRefused: (order, reason) => refused.push(`${order}: ${reason}`),
     onFailed: (task, cause) => failures.push(new Error(task, { cause })),
     now,
@@ -230,6 +239,8 @@ async function replica(
     refused,
     admin,
     overrides,
+    tagPolicy,
+    now,
     metadata,
     repo,
     upstream,

@@ -81,7 +81,8 @@ export function overrideOperations(parts: OverrideParts): Operation[] {
 
 /** An override as it is told. */
 export function itemOf(override: Override) {
-  return { ...override, isActive: isActive(override, Date.now()) };
+  const { stamp: _, ...told } = override;
+  return { ...told, isActive: isActive(override, Date.now()) };
 }
 
 function prepare(

@@ -14,8 +14,8 @@ export class SqlOverrides implements OverrideStore {
     const rows = await this.#db
       .selectFrom("overrides")
       .selectAll()
-      .orderBy("since", "desc")
-      .orderBy("id")
+      .orderBy((order) => order.fn.coalesce("stamp", "since"), "desc")
+      .orderBy("id", "desc")
       .execute();
     return rows.map(overrideOf);
   }
@@ -32,7 +32,8 @@ export class SqlOverrides implements OverrideStore {
       await sql`
         delete from overrides where id in (
           select id from overrides
-          order by ended_at is null and coalesce(until > ${Date.now()}, true) desc, since desc, id
+          order by ended_at is null and coalesce(until > ${Date.now()}, true) desc,
+            coalesce(stamp, since) desc, id desc
           limit -1 offset ${MAX_OVERRIDES}
         )
       `.execute(transaction);
@@ -53,6 +54,7 @@ function rowOf({ ended, ...override }: Override): OverrideRow {
     reason: override.reason,
     made_by: override.by,
     since: override.since,
+    stamp: override.stamp ?? null,
     until: override.until ?? null,
     ended_at: ended?.at ?? null,
     ended_by: ended?.by ?? null,
@@ -71,6 +73,7 @@ function overrideOf(row: OverrideRow): Override {
     reason,
     made_by: by,
     since,
+    stamp,
     until,
   } = row;
   const { ended_at, ended_by, ended_reason } = row;
@@ -84,6 +87,7 @@ function overrideOf(row: OverrideRow): Override {
     reason,
     by,
     since,
+    ...(stamp === null ? {} : { stamp }),
     ...(until === null ? {} : { until }),
     ...(ended_at === null
       ? {}

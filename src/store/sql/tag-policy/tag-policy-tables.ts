@@ -141,6 +141,11 @@ async function addOverrides(db: Kysely<Tables>): Promise<void> {
   `.execute(db);
 }
 
+/** A migration: the order of overrides. That of an earlier one is its time. */
+export async function addStampsOfOverrides(db: Kysely<Tables>): Promise<void> {
+  await sql`alter table overrides add column stamp bigint`.execute(db);
+}
+
 async function addVerifications(db: Kysely<Tables>): Promise<void> {
   await sql`
     create table verifications (
