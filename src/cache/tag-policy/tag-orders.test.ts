@@ -181,6 +181,14 @@ test("a tag is rolled back to a digest or a moment, and its release ends that, a
   expect(overrides.all.every(({ ended }) => ended?.by === "bob")).toBe(true);
 });
 
+test("the later order decides, also where the earlier one is from a clock that was ahead", async () => {
+  const { all, keep, served, overrides } = await orders({ minAge: 0 });
+  const { puts } = await all.rollback(image("node:24"), older, TERMS);
+  for (const put of puts) await overrides.put({ ...put, since: NOW + 30 * DAY });
+  await keep(all.rollback(image("node:24"), oldest, TERMS));
+  expect(await served()).toBe(oldest);
+});
+
 test("a tag stays where it is, and a frozen one is released by what froze it", async () => {
   const { all, keep, served } = await orders({ minAge: MIN_AGE });
   const hold = await all.hold(image("node:24"), TERMS);

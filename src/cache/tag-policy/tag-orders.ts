@@ -235,8 +235,9 @@ export class TagOrders {
     { reason, by, until }: OrderTerms,
     more: Pick<Override, "digest" | "asOf" | "isUnverified"> = {},
   ): Override {
-    this.#active.mustHaveRoom();
-    const since = this.#now();
+    const active = this.#active;
+    active.mustHaveRoom();
+    const since = Math.max(this.#now(), active.latest(kind, pattern) + 1);
     const bound = until === undefined ? {} : { until };
     const stamp = this.#options.overrides.nextStamp(since);
     return { id: randomUUID(), kind, pattern, ...more, reason, by, since, stamp, ...bound };
