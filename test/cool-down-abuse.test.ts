@@ -49,6 +49,22 @@ realTest(
   },
 );
 
+realTest("what is seen while a clock is behind is not older once it is right", async () => {
+  const before = world.move("named/behind", "1", "before");
+  await world.ask("named/behind/manifests/1");
+  await world.clock.forward(9 * DAY);
+  expect((await world.tag("named/behind", "1")).digest).toBe(before.manifest.digest);
+  await world.clock.forward(-5 * DAY);
+  await world.tag("named/behind", "1");
+  const { digest } = world.move("named/behind", "1", "while it was behind").manifest;
+  await world.ask("named/behind/manifests/1");
+  await world.clock.forward(5 * DAY + MINUTE);
+  expect((await world.tag("named/behind", "1")).digest).toBe(before.manifest.digest);
+  expect((await world.ask(`named/behind/manifests/${digest}`)).status).toBe(403);
+  await world.clock.forward(3 * DAY);
+  expect((await world.tag("named/behind", "1")).digest).toBe(digest);
+});
+
 realTest("a digest does not become old enough by being asked for before it is there", async () => {
   const image = textImage({ text: "to be pushed" });
   const { digest } = image.manifest;

@@ -79,7 +79,9 @@ export class DurableMetadata implements PullMetadata {
       get: (repo, tag) => this.#known(tags.get(repo, tag)),
       put: async (repo, tag, record) => {
         const previous = await this.#known(tags.get(repo, tag));
-        await this.#attempt(() => tags.put(repo, tag, record));
+        const dated =
+          previous?.digest === record.digest ? record : await this.#dated(repo, tag, record);
+        await this.#attempt(() => tags.put(repo, tag, dated));
         await this.#attempt(() => this.#writeTag(repo, tag, record, previous));
       },
       remove: async (repo, tag) => {
@@ -152,6 +154,17 @@ export class DurableMetadata implements PullMetadata {
       served: (repo, tag, digest, at) =>
         this.#attempt(() => tagHistory.served(repo, tag, digest, at)),
     };
+  }
+
+  /**
+   * A tag is not seen to have a digest before it was last seen to have the one before: a clock that is behind now, and
+   * right later, must not make a digest older than it is.
+   */
+  async #dated(repo: RepositoryRef, tag: Tag, record: TagRecord): Promise<TagRecord> {
+    const [before] = await this.#stays(repo, tag);
+    const { digest, checkedAt, seenAt = checkedAt } = record;
+    if (!before || before.digest === digest || before.lastSeen <= seenAt) return record;
+    return { ...record, seenAt: before.lastSeen };
   }
 
   /** Writes the sidecar file of a manifest that was stored for a repository. */
