@@ -119,3 +119,20 @@ test("what was looked for when a client left is known to the next one", async ()
   expect(upstream.requests({ kind: "referrers" }).length).toBe(1);
   expect(upstream.requests({ kind: "blob" }).length).toBe(1);
 });
+
+test("what signatures are in is stored after the answer, for when the registry is down", async () => {
+  await using at = await world();
+  const { upstream, cache } = at;
+  const { manifest } = at.pushed("one");
+  expect((await cache.get(PATH)).status).toBe(200);
+  const [bundle] = upstream.requests({ kind: "blob" });
+  const path = `/v2/app/blobs/${bundle?.reference}?ns=signed.test`;
+  upstream.respond(() => ({ status: 503 }));
+  const listed = await cache.get(`/v2/app/referrers/${manifest.digest}?ns=signed.test`);
+  const { manifests } = await listed.json();
+  expect(manifests.length).toBe(1);
+  const stored = async (): Promise<boolean> => (await cache.get(path)).status === 200;
+  await until(stored, { what: "the bundle to be stored" });
+  const found = await cache.get(`/v2/app/manifests/${manifests[0].digest}?ns=signed.test`);
+  expect(found.status).toBe(200);
+});

@@ -29,6 +29,8 @@ import { HeldDigests } from "./held/held-digests.ts";
 import { HeldTags } from "./held/held-tags.ts";
 import { ImageTrees } from "./held/image-trees.ts";
 import { ServedTags } from "./lookup/served-tags.ts";
+import { EvidenceBlobs } from "./lookup/evidence-blobs.ts";
+import { VerdictsFirst } from "./verdicts-first.ts";
 import type { Upstream } from "./upstream.ts";
 import { TagRecords } from "./lookup/tag-records.ts";
 import { TagLists } from "./lookup/tag-lists.ts";
@@ -48,6 +50,8 @@ export class Cache {
   readonly manifests: ManifestLookup;
   readonly tagLists: TagLists;
   readonly referrers: Referrers;
+  readonly verdicts = new VerdictsFirst();
+  readonly evidence: EvidenceBlobs;
   /** What is asked for by digest, and must not be had. */
   readonly heldDigests: HeldDigests;
   /** Tags that lists leave out. */
@@ -147,12 +151,23 @@ export class Cache {
         await this.blobs.head(upstream, repo, digest);
       },
     });
+    this.evidence = new EvidenceBlobs({
+      store,
+      metadata,
+      access,
+      blobs: this.blobs,
+      fills: this.fills,
+      behind: this.#behind,
+      verdicts: this.verdicts,
+      now,
+    });
     const manifests = new ManifestStore({
       store,
       metadata,
       access,
       fills: this.fills,
       behind: this.#behind,
+      verdicts: this.verdicts,
       now,
       near,
       onFetched,

@@ -12,6 +12,7 @@ import type { NearManifest, NearSources } from "../fetch/near-sources.ts";
 import type { StoredManifest } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
 import { DISK_PATIENCE_MS } from "../with-timeout.ts";
+import type { VerdictsFirst } from "../verdicts-first.ts";
 import type { WriteBehind } from "../write-behind.ts";
 import type { ManifestNews } from "./manifest-news.ts";
 import type { PullMetadata } from "./pull-metadata.ts";
@@ -29,6 +30,8 @@ export interface ManifestStoreOptions {
   readonly fills: Fills;
   readonly behind: WriteBehind;
   readonly now: () => number;
+  /** Who goes before what is fetched promptly is stored. */
+  readonly verdicts: Pick<VerdictsFirst, "over">;
   /** What is asked for a digest before its upstream. */
   readonly near: NearSources;
   /** Called with a manifest that an upstream has sent, once it is stored. */
@@ -148,7 +151,7 @@ export class ManifestStore {
       const of = source === undefined ? {} : { source };
       const fetched: StoredManifest = { digest, mediaType: manifest.mediaType, bytes, ...of };
       const store = async (): Promise<boolean> => {
-        const isStored = await this.#storeVisibly(repo, fetched, manifest);
+        const isStored = await this.#storeVisibly(repo, fetched, manifest, isPrompt);
         if (isStored && !nearby) this.#options.onFetched({ digest, size: bytes.byteLength });
         return isStored;
       };
@@ -214,12 +217,14 @@ export class ManifestStore {
     repo: RepositoryRef,
     fetched: StoredManifest,
     manifest: Manifest,
+    isPrompt: boolean,
   ): Promise<boolean> {
     const key = keyOf(repo, fetched.digest);
     const { promise, resolve } = Promise.withResolvers<void>();
     const storing: Storing = { manifest: fetched, ended: promise };
     this.#storing.set(key, storing);
     try {
+      if (isPrompt) await this.#options.verdicts.over();
       return await this.#store(repo, fetched, manifest);
     } finally {
       if (this.#storing.get(key) === storing) this.#storing.delete(key);

@@ -27,11 +27,15 @@ export class Referrers {
     this.#manifests = manifests;
   }
 
-  /** @throws Fault */
+  /**
+   * @param asker the cache itself also asks for a digest that is still being stored
+   * @throws Fault
+   */
   list(
     upstream: Upstream,
     repo: RepositoryRef,
     digest: Digest,
+    asker: "GET" | "judge" = "GET",
   ): Promise<CachedList<ReferrersIndex>> {
     return this.#lists.get<ReferrersIndex>({
       upstream,
@@ -46,7 +50,10 @@ export class Referrers {
       write: (index) => index.whole.text(),
       sizeOf: (index) => index.size,
       // Only for digests that were pulled: otherwise a client could fill the disk with made-up ones.
-      shouldStore: async () => (await this.#metadata.links.get(repo, digest)) !== undefined,
+      // What a registry lists something for is none of these.
+      shouldStore: async ({ isEmpty }) =>
+        (asker === "judge" && !isEmpty) ||
+        (await this.#metadata.links.get(repo, digest)) !== undefined,
       // An image may be signed right after somebody looked for signatures, who then looks again.
       isUsable: ({ isEmpty }) => !isEmpty,
     });

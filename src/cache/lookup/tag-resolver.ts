@@ -155,8 +155,16 @@ export class TagResolver {
     const key = { asker, what: keyOf(repo, tag), askedAs: upstream.registry.askedAs };
     const { tagTtl } = upstream.settings;
     const { manifest, askedAt } = await this.#negativeCache.run(key, tagTtl, fetch);
-    await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
+    await this.#record(question, { manifest, askedAt });
     return { digest: manifest.digest, cacheStatus, manifest };
+  }
+
+  async #record({ upstream, repo, tag, asker }: TagQuestion, fetched: FetchedTag): Promise<void> {
+    const { manifest, askedAt } = fetched;
+    const recording = this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
+    // A verdict does not wait for the disk: it was by what the registry has just said.
+    if (asker === "judge") recording.catch(() => {});
+    else await recording;
   }
 
   /**
@@ -231,7 +239,7 @@ export class TagResolver {
           ? { manifest: stored, askedAt: headAt }
           : await this.#fetch(question);
         this.#compare(upstream, repo, digest, manifest.digest);
-        await this.#checks.checked(upstream, repo, tag, { ...manifest, askedAt });
+        await this.#record(question, { manifest, askedAt });
         const cacheStatus = manifest.digest === record.digest ? REVALIDATED : REPLACED;
         return { digest: manifest.digest, cacheStatus, manifest };
       } catch (error) {

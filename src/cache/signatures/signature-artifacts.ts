@@ -11,19 +11,21 @@ import { Fault } from "../../oci/fault.ts";
 import { parseObject } from "../../oci/json-object.ts";
 import { parseTag } from "../../oci/names.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
-import type { BlobLookup } from "../lookup/blob-lookup.ts";
+import type { EvidenceBlobs } from "../lookup/evidence-blobs.ts";
 import type { ManifestLookup } from "../lookup/manifest-lookup.ts";
 import type { Referrers } from "../lookup/referrers.ts";
 import { readDescriptors } from "../lookup/referrers-index.ts";
 import type { StoredManifest, StreamingBlob } from "../results.ts";
 import type { Upstream } from "../upstream.ts";
+import type { VerdictsFirst } from "../verdicts-first.ts";
 import { RefusedEvidence } from "./refused-evidence.ts";
 
 /** The cache's own look-ups, so that what was found is here as well when the registry is not. */
 export interface ArtifactLookups {
   readonly manifests: Pick<ManifestLookup, "get">;
-  readonly blobs: Pick<BlobLookup, "get">;
+  readonly evidence: Pick<EvidenceBlobs, "get">;
   readonly referrers: Pick<Referrers, "list">;
+  readonly verdicts: Pick<VerdictsFirst, "run">;
 }
 
 /** An image in its repository. */
@@ -46,6 +48,8 @@ export interface Artifact {
 export interface ArtifactLayer {
   readonly mediaType: string;
   readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
@@ -142,7 +146,7 @@ async function listReferrers(
 ): Promise<Artifact[]> {
   let whole: Blob;
   try {
-    const { value } = await referrers.list(upstream, repo, digest);
+    const { value } = await referrers.list(upstream, repo, digest, "judge");
     whole = value.whole;
   } catch (error) {
     if (error instanceof Fault && error.detail.kind === "not-found") return [];
@@ -205,11 +209,11 @@ export async function readLayers(
  * @throws RefusedEvidence
  */
 export async function readLayer(
-  { blobs }: ArtifactLookups,
+  { evidence }: ArtifactLookups,
   { upstream, repo }: ImagePlace,
-  { digest }: ArtifactLayer,
+  { digest, size }: ArtifactLayer,
 ): Promise<Buffer<ArrayBuffer>> {
-  const result = await blobs.get(upstream, repo, digest);
+  const result = await evidence.get(upstream, repo, digest, size);
   if (result.kind === "streaming") return readStream(result);
   if (result.blob.size > MAX_LAYER_BYTES) throw tooLarge(result.blob.size);
   return Buffer.from(await result.blob.bytes.arrayBuffer());

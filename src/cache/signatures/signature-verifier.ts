@@ -133,7 +133,9 @@ export class SignatureVerifier implements Verifier {
     before: VerificationRecord | undefined,
   ): Promise<VerificationRecord | undefined> {
     const from = performance.now();
-    const looking = this.#look(key, image, before).finally(() => this.#waits.delete(key));
+    const find = (): Promise<VerificationRecord | undefined> => this.#look(key, image, before);
+    const { verdicts } = this.#options.lookups;
+    const looking = verdicts.run(find).finally(() => this.#waits.delete(key));
     const note = (found: VerificationRecord | undefined): void => {
       const now = performance.now();
       if (found) this.#slow.delete(key);

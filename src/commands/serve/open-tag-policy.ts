@@ -1,6 +1,7 @@
 import type { Storage } from "../../cache/retention/storage.ts";
 import { Overrides } from "../../cache/tag-policy/overrides.ts";
 import { TagPolicies } from "../../cache/tag-policy/tag-policies.ts";
+import type { VerifyRule } from "../../config/policies/policy-settings.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openVerifier, type VerifierParts } from "./open-verifier.ts";
 
@@ -8,6 +9,8 @@ import { openVerifier, type VerifierParts } from "./open-verifier.ts";
 export interface OpenTagPolicy {
   readonly overrides: Overrides;
   readonly tagPolicy: TagPolicies;
+  /** Loads what rules need to verify signatures, now that pulls are served: no start waits for it. */
+  prepare(): void;
   /** Applies changed rules. */
   configure(settings: Pick<Settings, "policies">): void;
 }
@@ -29,10 +32,17 @@ export async function openTagPolicy({
   const { verifications: records } = storage.metadata;
   const verifier = openVerifier({ settings, records, upstreams: upstreams.all, ...parts });
   const tagPolicy = new TagPolicies({ overrides, verifier });
+  let rules: readonly VerifyRule[] = [];
+  let isServing = false;
   const configure = ({ policies = [] }: Pick<Settings, "policies">): void => {
     tagPolicy.configure(policies);
-    verifier.prepare(policies.flatMap(({ verify }) => verify ?? []));
+    rules = policies.flatMap(({ verify }) => verify ?? []);
+    if (isServing) verifier.prepare(rules);
+  };
+  const prepare = (): void => {
+    isServing = true;
+    verifier.prepare(rules);
   };
   configure(settings);
-  return { overrides, tagPolicy, configure };
+  return { overrides, tagPolicy, configure, prepare };
 }

@@ -42,7 +42,8 @@ export function openVerifier({
     upstreamOf: (name) => upstreams.get(name),
     lookups: {
       manifests: { get: (...asked) => cache().manifests.get(...asked) },
-      blobs: { get: (...asked) => cache().blobs.get(...asked) },
+      evidence: { get: (...asked) => cache().evidence.get(...asked) },
+      verdicts: { run: (find) => cache().verdicts.run(find) },
       referrers: { list: (...asked) => cache().referrers.list(...asked) },
     },
     onVerified: ({ repo, digest, rule, outcome, detail }) => {

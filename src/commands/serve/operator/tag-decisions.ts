@@ -103,6 +103,11 @@ export class TagDecisions implements HoldObserver, Disposable {
     this.#areTokensNeeded = adminTokens !== undefined;
   }
 
+  /** Pulls are served. */
+  serving(): void {
+    this.#options.tags.prepare();
+  }
+
   /** What the status says; undefined where nothing is held. */
   get status(): Status["held"] {
     const tags = this.#held.count;
