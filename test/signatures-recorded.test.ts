@@ -215,3 +215,24 @@ test("a registry without the referrers API has them under a tag", async () => {
   await using cache = await verifyingCache(registry.url);
   expect((await cache.verify(digest, RULE))?.outcome).toBe("passed");
 });
+
+test("a registry that lacked the referrers API is asked for the tag at the same time", async () => {
+  await using at = signed();
+  const { registry } = at;
+  const { digest } = registry.image;
+  at.sign();
+  registry.listUnderTag();
+  await using cache = await verifyingCache(registry.url);
+  expect((await cache.verify(digest, RULE))?.outcome).toBe("passed");
+  const asked = registry.requests.length;
+  const tagAsked = Promise.withResolvers<undefined>();
+  registry.answer = ({ path }) => {
+    if (path.includes("/referrers/")) return tagAsked.promise;
+    if (path.endsWith(digest.replace(":", "-"))) tagAsked.resolve(undefined);
+    return undefined;
+  };
+  expect((await cache.verify(digest, OTHER_RULE))?.outcome).toBe("failed");
+  const again = registry.requests.slice(asked).map(({ path }) => path);
+  // Each once, as if it were asked for one after the other.
+  expect(new Set(again).size).toBe(again.length);
+});

@@ -1,7 +1,9 @@
+import { LRUCache } from "lru-cache";
 import { Accept } from "../../oci/accept.ts";
 import { type Digest, digestAlgorithm, digestHex } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
-import { parseTag } from "../../oci/names.ts";
+import { parseTag, type UpstreamName } from "../../oci/names.ts";
+import { growingTo } from "../../process/growing-to.ts";
 import type { RepositoryRef } from "../../store/metadata-store.ts";
 import type { CachedList, ListCache } from "./list-cache.ts";
 import type { ManifestLookup } from "./manifest-lookup.ts";
@@ -15,11 +17,16 @@ import {
   writeIndex,
 } from "./referrers-index.ts";
 
+/** Of so many it is remembered whether they have the API. */
+const MAX_UPSTREAMS = 1000;
+
 /** Lists the referrers of a manifest, such as signatures and SBOMs (distribution-spec, "Listing Referrers"). */
 export class Referrers {
   readonly #metadata: Pick<PullMetadata, "links">;
   readonly #lists: ListCache;
   readonly #manifests: ManifestLookup;
+  /** Upstreams that lacked the API when they were asked last. */
+  readonly #lacking = new LRUCache<UpstreamName, true>(growingTo(MAX_UPSTREAMS));
 
   constructor(metadata: Pick<PullMetadata, "links">, lists: ListCache, manifests: ManifestLookup) {
     this.#metadata = metadata;
@@ -41,11 +48,7 @@ export class Referrers {
       upstream,
       repo,
       key: referrersKey(digest),
-      fetch: async () =>
-        writeIndex(
-          (await upstream.registry.referrers(repo.repository, digest)) ??
-            (await this.#byTag(upstream, repo, digest)),
-        ),
+      fetch: async () => writeIndex(await this.#fetch(upstream, repo, digest)),
       parse: async (body) => writeIndex(await readDescriptors(body)),
       write: (index) => index.whole.text(),
       sizeOf: (index) => index.size,
@@ -57,6 +60,21 @@ export class Referrers {
       // An image may be signed right after somebody looked for signatures, who then looks again.
       isUsable: ({ isEmpty }) => !isEmpty,
     });
+  }
+
+  async #fetch(
+    upstream: Upstream,
+    repo: RepositoryRef,
+    digest: Digest,
+  ): Promise<readonly Descriptor[]> {
+    const { name } = upstream.settings;
+    // It most likely still lacks the API: a round trip is saved, and no request is added.
+    const tagged = this.#lacking.has(name) ? this.#byTag(upstream, repo, digest) : undefined;
+    tagged?.catch(() => {});
+    const listed = await upstream.registry.referrers(repo.repository, digest);
+    if (listed) this.#lacking.delete(name);
+    else this.#lacking.set(name, true);
+    return listed ?? tagged ?? this.#byTag(upstream, repo, digest);
   }
 
   /** The "referrers tag schema" of the distribution-spec, for registries without the referrers API. */
