@@ -49,6 +49,23 @@ test.each(cases)(
   },
 );
 
+test("a pattern says of which repositories and of which tag it may be", () => {
+  const [tag, stars, ofDigest] = ["reg.test/a:1", "reg.test/a*:1*", `reg.test/a@${digest}`].map(
+    parseImagePattern,
+  );
+  expect([tag?.tag, stars?.tag, ofDigest?.tag]).toEqual(["1", undefined, undefined]);
+  const matched = (["a", "ab", "b"] as const).map((repository) =>
+    [tag, stars, ofDigest].map((one) =>
+      one?.matchesRepository({ upstream: "reg.test", repository }),
+    ),
+  );
+  expect(matched).toEqual([
+    [true, true, true],
+    [false, true, false],
+    [false, false, false],
+  ]);
+});
+
 test.each([
   "",
   " ",

@@ -9,6 +9,10 @@ export interface ImagePattern {
   /** The expanded pattern: `docker.io/library/nginx:*`. */
   readonly text: string;
   readonly digest?: Digest;
+  /** The tag that it names; absent if it has stars there, or names a digest. */
+  readonly tag?: string;
+  /** Whether it may match anything of a repository. */
+  matchesRepository(image: Pick<NamedImage, "upstream" | "repository">): boolean;
   /** Whether the pattern matches an image. An image without a tag only matches a digest or the tag `*`. */
   matches(image: NamedImage): boolean;
 }
@@ -43,11 +47,15 @@ export function parseImagePattern(text: string): ImagePattern | undefined {
   const tag = colon < 0 || digest ? "*" : full.slice(colon + 1);
   if (image === "" || tag === "" || image.endsWith("/") || image.includes("//")) return undefined;
   const [imageParts, tagParts] = [image.split("*"), tag.split("*")];
+  const matchesRepository: ImagePattern["matchesRepository"] = ({ upstream, repository }) =>
+    matchesParts(imageParts, `${upstream}/${repository}`);
   return {
     text: digest ? `${image}@${digest}` : `${image}:${tag}`,
     ...(digest ? { digest } : {}),
+    ...(tagParts.length === 1 ? { tag } : {}),
+    matchesRepository,
     matches: (candidate) =>
-      matchesParts(imageParts, `${candidate.upstream}/${candidate.repository}`) &&
+      matchesRepository(candidate) &&
       (digest === undefined || candidate.digest === digest) &&
       (candidate.tag === undefined
         ? digest !== undefined || tag === "*"

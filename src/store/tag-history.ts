@@ -35,6 +35,16 @@ export interface TagHistory {
    */
   of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]>;
   /**
+   * The stays of some tags of a repository, as `of` tells them of each, in one statement: it blocks the event loop for as
+   * long as there are many. Tags of which nothing is known are left out.
+   */
+  ofEach(repo: RepositoryRef, tags: readonly Tag[]): Promise<ReadonlyMap<Tag, TagStay[]>>;
+  /**
+   * When the stays of some tags began that `of` tells, the earliest of each, in milliseconds of the epoch. A long list of
+   * tags needs no more of most of them.
+   */
+  firstSeen(repo: RepositoryRef, tags: readonly Tag[]): Promise<ReadonlyMap<Tag, number>>;
+  /**
    * Adds stays that other replicas saw, or that are recovered. One that is known keeps the earliest of its first
    * times and the latest of its last ones.
    */

@@ -25,6 +25,12 @@ export interface VerificationStore {
     digest: Digest,
     revision: string,
   ): Promise<VerificationRecord | undefined>;
+  /** Those of some digests of a repository, in one statement; digests without one are left out. */
+  find(
+    repo: RepositoryRef,
+    digests: readonly Digest[],
+    revision: string,
+  ): Promise<ReadonlyMap<Digest, VerificationRecord>>;
   /** Adds a record or replaces the earlier one of the same revision. At most 20,000 are kept, the latest. */
   put(
     repo: RepositoryRef,

@@ -144,6 +144,14 @@ export class DurableMetadata implements PullMetadata {
         await restoring();
         return this.#stays(repo, tag);
       },
+      ofEach: async (repo, some) => {
+        await restoring();
+        return (await this.#known(tagHistory.ofEach(repo, some))) ?? new Map();
+      },
+      firstSeen: async (repo, some) => {
+        await restoring();
+        return (await this.#known(tagHistory.firstSeen(repo, some))) ?? new Map();
+      },
       tags: async (repo, limit, digest) =>
         (await this.#known(tagHistory.tags(repo, limit, digest))) ?? [],
       digests: async (repo, limit) => (await this.#known(tagHistory.digests(repo, limit))) ?? [],

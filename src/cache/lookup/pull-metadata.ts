@@ -12,7 +12,7 @@ export interface StoredPullMetadata {
   readonly visibility: Pick<Visibility, "get" | "put" | "publicAmong">;
   readonly tagHistory: Pick<
     TagHistory,
-    "of" | "add" | "served" | "tags" | "digests" | "digestSeen"
+    "of" | "ofEach" | "firstSeen" | "add" | "served" | "tags" | "digests" | "digestSeen"
   >;
 }
 
@@ -31,7 +31,10 @@ export interface PullMetadata {
   readonly visibility: Pick<Visibility, "get" | "publicAmong"> & {
     readonly put: Attempted<Visibility["put"]>;
   };
-  readonly tagHistory: Pick<TagHistory, "of" | "tags" | "digests" | "digestSeen"> & {
+  readonly tagHistory: Pick<
+    TagHistory,
+    "of" | "ofEach" | "firstSeen" | "tags" | "digests" | "digestSeen"
+  > & {
     readonly add: Attempted<TagHistory["add"]>;
     readonly served: Attempted<TagHistory["served"]>;
   };

@@ -37,7 +37,7 @@ export class TagRecords {
   readonly #manifests: Pick<ManifestStore, "stored">;
   readonly #behind: WriteBehind;
   readonly #changes: TagChanges | undefined;
-  readonly #history: Pick<PullMetadata["tagHistory"], "of">;
+  readonly #history: Pick<PullMetadata["tagHistory"], "of" | "ofEach" | "firstSeen">;
   /** Records that are not written yet. At most as many as there are writes behind. */
   readonly #unwritten = new Map<string, UnwrittenRecord>();
 
@@ -46,7 +46,7 @@ export class TagRecords {
       tags,
       tagHistory,
     }: Pick<PullMetadata, "tags"> & {
-      readonly tagHistory: Pick<PullMetadata["tagHistory"], "of">;
+      readonly tagHistory: Pick<PullMetadata["tagHistory"], "of" | "ofEach" | "firstSeen">;
     },
     manifests: Pick<ManifestStore, "stored">,
     behind: WriteBehind,
@@ -65,7 +65,27 @@ export class TagRecords {
 
   /** What the tag has pointed to, the latest first, with what is not written yet. */
   async history(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
-    const stays = await this.#history.of(repo, tag);
+    return this.#withUnwritten(repo, tag, await this.#history.of(repo, tag));
+  }
+
+  /** The same of some tags, in one statement. */
+  async histories(repo: RepositoryRef, tags: readonly Tag[]): Promise<Map<Tag, TagStay[]>> {
+    const known = await this.#history.ofEach(repo, tags);
+    return new Map(tags.map((tag) => [tag, this.#withUnwritten(repo, tag, known.get(tag) ?? [])]));
+  }
+
+  /** When what some tags have had was first seen, of each the earliest: see `TagHistory.firstSeen`. */
+  async firstSeen(repo: RepositoryRef, tags: readonly Tag[]): Promise<Map<Tag, number>> {
+    const found = new Map(await this.#history.firstSeen(repo, tags));
+    for (const tag of this.#unwritten.size > 0 ? tags : []) {
+      const record = this.#unwritten.get(keyOf(repo, tag))?.record;
+      if (!record) continue;
+      found.set(tag, Math.min(record.seenAt ?? record.checkedAt, found.get(tag) ?? Infinity));
+    }
+    return found;
+  }
+
+  #withUnwritten(repo: RepositoryRef, tag: Tag, stays: TagStay[]): TagStay[] {
     const record = this.#unwritten.get(keyOf(repo, tag))?.record;
     if (!record || stays[0]?.digest === record.digest) return stays;
     const { digest, checkedAt, seenAt = checkedAt } = record;

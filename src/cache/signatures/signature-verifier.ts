@@ -147,6 +147,19 @@ export class SignatureVerifier implements Verifier {
     return waited;
   }
 
+  async knownOf(
+    repo: RepositoryRef,
+    digests: readonly Digest[],
+    rule: VerifyRule,
+  ): Promise<ReadonlyMap<Digest, VerificationRecord>> {
+    const found = new Map(await this.#options.records.find(repo, digests, rule.revision));
+    for (const digest of digests) {
+      const record = this.#known.peek(keyOf(repo, digest, rule));
+      if (record) found.set(digest, record);
+    }
+    return found;
+  }
+
   async #look(
     key: string,
     image: Image,

@@ -53,6 +53,7 @@ async function tried(
     tagHistory: { of: async () => [...stays] },
     overrides: { all: overrides },
     verifications: {
+      find: async () => new Map(),
       get: async (_repo, digest) => {
         const outcome = outcomes[digest];
         return outcome && { outcome, detail: "no signature", verifiedAt: START };

@@ -16,7 +16,7 @@ export interface RuleTrialOptions {
   readonly history: Pick<History, "tagPulls" | "tagPullsBegin">;
   readonly tagHistory: Pick<TagHistory, "of">;
   readonly overrides: Pick<Overrides, "all">;
-  readonly verifications: Pick<VerificationStore, "get">;
+  readonly verifications: Pick<VerificationStore, "get" | "find">;
 }
 
 /** What clients would have got for a tag, by other rules. */
@@ -108,7 +108,9 @@ export class RuleTrial {
     const overrides = await Overrides.open({ list: async () => [...held], put: async () => {} });
     const known: Verifier["known"] = (repo, digest, { revision }) =>
       this.#options.verifications.get(repo, digest, revision);
-    const verifier: Verifier = { known, verify: known };
+    const knownOf: Verifier["knownOf"] = (repo, digests, { revision }) =>
+      this.#options.verifications.find(repo, digests, revision);
+    const verifier: Verifier = { known, knownOf, verify: known };
     const policies = new TagPolicies({ overrides, verifier, now: () => clock.now });
     policies.configure(rules);
     return policies;

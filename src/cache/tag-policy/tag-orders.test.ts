@@ -62,6 +62,7 @@ async function orders({
   const match = {
     text: "**",
     matches: () => true,
+    matchesTag: () => true,
     matchesRepository: () => true,
     toJSON: () => "",
   };

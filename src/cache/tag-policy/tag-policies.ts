@@ -1,22 +1,25 @@
 import { LRUCache } from "lru-cache";
-import type { AgeRule, PolicyRule, VerifyRule } from "../../config/policies/policy-settings.ts";
+import type { PolicyRule } from "../../config/policies/policy-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
 import type { Tag } from "../../oci/names.ts";
 import { growingTo } from "../../process/growing-to.ts";
-import { latestFirst, type Override } from "../../store/override-store.ts";
+import type { Override } from "../../store/override-store.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import type { TagStay } from "../../store/tag-history.ts";
-import { type Circumstances, decide, heldDigest, youngDigest } from "./decide.ts";
+import { type Concerning, RepositoryRules, waitsWhenNew } from "./concerning.ts";
+import { decide, heldDigest, youngDigest } from "./decide.ts";
 import { shortDigest } from "./hold-text.ts";
 import { isSignatureTag } from "./signature-tags.ts";
 import { isActive, type Overrides, type ParsedOverride } from "./overrides.ts";
-import type { Hold, TagPlan, TagPolicy } from "./tag-policy.ts";
-import { Verdicts } from "./verdicts.ts";
+import type { Histories, Hold, TagPlan, TagPolicy } from "./tag-policy.ts";
+import { type Judged, Verdicts } from "./verdicts.ts";
 import type { Looking, Verifier } from "./verifier.ts";
 
 /** Of which images it is remembered what concerns them. */
 const MAX_IMAGES = 10_000;
+/** Of which repositories: each may have a thousand overrides of its own. */
+const MAX_REPOSITORIES = 100;
 
 export interface TagPoliciesOptions {
   readonly overrides: Overrides;
@@ -26,29 +29,13 @@ export interface TagPoliciesOptions {
   readonly now?: () => number;
 }
 
-/** What concerns an image, by rules and overrides as they are. */
-interface Concerning {
-  readonly age?: AgeRule | undefined;
-  readonly verify?: VerifyRule | undefined;
-  /** Of an image, also by a tag that is one of signatures, which have no age of their own. */
-  readonly imageAge?: AgeRule | undefined;
-  /**
-   * Of a digest that is asked for by name, it is not known by which tag: rules that hold it count, and none that
-   * makes an exception for some tags.
-   */
-  readonly strictAge?: AgeRule | undefined;
-  readonly strictVerify?: VerifyRule | undefined;
-  readonly hidesTags: boolean;
-  /** The latest first. Also those that have ended by now. */
-  readonly overrides: readonly ParsedOverride[];
-}
-
 /** The rules of entrepot.yaml and the overrides of operators, as the policy of all tags. */
 export class TagPolicies implements TagPolicy {
   readonly #overrides: Overrides;
   readonly #verdicts: Verdicts;
   readonly #now: () => number;
   readonly #concerning = new LRUCache<string, Concerning>(growingTo(MAX_IMAGES));
+  readonly #ofRepository = new LRUCache<string, RepositoryRules>(growingTo(MAX_REPOSITORIES));
   #rules: readonly PolicyRule[] = [];
   #configured = 0;
   #known = -1;
@@ -73,7 +60,11 @@ export class TagPolicies implements TagPolicy {
   }
 
   governs(repo: RepositoryRef, tag: Tag): boolean {
-    const { age, imageAge, verify, strictVerify, overrides } = this.#of(repo, tag);
+    return this.#governs(tag, this.#of(repo, tag));
+  }
+
+  #governs(tag: Tag, concerning: Concerning): boolean {
+    const { age, imageAge, verify, strictVerify, overrides } = concerning;
     if (age !== undefined && age.minAge > 0) return true;
     // What is there has to be looked at: it could be an image.
     const isLookedAt = strictVerify !== undefined || (imageAge?.minAge ?? 0) > 0;
@@ -102,22 +93,53 @@ export class TagPolicies implements TagPolicy {
     stays: readonly TagStay[],
     looking: Looking = "never",
   ): Promise<TagPlan> {
-    const { age, verify, overrides } = this.#of(repo, tag);
+    const concerning = this.#of(repo, tag);
+    const { age, verify } = concerning;
+    const asked = { age, verify, now: this.#now(), looking };
+    const logged = await this.#verdicts.loggedAt(repo, stays, asked);
+    return this.#plan(repo, tag, { stays, concerning, logged });
+  }
+
+  async knownPlans(repo: RepositoryRef, histories: Histories): Promise<ReadonlyMap<Tag, TagPlan>> {
+    const rules = this.#rulesOf(repo);
+    const asked = [...histories].map(([tag, stays]) => {
+      const concerning = rules.of(tag);
+      const { age, verify } = concerning;
+      return { tag, stays, concerning, age, verify };
+    });
+    const logged = await this.#verdicts.loggedByNow(repo, asked, this.#now());
+    return new Map(
+      asked.map(({ tag, stays, concerning, verify }) => {
+        const known = logged.get(verify) ?? new Map<Digest, number>();
+        return [tag, this.#plan(repo, tag, { stays, concerning, logged: known })];
+      }),
+    );
+  }
+
+  #plan(
+    repo: RepositoryRef,
+    tag: Tag,
+    {
+      stays,
+      concerning,
+      logged,
+    }: Pick<Judged, "stays"> & {
+      readonly concerning: Concerning;
+      readonly logged: ReadonlyMap<Digest, number>;
+    },
+  ): TagPlan {
     const now = this.#now();
-    const active = overrides.filter(({ override }) => isActive(override, now));
-    const released = (digest: Digest): boolean => this.#release(active, digest) !== undefined;
-    const circumstances: Circumstances = {
+    const active = concerning.overrides.filter(({ override }) => isActive(override, now));
+    const plan = decide({
       image: `${repo.upstream}/${repo.repository}:${tag}`,
       stays,
-      rule: age,
+      rule: concerning.age,
       fixed: this.#fixed(active),
       heldBy: (digest) => heldBy(active, digest),
-      isReleased: released,
-      loggedAt: () => undefined,
+      isReleased: (digest) => this.#release(active, digest) !== undefined,
+      loggedAt: (digest) => logged.get(digest),
       now,
-    };
-    const logged = await this.#verdicts.loggedAt(repo, stays, { age, verify, now, looking });
-    const plan = decide({ ...circumstances, loggedAt: (digest) => logged.get(digest) });
+    });
     return { ...plan, until: Math.min(plan.until, ...active.map(endOf)) };
   }
 
@@ -174,12 +196,32 @@ export class TagPolicies implements TagPolicy {
     return this.#of(repo).hidesTags;
   }
 
-  async hides(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<boolean> {
-    const { age } = this.#of(repo, tag);
-    if (age?.lists !== "hide" || !this.governs(repo, tag)) return false;
-    // Of one that was never asked for, nothing is old enough.
-    if (stays.length === 0) return age.first === "hold" && !this.isFixed(repo, tag);
-    return (await this.plan(repo, tag, stays)).candidates.length === 0;
+  hidesByAge(repo: RepositoryRef, tag: Tag, firstSeen: number | undefined): boolean | undefined {
+    const { age, verify, overrides } = this.#rulesOf(repo).of(tag);
+    if (age?.lists !== "hide") return false;
+    if (overrides.length > 0) return undefined;
+    if (!waitsWhenNew(age)) return false;
+    if (firstSeen === undefined) return true;
+    const now = this.#now();
+    if (Math.min(firstSeen, now) + age.minAge <= now) return false;
+    return verify === undefined || verify.mode === "off" ? true : undefined;
+  }
+
+  async hidden(repo: RepositoryRef, histories: Histories): Promise<ReadonlySet<Tag>> {
+    const rules = this.#rulesOf(repo);
+    const hidden = new Set<Tag>();
+    const seen = new Map<Tag, readonly TagStay[]>();
+    for (const [tag, stays] of histories) {
+      const concerning = rules.of(tag);
+      const { age, overrides } = concerning;
+      if (age?.lists !== "hide" || !this.#governs(tag, concerning)) continue;
+      if (stays.length > 0) seen.set(tag, stays);
+      else if (waitsWhenNew(age) && !this.#fixed(overrides)) hidden.add(tag);
+    }
+    for (const [tag, { candidates }] of await this.knownPlans(repo, seen)) {
+      if (candidates.length === 0) hidden.add(tag);
+    }
+    return hidden;
   }
 
   #noteEnds(): void {
@@ -211,42 +253,32 @@ export class TagPolicies implements TagPolicy {
 
   /** @param tag absent: what concerns the repository by any of its tags, or its digests */
   #of(repo: RepositoryRef, tag?: Tag): Concerning {
-    if (this.#known !== this.revision) {
-      this.#concerning.clear();
-      this.#known = this.revision;
-    }
+    this.#forgetOnChange();
     const key = `${repo.upstream}/${repo.repository}:${tag ?? ""}`;
     const known = this.#concerning.get(key);
     if (known) return known;
-    const rules = this.#rules.filter(({ match }) =>
-      tag === undefined ? match.matchesRepository(repo) : match.matches(repo, tag),
-    );
-    const ofTag = tag !== undefined && isSignatureTag(tag) ? [] : rules;
-    const now = this.#now();
-    const concerning: Concerning = {
-      age: ofTag.find(({ age }) => age)?.age,
-      imageAge: rules.find(({ age }) => age)?.age,
-      verify: ofTag.find(({ verify }) => verify)?.verify,
-      strictAge: rules.find(({ age }) => age?.digests === "hold" && age.minAge > 0)?.age,
-      strictVerify: rules.find(({ verify }) => verify?.mode === "enforce")?.verify,
-      hidesTags: rules.some(({ age }) => age?.lists === "hide" && age.minAge > 0),
-      overrides: [...this.#overrides.active(now)]
-        .filter(({ pattern }) => concerns(pattern, repo, tag))
-        .toSorted((one, other) => latestFirst(one.override, other.override)),
-    };
+    const concerning = this.#rulesOf(repo).of(tag);
     this.#concerning.set(key, concerning);
     return concerning;
   }
-}
 
-function concerns(
-  pattern: ParsedOverride["pattern"],
-  { upstream, repository }: RepositoryRef,
-  tag: Tag | undefined,
-): boolean {
-  const { digest } = pattern;
-  const image = { upstream, repository, ...(digest ? { digest } : {}) };
-  return pattern.matches(tag === undefined || digest ? image : { ...image, tag });
+  #rulesOf(repo: RepositoryRef): RepositoryRules {
+    this.#forgetOnChange();
+    const key = `${repo.upstream}/${repo.repository}`;
+    const known = this.#ofRepository.get(key);
+    if (known) return known;
+    const rules = new RepositoryRules(repo, this.#rules, this.#overrides.active(this.#now()));
+    this.#ofRepository.set(key, rules);
+    return rules;
+  }
+
+  #forgetOnChange(): void {
+    const { revision } = this;
+    if (this.#known === revision) return;
+    this.#concerning.clear();
+    this.#ofRepository.clear();
+    this.#known = revision;
+  }
 }
 
 function heldBy(active: readonly ParsedOverride[], digest: Digest): Override | undefined {

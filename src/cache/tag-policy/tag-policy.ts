@@ -33,6 +33,9 @@ export interface TagPlan {
   readonly until: number;
 }
 
+/** The stays of some tags of a repository, of each the latest first. */
+export type Histories = ReadonlyMap<Tag, readonly TagStay[]>;
+
 /** Which of the digests that a tag has had are served. */
 export interface TagPolicy {
   /** Grows with each change of rules and overrides: what was served before it may be served otherwise now. */
@@ -51,6 +54,8 @@ export interface TagPolicy {
     stays: readonly TagStay[],
     looking?: Looking,
   ): Promise<TagPlan>;
+  /** The plans of some tags. Nothing is looked for: what is recorded is read at once for all of them. */
+  knownPlans(repo: RepositoryRef, histories: Histories): Promise<ReadonlyMap<Tag, TagPlan>>;
   /**
    * Why a digest must not be served for its signatures; `undefined` if they are as the rules want them.
    *
@@ -79,8 +84,15 @@ export interface TagPolicy {
    * @param firstSeen in milliseconds of the epoch; absent: whatever its age is
    */
   digestHold(repo: RepositoryRef, digest: Digest, firstSeen?: number): Hold | undefined;
-  /** Whether lists of tags leave a tag out of which these stays are known. */
-  hides(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<boolean>;
+  /**
+   * Whether lists leave a tag out, as far as that follows from when the first of its digests was seen.
+   *
+   * @param firstSeen in milliseconds of the epoch; absent: never
+   * @returns undefined if `hidden` has to say, with all that the tag has had
+   */
+  hidesByAge(repo: RepositoryRef, tag: Tag, firstSeen: number | undefined): boolean | undefined;
+  /** Those of some tags of a repository that its lists leave out. */
+  hidden(repo: RepositoryRef, histories: Histories): Promise<ReadonlySet<Tag>>;
   /** Whether lists of tags of a repository may leave any out. */
   hidesAny(repo: RepositoryRef): boolean;
 }
@@ -90,15 +102,19 @@ export const AS_REGISTRIES_SAY: TagPolicy = {
   revision: 0,
   governs: () => false,
   isFixed: () => false,
-  plan: async (_repo, _tag, [current]) => ({
-    candidates: current ? [{ digest: current.digest }] : [],
-    until: Infinity,
-  }),
+  plan: async (_repo, _tag, stays) => asIsSaid(stays),
+  knownPlans: async (_repo, histories) =>
+    new Map([...histories].map(([tag, stays]) => [tag, asIsSaid(stays)])),
   signatureHold: async () => undefined,
   imageHold: () => undefined,
   guards: () => false,
   holdsUnknown: () => false,
   digestHold: () => undefined,
-  hides: async () => false,
+  hidesByAge: () => false,
+  hidden: async () => new Set(),
   hidesAny: () => false,
 };
+
+function asIsSaid([current]: readonly TagStay[]): TagPlan {
+  return { candidates: current ? [{ digest: current.digest }] : [], until: Infinity };
+}

@@ -13,6 +13,13 @@ interface Asked {
   readonly looking: Looking;
 }
 
+/** What a tag has had, and the rules for it. */
+export interface Judged {
+  readonly stays: readonly TagStay[];
+  readonly age?: AgeRule | undefined;
+  readonly verify?: VerifyRule | undefined;
+}
+
 /** What is known of signatures, or is waited for. */
 export class Verdicts {
   readonly #verifier: Verifier | undefined;
@@ -55,18 +62,48 @@ export class Verdicts {
     { age, verify, now, looking }: Asked,
   ): Promise<ReadonlyMap<Digest, number>> {
     const logged = new Map<Digest, number>();
-    if (!age || !verify || verify.mode === "off") return logged;
-    const seen = new Map<Digest, number>();
-    for (const { digest, firstSeen } of stays) seen.set(digest, firstSeen);
-    const young = [...seen].filter(([, firstSeen]) => now - firstSeen < age.minAge);
+    if (!verify) return logged;
     // All at once: of a tag that moves often, each would be waited for after the other.
-    const looks = young.map(async ([digest]) => {
-      const found = await this.of(repo, digest, verify, looking);
-      if (found?.outcome === "passed" && found.loggedAt !== undefined) {
-        logged.set(digest, found.loggedAt);
-      }
+    const looks = tooYoung({ stays, age, verify }, now).map(async (digest) => {
+      const at = loggedTime(await this.of(repo, digest, verify, looking));
+      if (at !== undefined) logged.set(digest, at);
     });
     await Promise.all(looks);
     return logged;
   }
+
+  /** The same of many tags, by the rule that says who must have signed, as far as it is recorded. */
+  async loggedByNow(
+    repo: RepositoryRef,
+    all: readonly Judged[],
+    now: number,
+  ): Promise<ReadonlyMap<VerifyRule | undefined, ReadonlyMap<Digest, number>>> {
+    const byRule = new Map<VerifyRule | undefined, ReadonlyMap<Digest, number>>();
+    for (const [rule, own] of Map.groupBy(all, ({ verify }) => verify)) {
+      const digests = new Set(own.flatMap((one) => tooYoung(one, now)));
+      if (!rule || digests.size === 0) continue;
+      const logged = new Map<Digest, number>();
+      for (const [digest, found] of (await this.#verifier?.knownOf(repo, [...digests], rule)) ??
+        []) {
+        const at = loggedTime(found);
+        if (at !== undefined) logged.set(digest, at);
+      }
+      byRule.set(rule, logged);
+    }
+    return byRule;
+  }
+}
+
+/** The digests of a tag that are too young, unless a log had a signature of them before. */
+function tooYoung({ stays, age, verify }: Judged, now: number): Digest[] {
+  if (!age || !verify || verify.mode === "off") return [];
+  const seen = new Map<Digest, number>();
+  for (const { digest, firstSeen } of stays) seen.set(digest, firstSeen);
+  return [...seen]
+    .filter(([, firstSeen]) => now - firstSeen < age.minAge)
+    .map(([digest]) => digest);
+}
+
+function loggedTime(found: VerificationRecord | undefined): number | undefined {
+  return found?.outcome === "passed" ? found.loggedAt : undefined;
 }

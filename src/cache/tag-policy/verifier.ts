@@ -28,4 +28,10 @@ export interface Verifier {
     digest: Digest,
     rule: VerifyRule,
   ): Promise<VerificationRecord | undefined>;
+  /** What is recorded of some digests. Nobody is asked. */
+  knownOf(
+    repo: RepositoryRef,
+    digests: readonly Digest[],
+    rule: VerifyRule,
+  ): Promise<ReadonlyMap<Digest, VerificationRecord>>;
 }

@@ -17,10 +17,11 @@ export function policyMatch(text: string): PolicyMatch | string {
   const isEveryTag = colon < 0;
   const matchesRepository = ({ upstream, repository }: PolicyImage): boolean =>
     name.matches(`${upstream}/${repository}`);
+  const matchesTag = (one: Tag): boolean => isEveryTag || tag.matches(one);
   return {
     text,
-    matches: (image: PolicyImage, one: Tag) =>
-      (isEveryTag || tag.matches(one)) && matchesRepository(image),
+    matches: (image: PolicyImage, one: Tag) => matchesTag(one) && matchesRepository(image),
+    matchesTag,
     matchesRepository,
     toJSON: () => text,
   };

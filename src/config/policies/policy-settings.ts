@@ -4,6 +4,8 @@ import type { Tag } from "../../oci/names.ts";
 export interface PolicyMatch {
   readonly text: string;
   matches(image: PolicyImage, tag: Tag): boolean;
+  /** Whether it matches a tag of a repository that matches. */
+  matchesTag(tag: Tag): boolean;
   /** Whether any tag of the repository may match. */
   matchesRepository(image: PolicyImage): boolean;
   /** The text, for the log line about a changed configuration. */

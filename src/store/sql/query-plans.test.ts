@@ -108,6 +108,16 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
     "USING PRIMARY KEY (upstream=? AND repository=? AND tag=?)",
   ],
   [
+    "what many tags pointed to",
+    (on) => new SqlTagHistory(on).ofEach(nginx, [tag("latest"), tag("1")]),
+    "USING PRIMARY KEY (upstream=? AND repository=? AND tag=?)",
+  ],
+  [
+    "since when many tags are known",
+    (on) => new SqlTagHistory(on).firstSeen(nginx, [tag("latest"), tag("1")]),
+    "USING PRIMARY KEY (upstream=? AND repository=? AND tag=?)",
+  ],
+  [
     "that a client got what a tag pointed to",
     (on) => new SqlTagHistory(on).served(nginx, tag("latest"), digest, 1),
     "USING PRIMARY KEY (upstream=? AND repository=? AND tag=? AND position=?)",
@@ -131,6 +141,11 @@ test.each<[string, (db: Kysely<Tables>) => Promise<unknown>, string]>([
   [
     "what was found of signatures",
     (on) => new SqlVerifications(on).get(nginx, digest, "r1"),
+    "USING PRIMARY KEY (upstream=? AND repository=? AND digest=? AND revision=?)",
+  ],
+  [
+    "what was found of the signatures of many digests",
+    (on) => new SqlVerifications(on).find(nginx, [digest], "r1"),
     "USING PRIMARY KEY (upstream=? AND repository=? AND digest=? AND revision=?)",
   ],
   [

@@ -61,6 +61,8 @@ export function decisionConformance(metadata: () => MetadataStore): void {
     expect(await verifications.get(nginx, one, "r1")).toEqual(passed);
     expect(await verifications.get(nginx, one, "r2")).toEqual(failed);
     expect(await verifications.get(nginx, one, "r3")).toBeUndefined();
+    expect(await verifications.find(nginx, [one, two], "r2")).toEqual(new Map([[one, failed]]));
+    expect((await verifications.find(nginx, [two, one], "r1")).size).toBe(2);
     expect(
       await verifications.get(repositoryRef("docker.io", "library/redis"), one, "r1"),
     ).toBeUndefined();

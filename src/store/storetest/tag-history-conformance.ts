@@ -209,6 +209,33 @@ export function tagHistoryConformance(metadata: () => MetadataStore): void {
       ]);
     });
 
+    test("is told of many tags at once as of each", async () => {
+      const { tags, tagHistory } = metadata();
+      const names = ["a", "b", "often", "unknown"].map(tag);
+      await tags.put(nginx, tag("a"), { digest: A, checkedAt: 5 });
+      await tags.put(nginx, tag("a"), { digest: B, checkedAt: 3 });
+      await tags.put(nginx, tag("b"), { digest: A, checkedAt: 7 });
+      await tags.put(nginx, tag("c"), { digest: A, checkedAt: 1 });
+      await tags.put(repositoryRef("docker.io", "library/redis"), tag("b"), {
+        digest: C,
+        checkedAt: 1,
+      });
+      for (let at = 0; at < 60; at += 1) {
+        // The clock is set back in between: the earliest moment is that of a stay which is left out.
+        const checkedAt = at === 30 ? 1 : 1000 + at;
+        await tags.put(nginx, tag("often"), { digest: digestNumber(at), checkedAt });
+      }
+      const each = await tagHistory.ofEach(nginx, names);
+      const first = await tagHistory.firstSeen(nginx, names);
+      for (const name of names) {
+        const alone = await tagHistory.of(nginx, name);
+        expect([name, each.get(name) ?? []]).toEqual([name, alone]);
+        const earliest = Math.min(...alone.map(({ firstSeen }) => firstSeen));
+        expect([name, first.get(name) ?? Infinity]).toEqual([name, earliest]);
+      }
+      expect([...first.keys()].toSorted()).toEqual(["a", "b", "often"].map(tag));
+    });
+
     test("knows digests that were asked for by name", async () => {
       const { tagHistory } = metadata();
       await seen(A, 10);

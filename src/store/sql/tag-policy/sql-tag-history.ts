@@ -6,6 +6,8 @@ import type { RepositoryRef, TagRef } from "../../repository-ref.ts";
 import { MAX_STAYS, type MovedTag, type TagHistory, type TagStay } from "../../tag-history.ts";
 import type { Tables } from "../tables.ts";
 import { keepLatest } from "../keep-latest.ts";
+import { listed } from "../listed.ts";
+import { stayOf, toldStays } from "./stay-rows.ts";
 import { MAX_ROWS_OF_TAG } from "./tag-policy-tables.ts";
 
 /** With their indexes, a stay takes about 400 bytes, and a digest 200: 60 MB in all. */
@@ -27,6 +29,42 @@ export class SqlTagHistory implements TagHistory {
 
   async of(repo: RepositoryRef, tag: Tag): Promise<TagStay[]> {
     return toldStays(await staysOf(this.#db, repo, tag));
+  }
+
+  async ofEach(repo: RepositoryRef, tags: readonly Tag[]): Promise<ReadonlyMap<Tag, TagStay[]>> {
+    const rows = await this.#db
+      .selectFrom("tag_history")
+      .select(["tag", "digest", "first_seen", "last_seen", "first_served", "source"])
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("tag", "in", listed<Tag>(tags))
+      .orderBy("tag")
+      .orderBy("position")
+      .execute();
+    const byTag = Map.groupBy(rows, ({ tag }) => tag);
+    return new Map([...byTag].map(([tag, own]) => [tag, toldStays(own.toReversed().map(stayOf))]));
+  }
+
+  async firstSeen(repo: RepositoryRef, tags: readonly Tag[]): Promise<ReadonlyMap<Tag, number>> {
+    const rows = await this.#db
+      .selectFrom("tag_history")
+      .select((select) => [
+        "tag",
+        select.fn.min("first_seen").as("at"),
+        select.fn.countAll<number>().as("count"),
+      ])
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("tag", "in", listed<Tag>(tags))
+      .groupBy("tag")
+      .execute();
+    const found = new Map(rows.map(({ tag, at }) => [tag, at]));
+    // Of these, some are not told.
+    const long = rows.filter(({ count }) => count > MAX_STAYS).map(({ tag }) => tag);
+    for (const [tag, stays] of long.length > 0 ? await this.ofEach(repo, long) : []) {
+      found.set(tag, Math.min(...stays.map((stay) => stay.firstSeen)));
+    }
+    return found;
   }
 
   async add(repo: RepositoryRef, tag: Tag, stays: readonly TagStay[]): Promise<void> {
@@ -218,25 +256,6 @@ function movedTags(rows: readonly Selectable<Tables["tag_history"]>[]): MovedTag
       const { upstream, repository, tag } = row;
       return { repo: { upstream, repository }, tag, stays: toldStays(own.map(stayOf)) };
     });
-}
-
-function toldStays(stays: readonly TagStay[]): TagStay[] {
-  return [...thinnedStays(joinedStays(stays), MAX_STAYS)];
-}
-
-type StayRow = Pick<
-  Selectable<Tables["tag_history"]>,
-  "digest" | "first_seen" | "last_seen" | "first_served" | "source"
->;
-
-function stayOf({ digest, first_seen, last_seen, first_served, source }: StayRow): TagStay {
-  return {
-    digest,
-    firstSeen: first_seen,
-    lastSeen: last_seen,
-    ...(first_served === null ? {} : { firstServed: first_served }),
-    ...(source === null ? {} : { source }),
-  };
 }
 
 /** @param stays the latest first */

@@ -8,6 +8,7 @@ import type {
 } from "../../verification-store.ts";
 import type { Tables } from "../tables.ts";
 import { keepLatest } from "../keep-latest.ts";
+import { listed } from "../listed.ts";
 
 const MAX_VERIFICATIONS = 20_000;
 /** The excess is looked for once in so many writes: that takes longer than a write. */
@@ -36,6 +37,23 @@ export class SqlVerifications implements VerificationStore {
       .where("revision", "=", revision)
       .executeTakeFirst();
     return row && recordOf(row);
+  }
+
+  async find(
+    repo: RepositoryRef,
+    digests: readonly Digest[],
+    revision: string,
+  ): Promise<ReadonlyMap<Digest, VerificationRecord>> {
+    if (digests.length === 0) return new Map();
+    const rows = await this.#db
+      .selectFrom("verifications")
+      .select(["digest", "outcome", "detail", "logged_at", "verified_at"])
+      .where("upstream", "=", repo.upstream)
+      .where("repository", "=", repo.repository)
+      .where("digest", "in", listed<Digest>(digests))
+      .where("revision", "=", revision)
+      .execute();
+    return new Map(rows.map((row) => [row.digest, recordOf(row)]));
   }
 
   async put(
