@@ -270,7 +270,7 @@ async function start(
   };
   const adminPort = closing.use(new AdminPort({ settings, answers: adminAnswers, log, metrics }));
   const listening = listeners.open(settings, upstreams.all.values(), adminPort);
-  await nodePorts.startWorkers().then(() => decisions.serving());
+  await nodePorts.startWorkers().then(() => decisions.serving(thread));
   return {
     listening,
     memory,

@@ -17,6 +17,7 @@ import { policyTestOperations } from "../../../server/api/operations/policy-test
 import { MAX_FAILED, tagHistoryOperations } from "../../../server/api/operations/tag-history.ts";
 import type { RepositoryRef } from "../../../store/repository-ref.ts";
 import type { ClusterParts } from "../cluster-parts.ts";
+import type { DownloadThread } from "../../../upstream/download-thread/download-thread.ts";
 import { type OpenTagPolicy, openTagPolicy, type TagPolicyParts } from "../open-tag-policy.ts";
 import type { Log } from "../../../telemetry/log.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
@@ -103,9 +104,16 @@ export class TagDecisions implements HoldObserver, Disposable {
     this.#areTokensNeeded = adminTokens !== undefined;
   }
 
-  /** Pulls are served. */
-  serving(): void {
+  /**
+   * Pulls are served.
+   *
+   * @param thread receives blobs, as signatures are: to start it takes longer than to verify one
+   */
+  serving(thread: Pick<DownloadThread, "current"> | undefined): void {
     this.#options.tags.prepare();
+    if (this.#rules.some(({ verify = { mode: "off" } }) => verify.mode !== "off")) {
+      void thread?.current();
+    }
   }
 
   /** What the status says; undefined where nothing is held. */
