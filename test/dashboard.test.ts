@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,6 +16,21 @@ import { startReplicas } from "./harness/replicas/replicas.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { tempDir } from "./harness/temp-dir.ts";
 import { until } from "./harness/waiting.ts";
+
+/** By which rules these are refused: one is too young, and one is not signed. */
+const REFUSED = ["young", "unsigned"];
+const { publicKey } = generateKeyPairSync("ec", {
+  namedCurve: "P-256",
+  publicKeyEncoding: { type: "spki", format: "pem" },
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+});
+const POLICIES = [
+  { match: "reg.test/young", minAge: "1d", first: "hold" },
+  {
+    match: "reg.test/unsigned",
+    verify: { mode: "enforce", keys: [publicKey], transparencyLog: false },
+  },
+];
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const RULES = join(ROOT, "deploy/prometheus/rules.yaml");
@@ -56,7 +72,7 @@ prometheusTest(
     await using dir = await tempDir("dashboard");
     const image = textImage({ text: "dashboard" });
     const blob = randomContent(300_000, 1);
-    for (const repository of ["app", "passed-on"]) {
+    for (const repository of ["app", "passed-on", ...REFUSED]) {
       upstream.add(repository, image, "1");
       upstream.addBlob(repository, blob);
     }
@@ -76,16 +92,22 @@ prometheusTest(
       count: 2,
       cluster: () => ({ database: { urlFile }, store }),
       upstream: () => ({ tagTtl: "1s", bypass: ["passed-on"] }),
+      config: { policies: POLICIES },
     });
     const targets = replicas.all.map(({ adminAddress }) => adminAddress);
     await using prometheus = await startPrometheus({ tree, targets, rules: RULES });
 
-    const sent = { requests: 0, bytes: 0 };
+    const sent = { requests: 0, bytes: 0, refusals: 0 };
     const get = async (cache: Entrepot, path: string): Promise<number> => {
       const response = await cache.get(`/v2/${path}?ns=reg.test`);
       const { byteLength } = await response.bytes();
       sent.bytes += byteLength;
       sent.requests += 1;
+      return response.status;
+    };
+    const refusal = async (cache: Entrepot, repository: string): Promise<number> => {
+      const response = await cache.get(`/v2/${repository}/manifests/1?ns=reg.test`);
+      sent.refusals += (await response.bytes()).byteLength;
       return response.status;
     };
     let rounds = 0;
@@ -105,6 +127,11 @@ prometheusTest(
       );
       expect([...new Set(statuses)]).toEqual([200]);
     };
+    // Only once, and first: what is fetched for them is not sent, which lowers what is saved.
+    const refused = await Promise.all(
+      replicas.all.flatMap((cache) => REFUSED.map((name) => refusal(cache, name))),
+    );
+    expect([...new Set(refused)]).toEqual([403]);
     await load();
     // From now on the registry answers for no tag: they are served stale.
     upstream.respond(({ kind, reference, repository }) =>
@@ -138,7 +165,7 @@ prometheusTest(
       what: `${sent.requests} requests`,
     });
     const received = upstream.requests().reduce((total, request) => total + request.sent, 0);
-    expect(await metric("entrepot_response_bytes_total")).toBe(sent.bytes);
+    expect(await metric("entrepot_response_bytes_total")).toBe(sent.bytes + sent.refusals);
     expect(await metric("entrepot_upstream_bytes_total")).toBe(received);
     expect(await metric("entrepot_saved_bytes_total")).toBe(sent.bytes - received);
     expect(await metric("registry_proxy_pushed_bytes_total")).toBe(sent.bytes);

@@ -194,6 +194,13 @@ cosignTest(
     expect((await pull(image.manifest.digest)).status).toBe(403);
 
     await at.cosign.sign(reference, { key: "cosign", isLogged: false, isOld: true });
+    const metrics = await (await cache.getAdmin("/metrics")).text();
+    expect(
+      metrics.match(/^entrepot_(?:signature_refusals|verifications)_total.*[1-9]\d*$/gm),
+    ).toEqual([
+      'entrepot_signature_refusals_total{upstream="reg.test",reason="failed"} 2',
+      'entrepot_verifications_total{mode="enforce",outcome="failed"} 1',
+    ]);
     const logged = await cache.logged("signatures are not as a rule wants them");
     expect(logged).toMatchObject({ mode: "enforce", detail: "no signature was found" });
     // The registry is asked for new signatures of what fails every few seconds.

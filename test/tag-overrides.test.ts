@@ -107,7 +107,9 @@ test("a tag that is held is shown with why, released, and served at once", async
   });
 
   const metrics = await (await cache.getAdmin("/metrics")).text();
-  expect(metrics).toMatch(/^entrepot_held_responses_total\{upstream="reg.test"\} [1-9]/m);
+  expect(metrics).toMatch(
+    /^entrepot_held_responses_total\{upstream="reg.test",answer="other-digest"\} [1-9]/m,
+  );
   expect(metrics).toMatch(/^entrepot_held_tags 1$/m);
   expect(cache.logs().filter(({ msg }) => String(msg).startsWith("held:"))).toHaveLength(1);
   expect(plain((await entrepot("history")).text)).toMatchInlineSnapshot(`

@@ -1,3 +1,4 @@
+import { HOLDS } from "./holds.ts";
 import { layOut } from "./panel.ts";
 import { CLUSTER, GLANCE, MACHINE } from "./operation.ts";
 import { REGISTRIES, STORE, TRAFFIC } from "./traffic.ts";
@@ -46,7 +47,7 @@ export function dashboard(): object {
         ),
       ],
     },
-    panels: layOut([GLANCE, TRAFFIC, REGISTRIES, STORE, MACHINE, CLUSTER]),
+    panels: layOut([GLANCE, TRAFFIC, REGISTRIES, STORE, HOLDS, MACHINE, CLUSTER]),
   };
 }
 

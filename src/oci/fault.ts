@@ -1,3 +1,4 @@
+import type { HeldDetail } from "./held-detail.ts";
 import { secondsText } from "./seconds-text.ts";
 
 /**
@@ -58,8 +59,7 @@ export type FaultDetail =
     }
   /** The client is known, and the rules do not let it pull this. */
   | { readonly kind: "not-permitted"; readonly reason: string; readonly principal: string }
-  /** The rules, or an operator, have it held back: `text` says why, and what to do. */
-  | { readonly kind: "held"; readonly upstream: string; readonly text: string }
+  | HeldDetail
   /** Whether its signatures are as the rules want them cannot be found out now. */
   | { readonly kind: "unverifiable"; readonly upstream: string; readonly name: string }
   /** Too many attempts of the client to show who it is have failed. */

@@ -65,11 +65,6 @@ export class Metrics {
     "Manifests and blobs that were served but could not be stored.",
     ["kind"],
   );
-  readonly #held = this.#counter(
-    "entrepot_held_responses_total",
-    "Responses for tags that are held (policies, overrides): with another digest than the registry's, or refused.",
-    ["upstream"],
-  );
   readonly #requestDurations = new Histogram(
     {
       name: "entrepot_request_duration_seconds",
@@ -170,11 +165,6 @@ export class Metrics {
   /** Counts an object that was served but could not be stored. */
   unstored(kind: "manifest" | "blob"): void {
     this.#unstored.add([kind]);
-  }
-
-  /** A tag was not served as its registry says, or was refused for that. */
-  held(upstream: string): void {
-    this.#held.add([upstream]);
   }
 
   /** Registers a gauge that is read at each scrape. */

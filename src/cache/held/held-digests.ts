@@ -81,8 +81,10 @@ export class HeldDigests {
     if (!policy.guards(repo)) return;
     if (this.#hasPassed(repo, digest)) return;
     const hold = await this.#holdOf(upstream, repo, digest, as);
-    if (hold && !(await this.#passesElsewhere(repo, digest)))
-      throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
+    if (hold && !(await this.#passesElsewhere(repo, digest))) {
+      const isUnsigned = hold.because === "unverified";
+      throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text, isUnsigned });
+    }
     this.#pass(repo, digest);
   }
 

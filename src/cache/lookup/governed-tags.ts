@@ -78,7 +78,12 @@ export class GovernedTags {
     const hold = search.hold ?? plan.hold;
     if (hold) observer?.held(repo, tag, hold);
     const text = `${repo.upstream}/${repo.repository}:${tag} has no digest that may be served and can still be had`;
-    throw new Fault({ kind: "held", upstream: repo.upstream, text: hold?.text ?? text });
+    throw new Fault({
+      kind: "held",
+      upstream: repo.upstream,
+      text: hold?.text ?? text,
+      isUnsigned: hold?.because === "unverified",
+    });
   }
 
   /** With which digest the tag would be served if that can be had, by what is known here. Nobody is asked. */

@@ -33,11 +33,14 @@ const MAX_REMEMBERED = 10_000;
 
 export interface SignatureVerifierOptions {
   readonly lookups: ArtifactLookups;
-  readonly records: VerificationStore;
-  readonly trustRoots: Pick<TrustRoots, "of">;
+  readonly records: Pick<VerificationStore, "get" | "find" | "put">;
+  readonly trustRoots: Pick<TrustRoots, "of" | "fetchedAt">;
   readonly upstreamOf: (name: UpstreamName) => Upstream | undefined;
   /** Called with each verdict that is new. */
   readonly onVerified?: ((image: VerifiedImage) => void) | undefined;
+  /** Called with why it cannot be found out how an image is signed. */
+  readonly onUnverifiable?:
+    ((repo: RepositoryRef, digest: Digest, why: string) => void) | undefined;
   /** The current time, in milliseconds of the epoch. */
   readonly now?: () => number;
 }
@@ -66,6 +69,7 @@ export class SignatureVerifier implements Verifier {
   readonly #slow = new LRUCache<string, number>(growingTo(MAX_REMEMBERED));
   readonly #known = new LRUCache<string, VerificationRecord>(growingTo(MAX_REMEMBERED));
   readonly #recording = new Set<Promise<void>>();
+  #needsPublicTrust = false;
   /** What the registry listed when something failed. */
   readonly #listed = new LRUCache<string, Listed>(growingTo(MAX_REMEMBERED));
 
@@ -89,10 +93,22 @@ export class SignatureVerifier implements Verifier {
     this.#recording.add(recording);
   }
 
-  /** Loads what these rules need, so that the first pull need not wait for it. What fails is tried again then. */
+  /**
+   * When the trust root of sigstore's public instance was fetched, in milliseconds of the epoch: 0 if it never was,
+   * absent if no rule needs it.
+   */
+  get publicTrustFetchedAt(): number | undefined {
+    return this.#needsPublicTrust ? (this.#options.trustRoots.fetchedAt ?? 0) : undefined;
+  }
+
+  /**
+   * Loads what these rules need, so that the first pull need not wait for it, and fetches it again once it is old.
+   * What fails is tried again with the next call, or pull.
+   */
   prepare(rules: readonly VerifyRule[]): void {
-    for (const rule of rules) {
-      if (rule.mode === "off") continue;
+    const asking = rules.filter(({ mode }) => mode !== "off");
+    this.#needsPublicTrust = asking.some((rule) => needsTrust(rule) && !rule.trustRoot);
+    for (const rule of asking) {
       void loadSigstore();
       if (needsTrust(rule)) void this.#options.trustRoots.of(rule).catch(() => {});
     }
@@ -167,8 +183,11 @@ export class SignatureVerifier implements Verifier {
   ): Promise<VerificationRecord | undefined> {
     const { repo, digest, rule } = image;
     const { lookups, trustRoots, records } = this.#options;
+    const unverifiable = (why: string): undefined => {
+      this.#options.onUnverifiable?.(repo, digest, why);
+    };
     const upstream = this.#options.upstreamOf(repo.upstream);
-    if (!upstream) return undefined;
+    if (!upstream) return unverifiable(`the cache has no registry ${repo.upstream}`);
     const place = { upstream, repo, digest };
     try {
       const listing = listArtifacts(lookups, place, new Wanted(rule));
@@ -185,7 +204,7 @@ export class SignatureVerifier implements Verifier {
         if (isSame && age >= 0 && age < FAILED_FOR_MS) return before;
       }
       const [trust, sigstore] = await loading;
-      if (!trust) return undefined;
+      if (!trust) return unverifiable("the trust root of sigstore cannot be fetched");
       const finding = await look({ lookups, place, rule, listing, trust, sigstore });
       if (finding.outcome === "failed") await this.#note(key, listing);
       const record: VerificationRecord = { ...finding, verifiedAt: this.#now() };
@@ -195,7 +214,7 @@ export class SignatureVerifier implements Verifier {
       return record;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return undefined;
+      return unverifiable(error.message);
     }
   }
 

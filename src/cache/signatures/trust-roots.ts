@@ -20,7 +20,7 @@ export interface TrustRootsOptions {
   readonly folder: string;
   /** Where it is fetched; sigstore's public instance, if absent. */
   readonly mirror?: { readonly url: string; readonly rootFile: string } | undefined;
-  /** Told once it cannot be fetched, and when the one that is kept is from, in milliseconds of the epoch. */
+  /** Told when it cannot be fetched any more, and when the one that is kept is from, in milliseconds of the epoch. */
   readonly onUnfetched?: ((error: unknown, keptSince: number | undefined) => void) | undefined;
   readonly now?: () => number;
 }
@@ -44,6 +44,11 @@ export class TrustRoots {
   constructor(options: TrustRootsOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+  }
+
+  /** When the public one was fetched, in milliseconds of the epoch; absent if that is not known, or it never was. */
+  get fetchedAt(): number | undefined {
+    return this.#public?.fetchedAt;
   }
 
   /** @returns undefined if the public one was never fetched, and cannot be now */
@@ -87,10 +92,12 @@ export class TrustRoots {
       const json = JSON.stringify(TrustedRoot.toJSON(root));
       const fetchedAt = this.#now();
       this.#public = { material: await parse(json), fetchedAt };
+      this.#failedAt = -Infinity;
       await this.#keep(JSON.stringify({ fetchedAt, json }));
     } catch (error) {
+      const isFirst = this.#failedAt === -Infinity;
       this.#failedAt = this.#now();
-      this.#options.onUnfetched?.(error, this.#public?.fetchedAt);
+      if (isFirst) this.#options.onUnfetched?.(error, this.#public?.fetchedAt);
     }
     return this.#public;
   }

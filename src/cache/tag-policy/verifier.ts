@@ -35,3 +35,9 @@ export interface Verifier {
     rule: VerifyRule,
   ): Promise<ReadonlyMap<Digest, VerificationRecord>>;
 }
+
+/** Verifies for a trial of rules, which tells what it cannot find out. */
+export interface TrialVerifier extends Verifier {
+  /** A sentence without its full stop. */
+  whyUnknown(repo: RepositoryRef, digest: Digest): string;
+}

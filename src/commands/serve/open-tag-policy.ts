@@ -3,16 +3,18 @@ import { Overrides } from "../../cache/tag-policy/overrides.ts";
 import { TagPolicies } from "../../cache/tag-policy/tag-policies.ts";
 import type { VerifyRule } from "../../config/policies/policy-settings.ts";
 import type { Settings } from "../../config/settings.ts";
-import { openVerifier, type VerifierParts } from "./open-verifier.ts";
+import { type OpenVerifier, openVerifier, type VerifierParts } from "./open-verifier.ts";
 
 /** Which of their digests tags have, in a running cache. */
 export interface OpenTagPolicy {
   readonly overrides: Overrides;
   readonly tagPolicy: TagPolicies;
-  /** Loads what rules need to verify signatures, now that pulls are served: no start waits for it. */
+  /** Loads what rules need to verify signatures, or what is old of it, now that pulls are served: no start waits for it. */
   prepare(): void;
   /** Applies changed rules. */
   configure(settings: Pick<Settings, "policies">): void;
+  /** Verifies by rules that do not hold. */
+  readonly trialVerifier: OpenVerifier["forTrial"];
 }
 
 export interface TagPolicyParts extends Omit<VerifierParts, "records" | "upstreams"> {
@@ -30,7 +32,12 @@ export async function openTagPolicy({
 }: TagPolicyParts): Promise<OpenTagPolicy> {
   const overrides = await Overrides.open(storage.overrides);
   const { verifications: records } = storage.metadata;
-  const verifier = openVerifier({ settings, records, upstreams: upstreams.all, ...parts });
+  const { verifier, forTrial: trialVerifier } = openVerifier({
+    settings,
+    records,
+    upstreams: upstreams.all,
+    ...parts,
+  });
   const tagPolicy = new TagPolicies({ overrides, verifier });
   let rules: readonly VerifyRule[] = [];
   let isServing = false;
@@ -44,5 +51,5 @@ export async function openTagPolicy({
     verifier.prepare(rules);
   };
   configure(settings);
-  return { overrides, tagPolicy, configure, prepare };
+  return { overrides, tagPolicy, configure, prepare, trialVerifier };
 }

@@ -8,6 +8,7 @@ import type { RequestRecord } from "../../server/pull/request-record.ts";
 import type { RecentPulls } from "../../server/pull/recent-pulls.ts";
 import type { RecordedRoute, RepositoryTarget } from "../../server/pull/route.ts";
 import { cutForLog, RequestLines } from "../../telemetry/request-lines.ts";
+import { HoldCounters } from "../../telemetry/hold-counters.ts";
 import type { Log } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { UpstreamEvent } from "../../upstream/observer.ts";
@@ -49,6 +50,7 @@ export class RequestReporter implements CacheObserver {
   readonly #localProblems: LocalProblems;
   readonly #insight: RequestReporterOptions["insight"];
   readonly #lines = new RequestLines();
+  readonly #holdCounters: HoldCounters;
 
   constructor(options: RequestReporterOptions) {
     this.#principals = options.principals;
@@ -61,6 +63,7 @@ export class RequestReporter implements CacheObserver {
     this.#metrics = options.metrics;
     this.#recentPulls = options.recentPulls;
     this.#audit = options.audit;
+    this.#holdCounters = new HoldCounters(options.metrics);
   }
 
   request(told: RequestRecord): void {
@@ -82,7 +85,7 @@ export class RequestReporter implements CacheObserver {
       secondsToFirstByte: record.millisecondsToFirstByte / 1000,
       seconds: record.milliseconds / 1000,
     });
-    if (record.held !== undefined && upstream !== undefined) this.#metrics.held(upstream);
+    if (upstream !== undefined) this.#countHeld(upstream, record);
     this.#remember(record, at);
     this.#insight.served(record, at);
     this.#audit.request(record, at);
@@ -107,6 +110,13 @@ export class RequestReporter implements CacheObserver {
     } else if (this.#log.isLevelEnabled("info")) {
       this.#log.line(this.#lines.format(at, line));
     }
+  }
+
+  #countHeld(upstream: string, { held, unsigned, status }: RequestRecord): void {
+    if (held !== undefined) {
+      this.#holdCounters.held(upstream, status >= 400 ? "refused" : "other-digest");
+    }
+    if (unsigned) this.#holdCounters.unsigned(upstream, unsigned);
   }
 
   fillEnded({ digest, source, size, downloaded, fault }: FillEvent): void {

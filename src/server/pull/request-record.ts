@@ -32,6 +32,8 @@ export interface RequestRecord {
   readonly result?: CacheStatus["result"] | "collapsed";
   /** Why the tag that was asked for is not what its registry says, if it is held. */
   readonly held?: string;
+  /** Whether it was refused since its signatures fail, or since they cannot be verified now. */
+  readonly unsigned?: "failed" | "unverifiable";
   /** Why it was no hit, for operators. */
   readonly reason?: string;
   /** Who pulled, where that is known. */
@@ -66,6 +68,7 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
     ...(manifestDigest ? { digest: manifestDigest } : {}),
     ...(result ? { result } : {}),
     ...heldOf(context),
+    ...unsignedOf(fault),
     ...(cacheStatus && cacheStatus !== HIT ? reasonOf(cacheStatus) : {}),
     ...(span ? { span } : {}),
     ...decisionOf(context),
@@ -80,6 +83,12 @@ export function heldOf({ cacheStatus, fault, route }: RequestContext): Pick<Requ
   if (cacheStatus?.held !== undefined) return { held: cacheStatus.held };
   if (fault?.detail.kind !== "held" || route?.kind !== "manifest") return {};
   return looksLikeDigest(route.reference) ? {} : { held: fault.message };
+}
+
+function unsignedOf(fault: Fault | undefined): Pick<RequestRecord, "unsigned"> {
+  const detail = fault?.detail;
+  if (detail?.kind === "unverifiable") return { unsigned: "unverifiable" };
+  return detail?.kind === "held" && detail.isUnsigned ? { unsigned: "failed" } : {};
 }
 
 function refusedOf(

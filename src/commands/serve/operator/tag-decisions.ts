@@ -22,6 +22,7 @@ import { type OpenTagPolicy, openTagPolicy, type TagPolicyParts } from "../open-
 import type { Log } from "../../../telemetry/log.ts";
 import type { Metrics } from "../../../telemetry/metrics.ts";
 import type { Status } from "../../../api/status.ts";
+import { holdGauges } from "./hold-gauges.ts";
 import { HoldNews } from "./hold-news.ts";
 import type { OperatorNews } from "./operator-news.ts";
 
@@ -80,17 +81,11 @@ export class TagDecisions implements HoldObserver, Disposable {
       onHeld: this.#news.held,
       onReleased: this.#news.released,
     });
-    metrics.gauge(
-      "entrepot_held_tags",
-      "Tags that are not served as their registries say, of those that were asked for lately.",
-      () => this.#held.count,
-    );
-    metrics.gauges(
-      "entrepot_failing_verifications",
-      "Digests whose signatures fail, by the mode of the rule that asks for them; 500 stand for more.",
-      ["mode"],
-      () => [...this.#failing].map(([mode, value]) => ({ labels: [mode], value })),
-    );
+    holdGauges(metrics, {
+      heldTags: () => this.#held.count,
+      failing: () => this.#failing,
+      overrides,
+    });
     this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
     this.configure(settings);
     this.#recalled = this.#recall(storage.metadata.history).catch((error: unknown) =>
@@ -183,6 +178,7 @@ export class TagDecisions implements HoldObserver, Disposable {
 
   /** What is held no more is told, and the signatures that fail are counted. */
   async #look(): Promise<void> {
+    this.#options.tags.prepare();
     try {
       await this.#recalled;
       await this.#held.current();
