@@ -72,6 +72,15 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     { body: { kind: "freeze", asOf: 1, reason: "for a test", dryRun: true } },
     { body: { kind: "freeze", asOf: 1, reason: " " } },
   ],
+  verifyPolicies: [
+    { body: { since: 0 } },
+    {
+      body: {
+        since: 0,
+        rules: [{ match: "reg.test/**", verify: { mode: "enforce", keys: ["/etc/key.pub"] } }],
+      },
+    },
+  ],
   testPolicies: [
     { body: { since: 0 } },
     {

@@ -74,8 +74,8 @@ test("changed rules are tried on what was pulled, with what was known then, and 
     IMAGE  PULLS  LAST  WAS SERVED  WOULD BE  WHY
     reg.test/frozen:1  1  TIME  NEWER  OLDER  reg.test/frozen:1 moved just now, this is the digest before
     reg.test/moving:1  1  TIME  NEWER  OLDER  reg.test/moving:1 moved just now, this is the digest before
-    reg.test/signed:1  1  TIME  OLDER  not known  its signatures were not verified yet by this rule: observe it first
-    reg.test/signed:1  1  TIME  NEWER  not known  its signatures were not verified yet by this rule: observe it first
+    reg.test/signed:1  1  TIME  OLDER  not known  its signatures were not verified yet by this rule: --verify does that now
+    reg.test/signed:1  1  TIME  NEWER  not known  its signatures were not verified yet by this rule: --verify does that now
     reg.test/strict:1  1  TIME  refused  OLDER  as its registry says
     By 4 rules, of 10 pulls of 5 tags since TIME: 5 as they were, 3 with another digest, 0 refused, 2 not known."
   `);

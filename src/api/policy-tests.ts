@@ -1,19 +1,20 @@
 import { z } from "zod";
+import { jobOf } from "./jobs.ts";
 import { hiddenField } from "./page.ts";
 
 const moment = z.number().describe("milliseconds since the epoch");
 
+const ageSchema = z.strictObject({
+  minAge: z.number().min(0).describe("in milliseconds"),
+  first: z.enum(["allow", "hold"]),
+  digests: z.enum(["pass", "hold"]),
+  lists: z.enum(["show", "hide"]),
+});
+
 /** A rule of `policies`, as it is read from entrepot.yaml. */
 const ruleSchema = z.strictObject({
   match: z.string().min(1).max(512),
-  age: z
-    .strictObject({
-      minAge: z.number().min(0).describe("in milliseconds"),
-      first: z.enum(["allow", "hold"]),
-      digests: z.enum(["pass", "hold"]),
-      lists: z.enum(["show", "hide"]),
-    })
-    .optional(),
+  age: ageSchema.optional(),
   verify: z
     .strictObject({
       mode: z.enum(["off", "observe", "enforce"]),
@@ -72,3 +73,38 @@ export const policyTestedSchema = z
   })
   .meta({ id: "PolicyTested" });
 export type PolicyTested = z.infer<typeof policyTestedSchema>;
+
+/** `verify` of a rule, with the contents of its files. */
+const givenVerifySchema = z.strictObject({
+  mode: z.enum(["off", "observe", "enforce"]),
+  keys: z.array(z.string()).optional().describe("public keys as PEM text"),
+  keyless: z.array(z.strictObject({ issuer: z.string(), subject: z.string() })).optional(),
+  attestations: z.array(z.string()).optional(),
+  signature: z.boolean().optional(),
+  repository: z.enum(["any", "named"]).optional(),
+  trustRoot: z.string().optional().describe("the text of a trusted_root.json"),
+  transparencyLog: z.boolean().optional(),
+});
+export type GivenVerify = z.infer<typeof givenVerifySchema>;
+
+export const newPolicyVerificationSchema = z
+  .strictObject({
+    since: moment.describe("the pulls that are looked at: at most thirty days are kept"),
+    rules: z
+      .array(
+        z.strictObject({
+          match: z.string().min(1).max(512),
+          age: ageSchema.optional(),
+          verify: givenVerifySchema.optional(),
+        }),
+      )
+      .max(256)
+      .optional()
+      .describe(
+        "`policies` as they would be, with keys and trust roots as text; absent: as they are",
+      ),
+  })
+  .meta({ id: "NewPolicyVerification" });
+export type NewPolicyVerification = z.infer<typeof newPolicyVerificationSchema>;
+
+export const policyVerificationJobSchema = jobOf("PolicyVerificationJob", policyTestedSchema);

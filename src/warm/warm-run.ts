@@ -9,7 +9,7 @@ import type { UpstreamName } from "../oci/names.ts";
 import type { RepositoryRef } from "../store/metadata-store.ts";
 import type { Progress } from "../api/jobs.ts";
 import type { WarmedImage, WarmResult } from "../api/warm.ts";
-import { inParallel } from "./in-parallel.ts";
+import { inParallel } from "../process/in-parallel.ts";
 import { ManifestWalk, type WantedParts, type WarmCache } from "./manifest-walk.ts";
 import { Patience, type PatienceOptions } from "./patience.ts";
 import { type ChosenImage, NoTagError, selectImages, type WarmItem } from "./select-images.ts";

@@ -1,6 +1,7 @@
 import type { PolicyRule } from "../../config/policies/policy-settings.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { Fault } from "../../oci/fault.ts";
+import { inParallel } from "../../process/in-parallel.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
 import { imageName } from "../../oci/image-reference.ts";
 import type { History, TagPulls } from "../../store/history-store.ts";
@@ -10,7 +11,7 @@ import type { VerificationStore } from "../../store/verification-store.ts";
 import { Overrides } from "./overrides.ts";
 import { TagPolicies } from "./tag-policies.ts";
 import type { Hold } from "./tag-policy.ts";
-import type { Verifier } from "./verifier.ts";
+import type { TrialVerifier } from "./verifier.ts";
 
 export interface RuleTrialOptions {
   readonly history: Pick<History, "tagPulls" | "tagPullsBegin">;
@@ -42,13 +43,22 @@ export interface TrialReport {
   readonly all: readonly TriedPulls[];
 }
 
+export interface TrialConditions {
+  readonly signal?: AbortSignal | undefined;
+  /** Absent: signatures are as they are recorded. */
+  readonly verifier?: TrialVerifier | undefined;
+  readonly onProgress?: ((tags: number, of: number) => void) | undefined;
+}
+
+/** How many tags are looked at at once where their registries may be asked. */
+const TAGS_AT_ONCE = 8;
 /** How many records of the log are looked at: all that are kept. */
 const MOST = 50_000;
 
 /**
  * What rules would have done to the pulls since a moment: with what was known then of each tag, the overrides that
- * held then, and the verifications that are recorded. Nothing is fetched, and whether a digest could still be had
- * is not asked.
+ * held then, and the verifications that are recorded, or are made for this. Nothing else is fetched, and whether a
+ * digest could still be had is not asked.
  */
 export class RuleTrial {
   readonly #options: RuleTrialOptions;
@@ -61,16 +71,22 @@ export class RuleTrial {
   async run(
     rules: readonly PolicyRule[],
     since: number,
-    signal?: AbortSignal,
+    { signal, verifier, onProgress }: TrialConditions = {},
   ): Promise<TrialReport> {
     const { history } = this.#options;
     const begin = await history.tagPullsBegin();
     const pulls = await history.tagPulls(since, MOST + 1);
+    const tags = [...byTag(pulls.slice(0, MOST))];
     const tried = new Map<string, TriedPulls>();
-    for (const ofTag of byTag(pulls.slice(0, MOST))) {
+    const verifying = verifier ?? this.#recorded();
+    let done = 0;
+    onProgress?.(done, tags.length);
+    await inParallel(verifier ? TAGS_AT_ONCE : 1, tags, async (ofTag) => {
       signal?.throwIfAborted();
-      for (const one of await this.#tryTag(rules, ofTag)) addTo(tried, one);
-    }
+      for (const one of await this.#tryTag(rules, ofTag, verifying)) addTo(tried, one);
+      done += 1;
+      onProgress?.(done, tags.length);
+    });
     return {
       ...(begin === undefined ? {} : { begin }),
       isCut: pulls.length > MOST,
@@ -78,7 +94,24 @@ export class RuleTrial {
     };
   }
 
-  async #tryTag(rules: readonly PolicyRule[], pulls: readonly TagPulls[]): Promise<TriedPulls[]> {
+  #recorded(): TrialVerifier {
+    const known: TrialVerifier["known"] = (repo, digest, { revision }) =>
+      this.#options.verifications.get(repo, digest, revision);
+    const knownOf: TrialVerifier["knownOf"] = (repo, digests, { revision }) =>
+      this.#options.verifications.find(repo, digests, revision);
+    return {
+      known,
+      knownOf,
+      verify: known,
+      whyUnknown: () => "its signatures were not verified yet by this rule: --verify does that now",
+    };
+  }
+
+  async #tryTag(
+    rules: readonly PolicyRule[],
+    pulls: readonly TagPulls[],
+    verifier: TrialVerifier,
+  ): Promise<TriedPulls[]> {
     const [first] = pulls;
     if (!first) return [];
     const { repo, tag } = first;
@@ -89,31 +122,19 @@ export class RuleTrial {
     });
     const tried: TriedPulls[] = [];
     const clock = { now: 0 };
-    let policies = await this.#policiesAt(rules, [], clock);
+    const policiesBy = async (held: readonly Override[]): Promise<TagPolicies> => {
+      const overrides = await Overrides.open({ list: async () => [...held], put: async () => {} });
+      const made = new TagPolicies({ overrides, verifier, now: () => clock.now });
+      made.configure(rules);
+      return made;
+    };
+    let policies = await policiesBy([]);
     for (const one of pulls) {
       clock.now = one.pulledAt;
-      if (concerning.length > 0) {
-        policies = await this.#policiesAt(rules, overridesAt(concerning, clock.now), clock);
-      }
-      tried.push(await tryPulls(policies, one, staysAt(stays, clock.now)));
+      if (concerning.length > 0) policies = await policiesBy(overridesAt(concerning, clock.now));
+      tried.push(await tryPulls(policies, one, staysAt(stays, clock.now), verifier));
     }
     return tried;
-  }
-
-  async #policiesAt(
-    rules: readonly PolicyRule[],
-    held: readonly Override[],
-    clock: { readonly now: number },
-  ): Promise<TagPolicies> {
-    const overrides = await Overrides.open({ list: async () => [...held], put: async () => {} });
-    const known: Verifier["known"] = (repo, digest, { revision }) =>
-      this.#options.verifications.get(repo, digest, revision);
-    const knownOf: Verifier["knownOf"] = (repo, digests, { revision }) =>
-      this.#options.verifications.find(repo, digests, revision);
-    const verifier: Verifier = { known, knownOf, verify: known };
-    const policies = new TagPolicies({ overrides, verifier, now: () => clock.now });
-    policies.configure(rules);
-    return policies;
   }
 }
 
@@ -121,6 +142,7 @@ async function tryPulls(
   policies: TagPolicies,
   { repo, tag, digest, pulls, pulledAt }: TagPulls,
   stays: readonly TagStay[],
+  verifier: TrialVerifier,
 ): Promise<TriedPulls> {
   const image = imageName({ ...repo, tag });
   const tried = { image, ...(digest === undefined ? {} : { served: digest }), pulls, pulledAt };
@@ -128,7 +150,7 @@ async function tryPulls(
   const unknown = (why: string): TriedPulls => ({ ...tried, outcome: "unknown", why });
   if (!current) return unknown("it is not known any more what the tag was then");
   if (!policies.governs(repo, tag)) return outcomeOf(tried, current.digest);
-  const plan = await policies.plan(repo, tag, stays);
+  const plan = await policies.plan(repo, tag, stays, "wait");
   let unsigned: Hold | undefined;
   for (const candidate of plan.candidates) {
     try {
@@ -137,7 +159,7 @@ async function tryPulls(
       unsigned ??= hold;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return unknown("its signatures were not verified yet by this rule: observe it first");
+      return unknown(verifier.whyUnknown(repo, candidate.digest));
     }
   }
   const why = reasonOf(unsigned ?? plan.hold);

@@ -1,9 +1,12 @@
 import { Command } from "commander";
-import type { PolicyTested } from "../../api/policy-tests.ts";
+import { type PolicyTested, policyTestedSchema } from "../../api/policy-tests.ts";
 import { loadSettings } from "../../config/load.ts";
+import { givenVerify } from "../../config/policy-files/read-given-verify.ts";
 import type { PolicyRule } from "../../config/policies/policy-settings.ts";
 import { printable } from "../../printable.ts";
 import type { AdminClient } from "../api/admin-client.ts";
+import { runJob } from "../api/run-job.ts";
+import { ProgressLine } from "../progress.ts";
 import {
   onRunning,
   print,
@@ -18,6 +21,7 @@ import { shortDigest } from "./order-text.ts";
 
 interface TestOptions extends StoreOptions {
   readonly since: string;
+  readonly verify?: boolean;
 }
 
 /** More would push the sum off the screen. */
@@ -35,6 +39,7 @@ function testCommand(): Command {
     "show what rules would have served of what was pulled; exit code 1 if a pull would have been refused",
   )
     .option("--since <when>", "pulls since then: 2026-11-20, yesterday, or 7d for seven days", "7d")
+    .option("--verify", "ask registries for signatures, and verify them, where a rule enforces any")
     .addHelpText("after", NOTES)
     .action(async (options: TestOptions, command: Command) => {
       const since = pastOf("--since", options.since, command).at;
@@ -44,7 +49,9 @@ function testCommand(): Command {
 
 const NOTES = `
 The rules are those of the file that --config names, so that a changed copy can
-be tested; without it, those of the running cache. Nothing is changed by this.`;
+be tested; without it, those of the running cache. Nothing is changed by this.
+Without --verify, signatures count as the cache has verified them before.
+What is "not known" does not count as refused.`;
 
 async function testPolicies(
   client: AdminClient,
@@ -52,19 +59,49 @@ async function testPolicies(
   options: TestOptions,
 ): Promise<number> {
   const rules = rulesOf(options);
-  const body = { since, ...(rules ? { rules } : {}) };
-  const tested = await client.ask(client.api.POST("/policy-tests", { body }));
+  const tested = options.verify
+    ? await verified(client, since, rules)
+    : await client.ask(
+        client.api.POST("/policy-tests", {
+          body: { since, ...(rules ? { rules: rules.map(plainRule) } : {}) },
+        }),
+      );
   if (options.json) printJson(tested);
   else print(testedText(tested, rules?.length));
   return tested.items.some(({ outcome }) => outcome === "refused") ? 1 : 0;
 }
 
+async function verified(
+  client: AdminClient,
+  since: number,
+  rules: readonly PolicyRule[] | undefined,
+): Promise<PolicyTested> {
+  const body = { since, ...(rules ? { rules: rules.map(wholeRule) } : {}) };
+  const line = new ProgressLine();
+  const started = client.api.POST("/policy-verifications", { body });
+  const tested = await runJob(client, started, policyTestedSchema, ({ done, of }) => {
+    const [tags, all] = [done?.images, of?.images];
+    if (tags !== undefined) line.tell(() => `${tags} of ${counted(all ?? tags, "tag")} verified`);
+  });
+  line.end();
+  return tested;
+}
+
 /** @throws ConfigError */
-function rulesOf({ config }: TestOptions) {
+function rulesOf({ config }: TestOptions): readonly PolicyRule[] | undefined {
   const file = config ?? process.env["ENTREPOT_CONFIG"];
   if (file === undefined) return undefined;
   const { policies = [] } = loadSettings({ flags: { config: file }, env: process.env });
-  return policies.map(plainRule);
+  return policies;
+}
+
+/** With the keys and the trust root that it names. */
+function wholeRule({ match, age, verify }: PolicyRule) {
+  return {
+    match: match.text,
+    ...(age ? { age } : {}),
+    ...(verify ? { verify: givenVerify(verify) } : {}),
+  };
 }
 
 function plainRule({ match, age, verify }: PolicyRule) {

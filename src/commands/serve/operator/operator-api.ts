@@ -108,7 +108,7 @@ export class OperatorApi implements AsyncDisposable {
         ...this.#wanted.operations,
         ...this.#outage.operations,
         ...news.events.operations,
-        ...decisions.operations(() => insight.written()),
+        ...decisions.operations(() => insight.written(), jobs),
       ],
     });
   }

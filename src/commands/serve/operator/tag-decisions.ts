@@ -11,6 +11,7 @@ import type { Settings } from "../../../config/settings.ts";
 import type { Digest } from "../../../oci/digest.ts";
 import { imageName } from "../../../oci/image-reference.ts";
 import { DAY_MS, type History } from "../../../store/history-store.ts";
+import type { Jobs } from "../../../server/api/jobs/job-table.ts";
 import type { Operation } from "../../../server/api/operation.ts";
 import { overrideOperations } from "../../../server/api/operations/overrides.ts";
 import { policyTestOperations } from "../../../server/api/operations/policy-tests.ts";
@@ -136,7 +137,7 @@ export class TagDecisions implements HoldObserver, Disposable {
   }
 
   /** @param settle has what was pulled until now be written */
-  operations(settle: () => Promise<void>): Operation[] {
+  operations(settle: () => Promise<void>, jobs: Jobs): Operation[] {
     const { storage, tags, cluster } = this.#options;
     const tellReplicas = cluster?.tellOverride;
     const { overrides } = tags;
@@ -155,6 +156,8 @@ export class TagDecisions implements HoldObserver, Disposable {
       }),
       ...policyTestOperations({
         trial: new RuleTrial({ history, tagHistory, overrides, verifications }),
+        verifier: tags.trialVerifier,
+        jobs,
         rules: () => this.#rules,
         settle,
       }),
