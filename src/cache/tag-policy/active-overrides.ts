@@ -8,9 +8,6 @@ import { isActive, type Overrides } from "./overrides.ts";
 /** What an override decides: not why, nor how long. */
 export type Decision = Pick<Override, "kind" | "pattern" | "digest" | "asOf" | "isUnverified">;
 
-/** They decide where a single tag points. */
-const FIXING: ReadonlySet<Override["kind"]> = new Set(["hold", "rollback"]);
-
 /** The overrides that hold at a moment, as far as other ones depend on them. */
 export class ActiveOverrides {
   readonly #all: readonly Override[];
@@ -30,18 +27,6 @@ export class ActiveOverrides {
     const next =
       "end those that are not needed any more (entrepot overrides lists them), and give new ones an end (--for 7d)";
     throw new OrderRefused("conflict", reason, next);
-  }
-
-  /**
-   * When the latest order was given in whose place a new one is to decide, in milliseconds of the epoch: in the future
-   * if the clock was ahead then. The latest one decides.
-   */
-  latest(kind: Override["kind"], pattern: string): number {
-    const rivals = this.#all.filter((one) => {
-      if (kind === "freeze") return one.kind === "freeze";
-      return FIXING.has(kind) && FIXING.has(one.kind) && one.pattern === pattern;
-    });
-    return Math.max(-Infinity, ...rivals.map(({ since }) => since));
   }
 
   /** Those that give a digest to nobody. */

@@ -235,9 +235,8 @@ export class TagOrders {
     { reason, by, until }: OrderTerms,
     more: Pick<Override, "digest" | "asOf" | "isUnverified"> = {},
   ): Override {
-    const active = this.#active;
-    active.mustHaveRoom();
-    const since = Math.max(this.#now(), active.latest(kind, pattern) + 1);
+    this.#active.mustHaveRoom();
+    const since = this.#now();
     const bound = until === undefined ? {} : { until };
     const stamp = this.#options.overrides.nextStamp(since);
     return { id: randomUUID(), kind, pattern, ...more, reason, by, since, stamp, ...bound };
