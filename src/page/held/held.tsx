@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { Held as HeldFacts } from "../../api/tag-history.ts";
 import { Action } from "../parts/action.tsx";
 import { ago, counted, shortDigest, until as untilText } from "../parts/format.ts";
+import { firstRows, Rest } from "../parts/first-rows.tsx";
 import { OverridesTable, REASON, shortened } from "../parts/overrides-table.tsx";
 import { Empty, Panel, Scrolling, State } from "../parts/panel.tsx";
 import { Prose } from "../parts/prose.tsx";
@@ -28,8 +29,9 @@ export function Held({
             moved keeps the digest before, until the new one is old enough.
           </Empty>
         ) : (
-          <Tags tags={held.tags} mayChange={mayChange} now={now} />
+          <Tags tags={firstRows(held.tags)} mayChange={mayChange} now={now} />
         )}
+        <Rest count={held.tags.length} command="entrepot history" />
       </Panel>
       <Panel
         id="unverified"
@@ -41,8 +43,9 @@ export function Held({
             None of those that were looked at, where <code>verify</code> asks for any.
           </Empty>
         ) : (
-          <Unverified items={held.unverified} now={now} />
+          <Unverified items={firstRows(held.unverified)} now={now} />
         )}
+        <Rest count={held.unverified.length} command="entrepot history" />
       </Panel>
       <Panel id="overrides" title="Overrides" aside={counted(active.length, "override")}>
         {active.length === 0 ? (
@@ -51,8 +54,9 @@ export function Held({
             <code>freeze</code> holds.
           </Empty>
         ) : (
-          <OverridesTable overrides={active} mayChange={mayChange} now={now} />
+          <OverridesTable overrides={firstRows(active)} mayChange={mayChange} now={now} />
         )}
+        <Rest count={active.length} command="entrepot overrides" />
       </Panel>
     </div>
   );
@@ -63,7 +67,7 @@ function Tags({
   mayChange,
   now,
 }: {
-  readonly tags: HeldFacts["tags"];
+  readonly tags: Readonly<HeldFacts["tags"]>;
   readonly mayChange: boolean;
   readonly now: number;
 }): JSX.Element {
@@ -125,7 +129,7 @@ function Unverified({
   items,
   now,
 }: {
-  readonly items: HeldFacts["unverified"];
+  readonly items: Readonly<HeldFacts["unverified"]>;
   readonly now: number;
 }): JSX.Element {
   return (
