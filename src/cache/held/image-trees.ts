@@ -17,30 +17,47 @@ export interface ImageTreesOptions {
   readonly load: (repo: RepositoryRef, digest: Digest) => Promise<StoredManifest | undefined>;
 }
 
+interface Tree {
+  readonly found: ReadonlySet<Digest>;
+  /** Manifests that were not stored when they were last looked for. */
+  readonly missing: readonly Digest[];
+  /** How many were read. */
+  readonly count: number;
+}
+
 /** What images are made of: manifests, configurations and layers, as far as their manifests are stored. */
 export class ImageTrees {
   readonly #load: ImageTreesOptions["load"];
-  readonly #known = new LRUCache<string, ReadonlySet<Digest>>({
+  readonly #known = new LRUCache<string, Tree>({
     maxSize: MAX_DIGESTS,
-    sizeCalculation: ({ size }) => size + 1,
+    sizeCalculation: ({ found, missing }) => found.size + missing.length + 1,
   });
 
   constructor({ load }: ImageTreesOptions) {
     this.#load = load;
   }
 
-  /** The digests below a manifest, without its own. A tree that may still grow is read anew each time. */
+  /** The digests below a manifest, without its own. What was missing is looked for again each time. */
   async below(repo: RepositoryRef, root: Digest): Promise<ReadonlySet<Digest>> {
     const key = `${repo.upstream}/${repo.repository}@${root}`;
-    const known = this.#known.get(key);
-    if (known) return known;
-    const found = new Set<Digest>();
-    let isComplete = true;
-    const waiting = [root];
-    for (let manifest = waiting.pop(), count = 0; manifest; manifest = waiting.pop(), count += 1) {
-      const stored = count < MAX_MANIFESTS ? await this.#load(repo, manifest) : undefined;
-      if (!stored) isComplete = false;
-      const parsed = stored && (await parsedOf(stored));
+    const known = this.#known.get(key) ?? { found: new Set<Digest>(), missing: [root], count: 0 };
+    const found = new Set(known.found);
+    const missing: Digest[] = [];
+    let { count } = known;
+    const waiting = [...known.missing];
+    // The root is none of those of which an index may have so many.
+    for (
+      let manifest = waiting.pop();
+      manifest && count <= MAX_MANIFESTS;
+      manifest = waiting.pop()
+    ) {
+      const stored = await this.#load(repo, manifest);
+      if (!stored) {
+        missing.push(manifest);
+        continue;
+      }
+      count += 1;
+      const parsed = await parsedOf(stored);
       for (const { digest } of parsed?.blobs ?? []) found.add(digest);
       for (const { digest, mediaType } of parsed?.manifests ?? []) {
         if (!found.has(digest) && (mediaType === "" || isManifestType(mediaType)))
@@ -48,7 +65,7 @@ export class ImageTrees {
         found.add(digest);
       }
     }
-    if (isComplete) this.#known.set(key, found);
+    if (count > known.count) this.#known.set(key, { found, missing, count });
     return found;
   }
 }
