@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Content, randomContent } from "./harness/images/content.ts";
+import { ownContent } from "./harness/images/content.ts";
 import { type LogLine, localUpstream } from "./harness/cache/entrepot.ts";
 import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
@@ -9,13 +9,6 @@ import { verifyStore } from "./harness/cache/store-files.ts";
 import { until } from "./harness/waiting.ts";
 
 const shared = new SharedCache();
-let made = 0;
-
-/** A blob of this test alone. */
-function ownBlob(size: number): Content {
-  made += 1;
-  return randomContent(size, made);
-}
 
 async function setUp() {
   const [first, second, registry] = await Promise.all([
@@ -107,7 +100,7 @@ test.concurrent(
   "a mirror that sends a wrong blob is ejected, and a small blob comes from the next",
   async () => {
     await using at = await setUp();
-    const blob = ownBlob(2 * MIB);
+    const blob = ownContent(2 * MIB);
     for (const upstream of [at.first, at.second]) upstream.addBlob("app", blob);
     at.first.respond(({ kind }) => (kind === "blob" ? { flipBitAt: 1000 } : undefined));
     const got = await at.blob(blob.digest);
@@ -132,7 +125,7 @@ test.concurrent(
   async () => {
     await using mirror = await startScriptedUpstream();
     await using registry = await startScriptedUpstream();
-    const blob = ownBlob(MIB);
+    const blob = ownContent(MIB);
     for (const upstream of [mirror, registry]) upstream.addBlob("app", blob);
     mirror.respond(() => ({ flipBitAt: 1000 }));
     const settings = {
@@ -152,7 +145,7 @@ test.concurrent(
   "a client that got wrong bytes of a large blob is cut off, and its retry gets the right ones",
   async () => {
     await using at = await setUp();
-    const blob = ownBlob(24 * MIB);
+    const blob = ownContent(24 * MIB);
     for (const upstream of [at.first, at.registry]) upstream.addBlob("app", blob);
     at.second.respond(() => faults.errorResponse(404));
     at.first.respond(() => ({ flipBitAt: 1000, ...faults.slow(48 * MIB) }));
@@ -220,7 +213,7 @@ test.concurrent(
   "a mirror whose blob transfers break off three times is skipped",
   async () => {
     await using at = await setUp();
-    const blob = ownBlob(24 * MIB);
+    const blob = ownContent(24 * MIB);
     for (const upstream of [at.first, at.second]) upstream.addBlob("app", blob);
     at.first.respond(({ kind }) => (kind === "blob" ? faults.cutAfter(2 * MIB) : undefined));
     const got = await at.blob(blob.digest);
@@ -236,7 +229,7 @@ test.concurrent(
   async () => {
     await using at = await setUp();
     for (const mirror of [at.first, at.second]) mirror.respond(() => faults.errorResponse(404));
-    const blob = ownBlob(8 * MIB);
+    const blob = ownContent(8 * MIB);
     at.registry.addBlob("app", blob);
     at.registry.respond(({ kind, reference }) =>
       kind === "blob" && reference === blob.digest ? faults.cutAfter(0) : undefined,
@@ -244,7 +237,7 @@ test.concurrent(
     const cut = at.blob(blob.digest);
     const attempts = () => at.registry.requests({ reference: blob.digest }).length;
     await until(() => attempts() > 3, { what: "more attempts" });
-    expect((await at.blob(ownBlob(10).digest)).status).toBe(404);
+    expect((await at.blob(ownContent(10).digest)).status).toBe(404);
     expect(await at.circuits()).toEqual([0, 0, 0]);
     at.registry.respond();
     expect((await (await cut).bytes()).length).toBe(blob.size);
@@ -262,7 +255,7 @@ test.concurrent(
     at.registry.respond(({ kind }) =>
       kind === "blob" ? faults.redirect(`${storage.url}/blob?signature=1`) : undefined,
     );
-    const digests = [1, 2, 3, 4].map(() => ownBlob(100).digest);
+    const digests = [1, 2, 3, 4].map(() => ownContent(100).digest);
     for (const digest of digests) expect((await at.blob(digest)).status).toBe(502);
     expect(await at.circuits()).toEqual([0, 0, 1]);
     for (const i of [0, 1]) expect((await at.get(i)).headers.get("cache-status")).toContain("miss");

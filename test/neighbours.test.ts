@@ -4,6 +4,7 @@ import {
   type Content,
   contentOf,
   descriptor,
+  ownContent,
   randomContent,
 } from "./harness/images/content.ts";
 import { type LogLine, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
@@ -22,13 +23,6 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 const shared = new SharedCache();
-let made = 0;
-
-/** Content of one test alone: tests share a store. */
-function ownContent(size: number): Content {
-  made += 1;
-  return randomContent(size, made);
-}
 
 /** Two registries that both have a layer, and a cache of both. */
 async function setUp(layer: Content) {

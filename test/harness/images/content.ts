@@ -61,6 +61,15 @@ export function randomContent(size: number, seed = 1): Content {
   return contentFrom(() => recentBytes(size, seed), "application/octet-stream");
 }
 
+let made = 0;
+
+/** Random content that no other test of a file has, for tests that share a store. */
+export function ownContent(size: number): Content {
+  made += 1;
+  // Seeds that tests choose are small.
+  return randomContent(size, 1000 + made);
+}
+
 /** What was generated lately: upstreams read it anew for each part that is asked for. */
 const RECENT_BYTES = 64 * CHUNK;
 const recent = new LRUCache<string, readonly Uint8Array<ArrayBuffer>[]>({
