@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { randomContent } from "./harness/images/content.ts";
 import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { type Image, textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
@@ -9,11 +10,37 @@ import { until } from "./harness/waiting.ts";
 
 const MIB = 1024 * 1024;
 
-async function setUp(policy: object) {
+const shared = new SharedCache();
+
+async function startUpstream() {
   const upstream = await startScriptedUpstream();
-  const image = textImage({ text: "policy" });
+  const image = textImage({ text: `policy of ${upstream.url}` });
   for (const name of ["team/app", "team/secret", "other/app"])
     upstream.add(name, image, "1", "v1.2.3");
+  return { upstream, image };
+}
+
+/** A registry with a policy in the cache that tests share. */
+async function setUp(policy: object) {
+  const { upstream, image } = await startUpstream();
+  const added = await shared.add({ ...localUpstream(upstream.url), ...policy });
+  return {
+    upstream,
+    image,
+    name: added.name,
+    get: (path: string) => added.cache.get(added.path(path)),
+    head: (path: string, init: { headers: Record<string, string> }) =>
+      added.cache.head(added.path(path), init),
+    async [Symbol.asyncDispose]() {
+      added[Symbol.dispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A registry with a policy in a cache of its own, for what is said of the whole cache. */
+async function setUpAlone(policy: object) {
+  const { upstream, image } = await startUpstream();
   const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), ...policy } } };
   const cache = await startEntrepot({ config });
   const get = (path: string) => cache.get(`/v2/${path}?ns=reg.test`);
@@ -48,14 +75,14 @@ test("allow and deny apply to tags, digests and lists, including cached content"
       const response = await at.get(`${name}/${path}`);
       const body = await response.text();
       expect([path, response.status]).toEqual([path, 403]);
-      expect(body).toContain(`does not allow ${name} of reg.test`);
+      expect(body).toContain(`does not allow ${name} of ${at.name}`);
     }
   }
   expect(at.upstream.requests()).toEqual([]);
 });
 
 test("patterns with many ways to match hold up neither a pull nor the admin port", async () => {
-  await using at = await setUp({ deny: ["*-*-*-*-*x"] });
+  await using at = await setUpAlone({ deny: ["*-*-*-*-*x"] });
   const name = `a${"-".repeat(253)}a`;
   at.upstream.add(name, at.image, "1");
   // A guard only: with regular expressions these took eight seconds, and more than ten minutes.
@@ -70,7 +97,7 @@ test("patterns with many ways to match hold up neither a pull nor the admin port
 });
 
 test("the catalog omits denied repositories from its list and its Link header", async () => {
-  await using at = await setUp({});
+  await using at = await setUpAlone({});
   for (const name of ["team/app", "team/secret", "other/app"]) await at.get(`${name}/manifests/1`);
   const upstream = localUpstream(at.upstream.url);
   const deny = ["team/app", "team/secret"];
@@ -101,8 +128,8 @@ test("the catalog omits denied repositories from its list and its Link header", 
 test("a HEAD of a bypassed manifest is a HEAD upstream, and a GET only if HEAD is not supported", async () => {
   await using at = await setUp({ bypass: ["team/*"] });
   const { digest, size, mediaType } = at.image.manifest;
-  const head = (reference: string, headers = {}) =>
-    at.cache.head(`/v2/team/app/manifests/${reference}?ns=reg.test`, { headers });
+  const head = (reference: string, headers: Record<string, string> = {}) =>
+    at.head(`team/app/manifests/${reference}`, { headers });
   for (const reference of ["1", digest]) {
     const response = await head(reference);
     expect([response.status, Object.fromEntries(response.headers)]).toEqual([
@@ -125,7 +152,7 @@ test("a HEAD of a bypassed manifest is a HEAD upstream, and a GET only if HEAD i
 });
 
 test("bypassed content is fetched for each request and never stored", async () => {
-  await using at = await setUp({ bypass: ["team/*"], tagTtl: "1h" });
+  await using at = await setUpAlone({ bypass: ["team/*"], tagTtl: "1h" });
   const large = randomContent(10 * MIB, 9);
   at.upstream.addBlob("team/app", large);
   for (let turn = 1; turn <= 2; turn += 1) {
