@@ -26,6 +26,7 @@ import { Patience } from "./lookup/patience.ts";
 import { TagChecks } from "./lookup/tag-checks.ts";
 import { AS_REGISTRIES_SAY } from "./tag-policy/tag-policy.ts";
 import { HeldDigests } from "./held/held-digests.ts";
+import { HeldParts } from "./held/held-parts.ts";
 import { HeldTags } from "./held/held-tags.ts";
 import { ImageTrees } from "./held/image-trees.ts";
 import { ServedTags } from "./lookup/served-tags.ts";
@@ -54,6 +55,7 @@ export class Cache {
   readonly evidence: EvidenceBlobs;
   /** What is asked for by digest, and must not be had. */
   readonly heldDigests: HeldDigests;
+  readonly heldParts: HeldParts;
   /** Tags that lists leave out. */
   readonly heldTags: HeldTags;
   readonly #manifests: ManifestStore;
@@ -191,19 +193,16 @@ export class Cache {
     const trust = new HeadTrust();
     const records = new TagRecords(metadata, manifests, this.#behind, tagChanges);
     const served = new ServedTags(metadata.tagHistory, records, this.#behind, now);
+    const history = metadata.tagHistory;
+    const held = { policy: tagPolicy, history, records, now, observer: holdObserver };
     const governed = new GovernedTags({
-      policy: tagPolicy,
-      records,
-      history: metadata.tagHistory,
+      ...held,
       news: tagNews,
-      observer: holdObserver,
       onServed: (repo, digest) => this.heldDigests.served(repo, digest),
-      now,
     });
     this.#governed = governed;
     this.#records = records;
     const trees = new ImageTrees({ load: (repo, digest) => manifests.get(repo, digest) });
-    const held = { policy: tagPolicy, history: metadata.tagHistory, records, now };
     this.heldDigests = new HeldDigests({
       ...held,
       trees,
@@ -212,6 +211,7 @@ export class Cache {
         this.manifests.head(upstream, repo, digest, new Accept(null)),
     });
     this.heldTags = new HeldTags(held);
+    this.heldParts = new HeldParts({ ...held, trees });
     const patience = new Patience();
     const checks = new TagChecks({ records, manifests, access, patience, news: tagNews, now });
     this.#checks = checks;

@@ -1,4 +1,5 @@
 import type { HeldDetail } from "./held-detail.ts";
+import { type NeededBy, neededText } from "./needed-by.ts";
 import { secondsText } from "./seconds-text.ts";
 
 /**
@@ -33,6 +34,7 @@ export type FaultDetail =
       readonly what: "manifest" | "blob" | "repository";
       readonly upstream: string;
       readonly name: string;
+      readonly neededBy?: NeededBy;
     }
   | { readonly kind: "not-acceptable"; readonly mediaType: string }
   | {
@@ -229,8 +231,6 @@ function describe(detail: FaultDetail): string {
       return `${quote(detail.tag)} is not a valid tag: use at most 128 letters, digits, '.', '_' and '-'`;
     case "invalid-digest":
       return `${quote(detail.digest)} is not a valid digest: use sha256:<64 hex digits> or sha512:<128 hex digits>`;
-    case "invalid-namespace":
-      return detail.reason;
     case "invalid-query":
       return `the query parameter ${detail.parameter} ${detail.reason}`;
     case "invalid-range":
@@ -246,13 +246,14 @@ function describe(detail: FaultDetail): string {
         ? `${quote(detail.namespace)} is not served at this address: see listen of the upstreams`
         : `${quote(detail.namespace)} is not cached here. Cached registries: ${detail.available.join(", ")}`;
     case "not-found":
-      return `${detail.upstream} has no ${detail.what} ${detail.name}`;
+      return `${detail.upstream} has no ${detail.what} ${detail.name}${neededText(detail.neededBy)}`;
     case "not-acceptable":
       return `the manifest has the media type ${detail.mediaType}, which the Accept header does not allow`;
     case "upstream-denied":
       return `${detail.upstream} returned ${detail.status} for ${detail.name}: it does not exist, or ${PRIVATE[detail.credentials ?? "none"]}`;
     case "not-allowed":
       return `this cache's configuration does not allow ${detail.name} of ${detail.upstream}: see allow, deny and access`;
+    case "invalid-namespace":
     case "unauthorized":
     case "not-permitted":
       return detail.reason;

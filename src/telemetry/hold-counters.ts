@@ -9,7 +9,7 @@ export class HoldCounters {
   constructor(metrics: Pick<Metrics, "counters">) {
     metrics.counters(
       "entrepot_held_responses_total",
-      "Responses for tags that are held (policies, overrides): with another digest than the registry's, or refused.",
+      "Responses for tags that are held (policies, overrides): with another digest than the registry's, refused, or that the registry no longer has what such a digest needs.",
       ["upstream", "answer"],
       () => this.#held,
     );
@@ -21,7 +21,7 @@ export class HoldCounters {
     );
   }
 
-  held(upstream: string, answer: "other-digest" | "refused"): void {
+  held(upstream: string, answer: "other-digest" | "refused" | "missing"): void {
     this.#held.add([upstream, answer]);
   }
 

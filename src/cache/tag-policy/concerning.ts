@@ -47,6 +47,14 @@ export class RepositoryRules {
     this.#ofOneTag = Map.groupBy(own, ({ pattern }) => pattern.tag);
   }
 
+  /** Whether anything but the registry may decide what some tag is. */
+  get mayHold(): boolean {
+    if (this.#ofOneTag.size > 0) return true;
+    return this.#rules.some(({ age, verify }) => {
+      return (age?.minAge ?? 0) > 0 || verify?.mode === "enforce";
+    });
+  }
+
   /** @param tag absent: what concerns the repository by any of its tags, or its digests */
   of(tag?: Tag): Concerning {
     const isOfSignatures = tag !== undefined && isSignatureTag(tag);

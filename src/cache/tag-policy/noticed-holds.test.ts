@@ -11,17 +11,24 @@ const young: Hold = { digest: digestNumber(2), because: "too-young", text: "it m
 
 /** Holds by tag, as they are found when they are looked at again. */
 function noticed() {
-  const state = { now: 1000, held: new Map<string, Hold>(), overrides: [] as Override[] };
+  const state = {
+    now: 1000,
+    held: new Map<string, Hold>(),
+    overrides: [] as Override[],
+    served: digestNumber(1),
+  };
   const told: string[] = [];
   const all = new NoticedHolds({
     accounts: {
       async of(repo, name): Promise<TagAccount> {
         const hold = state.held.get(name);
         const image = imageName({ ...repo, tag: name });
-        return { image, stays: [], overrides: state.overrides, ...(hold ? { hold } : {}) };
+        const { overrides, served } = state;
+        return { image, stays: [], served, overrides, ...(hold ? { hold } : {}) };
       },
     },
     onHeld: ({ tag: name, hold }) => told.push(`held ${name}: ${hold.because}`),
+    onLost: ({ tag: name }, { digest }) => told.push(`lost of ${name}: ${digest.at(-1)}`),
     onReleased: ({ tag: name }, by) => told.push(`released ${name} by ${by?.by ?? "itself"}`),
     now: () => state.now,
   });
@@ -36,6 +43,27 @@ test("a hold is told once, however often clients ask, and again for another dige
   all.held(node, tag("24"), { ...young, digest: digestNumber(3), because: "unverified" });
   expect(told).toEqual(["held 24: too-young", "held 24: too-young", "held 24: unverified"]);
   expect(all.count).toBe(1);
+});
+
+test("what a held tag needs and its registry no longer has is told once for an image, and shown for an hour", async () => {
+  const { all, state, told } = noticed();
+  const [image, layer] = [digestNumber(1), digestNumber(5)];
+  for (let turn = 0; turn < 3; turn += 1)
+    all.lost(node, tag("24"), young, { image, digest: layer });
+  all.held(node, tag("24"), young);
+  expect(told).toEqual(["held 24: too-young", `lost of 24: ${layer.at(-1)}`]);
+  state.held.set("24", young);
+  const shown = async () => (await all.current()).map(({ hold }) => hold?.text);
+  state.served = image;
+  expect(await shown()).toEqual([
+    `it moved. ${image.slice(0, 19)} cannot be pulled: its registry no longer has ${layer.slice(0, 19)} of it`,
+  ]);
+  // It is served with another digest meanwhile.
+  state.served = digestNumber(9);
+  expect(await shown()).toEqual(["it moved"]);
+  state.served = image;
+  state.now += 3_600_001;
+  expect(await shown()).toEqual(["it moved"]);
 });
 
 test("what is held no more is told when that is looked at, with who ended it", async () => {

@@ -6,10 +6,15 @@ import type { Override } from "../../store/override-store.ts";
 import type { RepositoryRef } from "../../store/repository-ref.ts";
 import { isActive } from "./overrides.ts";
 import type { TagAccount, TagAccounts } from "./tag-accounts.ts";
+import type { LostPart } from "./hold-observer.ts";
+import { shortDigest } from "./hold-text.ts";
 import type { Hold } from "./tag-policy.ts";
 
 /** How many tags are remembered: those that were asked for last. */
 const MAX_TAGS = 2000;
+
+/** After which it is no longer told that a part was gone, in milliseconds: it may be there again. */
+const LOST_MS = 3_600_000;
 
 /** A tag that was found held. */
 export interface NoticedHold {
@@ -22,6 +27,8 @@ export interface NoticedHoldsOptions {
   readonly accounts: Pick<TagAccounts, "of">;
   /** A digest is held of a tag, for this reason, and was not before. */
   readonly onHeld: (held: NoticedHold) => void;
+  /** Its registry no longer has something of what the tag is served with. It is told once for each image. */
+  readonly onLost: (held: NoticedHold, lost: LostPart) => void;
   /** A tag is served as its registry says again; by an override, or by itself. */
   readonly onReleased: (held: NoticedHold, by: Override | undefined) => void;
   /** The current time, in milliseconds of the epoch. */
@@ -30,6 +37,7 @@ export interface NoticedHoldsOptions {
 
 interface Known extends NoticedHold {
   readonly since: number;
+  readonly lost?: LostPart & { readonly at: number };
 }
 
 /** Tags that are held, as far as clients have asked for them lately. */
@@ -61,6 +69,16 @@ export class NoticedHolds {
     this.#options.onHeld(held);
   }
 
+  /** A client asked for something that a held tag needs, and its registry no longer has. */
+  lost(repo: RepositoryRef, tag: Tag, hold: Hold, lost: LostPart): void {
+    this.held(repo, tag, hold);
+    const image = imageName({ ...repo, tag });
+    const known = this.#known.get(image);
+    if (!known) return;
+    this.#known.set(image, { ...known, lost: { ...lost, at: this.#now() } });
+    if (known.lost?.image !== lost.image) this.#options.onLost(known, lost);
+  }
+
   /**
    * Finds out which of these tags are held: clients asked for them before the process started. It was told then.
    *
@@ -87,7 +105,8 @@ export class NoticedHolds {
     const all = Array.from(this.#known.entries());
     for (const [image, known] of all) {
       const account = await this.#options.accounts.of(known.repo, known.tag, this.#now());
-      if (account.hold) accounts.push(account);
+      if (account.hold)
+        accounts.push({ ...account, hold: this.#told(account.hold, account, known) });
       // A client may have asked meanwhile, and found another reason.
       else if (this.#known.peek(image) === known) {
         this.#known.delete(image);
@@ -96,6 +115,17 @@ export class NoticedHolds {
     }
     return accounts.toSorted((one, other) => (one.image < other.image ? -1 : 1));
   }
+
+  #told(hold: Hold, { served }: TagAccount, { lost }: Known): Hold {
+    if (!lost || lost.image !== served || lost.at < this.#now() - LOST_MS) return hold;
+    return { ...hold, text: `${hold.text}. ${lostText(lost)}` };
+  }
+}
+
+/** What is told of a part that is gone. */
+export function lostText({ image, digest }: LostPart): string {
+  const what = image === digest ? "it" : `${shortDigest(digest)} of it`;
+  return `${shortDigest(image)} cannot be pulled: its registry no longer has ${what}`;
 }
 
 /** The override that was made or ended since a tag was found held. */

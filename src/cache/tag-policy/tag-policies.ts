@@ -175,6 +175,10 @@ export class TagPolicies implements TagPolicy {
     return this.holdsUnknown(repo) || overrides.some(({ override }) => override.kind === "hold");
   }
 
+  mayHold(repo: RepositoryRef): boolean {
+    return this.#rulesOf(repo).mayHold;
+  }
+
   holdsUnknown(repo: RepositoryRef): boolean {
     const { strictAge, strictVerify } = this.#of(repo);
     return strictAge !== undefined || strictVerify !== undefined;

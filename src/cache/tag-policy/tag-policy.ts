@@ -76,6 +76,8 @@ export interface TagPolicy {
   imageHold(repo: RepositoryRef, tag: Tag, digest: Digest, firstSeen: number): Hold | undefined;
   /** Whether digests of a repository that are asked for by name may be held. */
   guards(repo: RepositoryRef): boolean;
+  /** Whether any tag of a repository may be served otherwise than its registry says. */
+  mayHold(repo: RepositoryRef): boolean;
   /** Whether what belongs to no image that is known here is held. */
   holdsUnknown(repo: RepositoryRef): boolean;
   /**
@@ -108,6 +110,7 @@ export const AS_REGISTRIES_SAY: TagPolicy = {
   signatureHold: async () => undefined,
   imageHold: () => undefined,
   guards: () => false,
+  mayHold: () => false,
   holdsUnknown: () => false,
   digestHold: () => undefined,
   hidesByAge: () => false,

@@ -114,7 +114,8 @@ export class RequestReporter implements CacheObserver {
 
   #countHeld(upstream: string, { held, unsigned, status }: RequestRecord): void {
     if (held !== undefined) {
-      this.#holdCounters.held(upstream, status >= 400 ? "refused" : "other-digest");
+      const refusal = status === 404 ? "missing" : "refused";
+      this.#holdCounters.held(upstream, status >= 400 ? refusal : "other-digest");
     }
     if (unsigned) this.#holdCounters.unsigned(upstream, unsigned);
   }

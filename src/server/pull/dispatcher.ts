@@ -94,8 +94,21 @@ export class Dispatcher {
   }
 
   async #respondTo(route: RepositoryRoute, context: RequestContext): Promise<Response> {
-    const { cache } = this.#options;
     const digest = digestOf(route);
+    if (!digest) return this.#answer(route, undefined, context);
+    try {
+      return await this.#answer(route, digest, context);
+    } catch (error) {
+      throw await this.#options.cache.heldParts.told(route.repo, digest, error);
+    }
+  }
+
+  async #answer(
+    route: RepositoryRoute,
+    digest: Digest | undefined,
+    context: RequestContext,
+  ): Promise<Response> {
+    const { cache } = this.#options;
     // Of what is never stored, nobody knows what it is made of.
     const isGuarded = digest && !isBypassed(route.upstream, route.repo);
     if (isGuarded && route.kind !== "tags")

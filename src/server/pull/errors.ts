@@ -1,5 +1,5 @@
 import type { Fault, FaultDetail, FaultKind } from "../../oci/fault.ts";
-import { API_VERSION } from "./headers.ts";
+import { API_VERSION, warningHeader } from "./headers.ts";
 
 /** `Retry-After` if the upstream gives no time of its own, in seconds. */
 const RETRY_AFTER = 5;
@@ -21,7 +21,11 @@ interface HttpError {
 export function faultResponse(fault: Fault, method: string): Response {
   const { status, headers } = httpError(fault.detail);
   const { code, message } = refusalOf(fault);
-  return errorResponse(method, status, code, message, headers);
+  const { detail } = fault;
+  const neededBy = detail.kind === "not-found" ? detail.neededBy : undefined;
+  if (!neededBy) return errorResponse(method, status, code, message, { headers });
+  const warning = warningHeader(`held: ${neededBy.text}`);
+  return errorResponse(method, status, code, message, { headers: warning, detail: { neededBy } });
 }
 
 /** What a client is told of a fault: a code of distribution-spec, and the reason. */
@@ -64,9 +68,15 @@ export function errorResponse(
   status: number,
   code: string,
   message: string,
-  headers?: Readonly<Record<string, string>>,
+  {
+    headers,
+    detail = null,
+  }: {
+    readonly headers?: Readonly<Record<string, string>> | undefined;
+    readonly detail?: object | null;
+  } = {},
 ): Response {
-  const body = `${JSON.stringify({ errors: [{ code, message, detail: null }] })}\n`;
+  const body = `${JSON.stringify({ errors: [{ code, message, detail }] })}\n`;
   return new Response(method === "HEAD" ? null : body, {
     status,
     headers: {

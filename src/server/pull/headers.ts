@@ -32,8 +32,11 @@ export function cacheStatusHeaders(upstream: string, cacheStatus: CacheStatus): 
     "cache-status": headerValue(cacheStatus),
   };
   const warning = warningOf(cacheStatus);
-  if (warning !== undefined) headers["warning"] = `299 - "${quotable(warning)}"`;
-  return headers;
+  return warning === undefined ? headers : { ...headers, ...warningHeader(warning) };
+}
+
+export function warningHeader(text: string): ResponseHeaders {
+  return { warning: `299 - "${quotable(text)}"` };
 }
 
 /** What a person who pulls has to know. */

@@ -30,7 +30,7 @@ export interface RequestRecord {
   readonly digest?: Digest;
   /** How the cache came by the response. */
   readonly result?: CacheStatus["result"] | "collapsed";
-  /** Why the tag that was asked for is not what its registry says, if it is held. */
+  /** Why the tag that was asked for is not what its registry says, if it is held; or to which such tag belongs what is gone. */
   readonly held?: string;
   /** Whether it was refused since its signatures fail, or since they cannot be verified now. */
   readonly unsigned?: "failed" | "unverifiable";
@@ -78,9 +78,10 @@ export function recordOf(context: RequestContext, status: number): RequestRecord
   };
 }
 
-/** A digest that is refused by its name is no tag that is held. */
+/** A digest that is refused by its name is no tag that is held, but what such a tag needs belongs to it. */
 export function heldOf({ cacheStatus, fault, route }: RequestContext): Pick<RequestRecord, "held"> {
   if (cacheStatus?.held !== undefined) return { held: cacheStatus.held };
+  if (fault?.detail.kind === "not-found" && fault.detail.neededBy) return { held: fault.message };
   if (fault?.detail.kind !== "held" || route?.kind !== "manifest") return {};
   return looksLikeDigest(route.reference) ? {} : { held: fault.message };
 }

@@ -1,4 +1,5 @@
-import type { NoticedHold } from "../../../cache/tag-policy/noticed-holds.ts";
+import type { LostPart } from "../../../cache/tag-policy/hold-observer.ts";
+import { lostText, type NoticedHold } from "../../../cache/tag-policy/noticed-holds.ts";
 import { shortDigest } from "../../../cache/tag-policy/hold-text.ts";
 import type { TellEvent } from "../../../events/event.ts";
 import { imageName } from "../../../oci/image-reference.ts";
@@ -34,6 +35,12 @@ export class HoldNews {
       ...(end ? { until: end.toISOString() } : {}),
     };
     this.#tell({ type: "tag.held", subject, data });
+  };
+
+  readonly lost = ({ repo, tag, hold }: NoticedHold, lost: LostPart): void => {
+    const { image: digest, digest: missing } = lost;
+    const subject = imageName({ ...repo, tag });
+    this.#log.warn({ image: subject, digest, missing }, `held: ${hold.text}. ${lostText(lost)}`);
   };
 
   readonly released = ({ repo, tag }: NoticedHold, override: Override | undefined): void => {

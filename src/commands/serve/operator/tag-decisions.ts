@@ -80,6 +80,7 @@ export class TagDecisions implements HoldObserver, Disposable {
     this.#held = new NoticedHolds({
       accounts: this.#accounts,
       onHeld: this.#news.held,
+      onLost: this.#news.lost,
       onReleased: this.#news.released,
     });
     holdGauges(metrics, {
@@ -134,6 +135,10 @@ export class TagDecisions implements HoldObserver, Disposable {
 
   held(...[repo, tag, hold]: Parameters<HoldObserver["held"]>): void {
     this.#held.held(repo, tag, hold);
+  }
+
+  lost(...[repo, tag, hold, lost]: Parameters<HoldObserver["lost"]>): void {
+    this.#held.lost(repo, tag, hold, lost);
   }
 
   /** @param settle has what was pulled until now be written */
