@@ -24,7 +24,9 @@ beforeAll(async () => {
         { match: "reg.test/held/*", minAge: "1d" },
         { match: "reg.test/refused/*", minAge: "1d", first: "hold" },
       ],
-      upstreams: { "reg.test": { ...localUpstream(upstream.url), tagTtl: "0s" } },
+      upstreams: {
+        "reg.test": { ...localUpstream(upstream.url), tagTtl: "0s", bypass: ["raw/*"] },
+      },
     },
   });
 });
@@ -312,6 +314,33 @@ test("what cannot be meant ends with what to write, and exit code 2 where the li
       ],
     ]
   `);
+});
+
+test("a digest that is held by its name is given to nobody, also where the cache is bypassed", async () => {
+  for (const repository of ["free/named", "raw/named"]) {
+    await moved(`${repository}:1`);
+    const { digest } = newer.manifest;
+    const paths = [`manifests/${digest}`, `referrers/${digest}`];
+    const statuses = async (): Promise<number[]> => {
+      const asked = paths.flatMap((path) =>
+        ["GET", "HEAD"].map((method) =>
+          cache.get(`/v2/${repository}/${path}?ns=reg.test`, { method }),
+        ),
+      );
+      return (await Promise.all(asked)).map(({ status }) => status);
+    };
+    const before = await statuses();
+    expect(before[0]).toBe(200);
+    expect((await entrepot(`hold reg.test/${repository}@${digest}`, ...REASON)).exitCode).toBe(0);
+    expect(await statuses()).toEqual([403, 403, 403, 403]);
+    // Where the cache is bypassed, it has not noted what the tag was before anything was decided about it.
+    const isBypassed = repository.startsWith("raw/");
+    expect(await pull(`${repository}:1`)).toBe(isBypassed ? null : older.manifest.digest);
+    const release = await entrepot(`release reg.test/${repository}@${digest}`, ...REASON);
+    expect(release.exitCode).toBe(0);
+    expect(await statuses()).toEqual(before);
+    expect(await pull(`${repository}:1`)).toBe(digest);
+  }
 });
 
 test("what was decided, and what is held, is there after a restart", async () => {

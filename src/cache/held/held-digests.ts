@@ -88,6 +88,17 @@ export class HeldDigests {
     this.#pass(repo, digest);
   }
 
+  /**
+   * Lets pass what no operator holds back by its name. Of repositories that bypass the cache, nobody knows what their
+   * images are made of.
+   *
+   * @throws Fault of kind `held`
+   */
+  checkName(repo: RepositoryRef, digest: Digest): void {
+    const hold = this.#options.policy.digestHold(repo, digest);
+    if (hold) throw new Fault({ kind: "held", upstream: repo.upstream, text: hold.text });
+  }
+
   /** Signatures, SBOMs and the like of what may be had may be had, too: what is listed as an image may not. */
   async listed(repo: RepositoryRef, index: Blob): Promise<void> {
     if (!this.#options.policy.guards(repo) || index.size > MAX_LIST_BYTES) return;

@@ -109,9 +109,9 @@ export class Dispatcher {
     context: RequestContext,
   ): Promise<Response> {
     const { cache } = this.#options;
-    // Of what is never stored, nobody knows what it is made of.
-    const isGuarded = digest && !isBypassed(route.upstream, route.repo);
-    if (isGuarded && route.kind !== "tags")
+    if (digest && isBypassed(route.upstream, route.repo))
+      cache.heldDigests.checkName(route.repo, digest);
+    else if (digest && route.kind !== "tags")
       await cache.heldDigests.check(route.upstream, route.repo, digest, route.kind);
     switch (route.kind) {
       case "manifest":
