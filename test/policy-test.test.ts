@@ -97,6 +97,14 @@ test("changed rules are tried on what was pulled, with what was known then, and 
     }),
   );
 
+  for (const [since, problem] of [
+    ["someday", 'error: --since "someday" is not valid: write '],
+    ["2999-01-01", 'error: --since "2999-01-01" is in the future: '],
+  ] as const) {
+    const wrong = await command(cache, "policy", "test", "--since", since);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining(problem)]);
+  }
+
   // By the rules that hold, everything would be as it was.
   const unchanged = await command(cache, "policy", "test", "--since", "30d");
   expect([unchanged.code, plain(unchanged.stdout)]).toMatchInlineSnapshot(`

@@ -160,7 +160,7 @@ test("a tag is rolled back by the first digits of a digest or a time, and releas
   expect(await pull("free/app:1")).toBe(older.manifest.digest);
   const listed = await entrepot("overrides");
   expect(plain(listed.text)).toContain(
-    "rollback  reg.test/free/app:1  OLDER  TIME  it is ended  ME  for a test",
+    "rollback  reg.test/free/app:1  OLDER  TIME  no end  ME  for a test",
   );
 
   const yesterday = await entrepot("rollback reg.test/free/app:1 --to yesterday", ...REASON);

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Ordered } from "../../api/overrides.ts";
 import { parseImagePattern } from "../../oci/image-pattern.ts";
 import { named } from "../named-argument.ts";
 import {
@@ -28,13 +29,9 @@ const ALL = "*";
 
 export function freezeCommand(): Command {
   return orderCommand("freeze", "have tags point where they did at a moment, whatever moves")
-    .argument(
-      "[pattern]",
-      "docker.io/library/node:24, or with * for any characters; default: all",
-      ALL,
-    )
+    .argument("[pattern]", "docker.io/library/node:24, or with * for any characters; default: all")
     .requiredOption("--as-of <when>", PAST_FORMS, named("a moment, such as yesterday"))
-    .action(async (pattern: string, options: FreezeOptions, command: Command) => {
+    .action(async (pattern = ALL, options: FreezeOptions, command: Command) => {
       const until = endOf(options, command);
       const moment = pastOf("--as-of", options.asOf, command);
       const order = { kind: "freeze", pattern, asOf: moment.at } as const;
@@ -49,10 +46,9 @@ export function unfreezeCommand(): Command {
     .argument(
       "[pattern]",
       "the pattern of the freeze, as entrepot overrides lists it; default: all",
-      ALL,
     )
     .option("--reason <text>", "why: it is kept, and shown to others", named("why"), "unfreeze")
-    .action(async (pattern: string, options: UnfreezeOptions) => {
+    .action(async (pattern = ALL, options: UnfreezeOptions) => {
       process.exitCode = await onRunning(options, (client) => unfreeze(client, pattern, options));
     });
 }
@@ -68,7 +64,8 @@ async function unfreeze(
   const pattern = parseImagePattern(text)?.text ?? text;
   const meant = freezes.filter((freeze) => freeze.pattern === pattern);
   if (meant.length === 0) {
-    const others = freezes.map((freeze) => `'${freeze.pattern}'`).join(", ");
+    const patterns = new Set(freezes.map((freeze) => `'${freeze.pattern}'`));
+    const others = [...patterns].join(", ");
     throw new CommandError(
       others === ""
         ? "nothing is frozen: entrepot overrides lists what was decided of tags"
@@ -76,11 +73,14 @@ async function unfreeze(
     );
   }
   const body = { reason: options.reason, claim: claimOf() };
+  const all: Ordered[] = [];
   for (const { id } of meant) {
     const path = { params: { path: { id } }, body };
     const ended = await client.order(client.api.POST("/overrides/{id}/end", path));
-    if (options.json) printJson(ended);
-    else print(orderedText(ended, Date.now()));
+    all.push(ended);
+    if (!options.json) print(orderedText(ended, Date.now()));
   }
+  const overrides = all.flatMap((ended) => ended.overrides);
+  if (options.json) printJson({ ...all.at(-1), overrides });
   return 0;
 }

@@ -71,5 +71,5 @@ function aimOf({ kind, digest, asOf, isUnverified }: OverrideItem): string {
 
 function endText({ until, ended }: OverrideItem): string {
   if (ended) return `ended ${localTime(ended.at)} by ${printable(ended.by)}`;
-  return until === undefined ? "it is ended" : localTime(until);
+  return until === undefined ? "no end" : localTime(until);
 }

@@ -28,9 +28,10 @@ interface TestOptions extends StoreOptions {
 const MAX_ROWS = 100;
 
 export function policyCommand(): Command {
+  // 1 says that a pull would have been refused: what cannot be understood must not end with it.
   return new Command("policy")
     .description("rules about tags (policies): test")
-    .addCommand(testCommand());
+    .addCommand(testCommand().exitOverride());
 }
 
 function testCommand(): Command {
@@ -43,6 +44,11 @@ function testCommand(): Command {
     .addHelpText("after", NOTES)
     .action(async (options: TestOptions, command: Command) => {
       const since = pastOf("--since", options.since, command).at;
+      if (since > Date.now()) {
+        command.error(
+          `error: --since ${JSON.stringify(options.since)} is in the future: name a moment that is over`,
+        );
+      }
       process.exitCode = await onRunning(options, (client) => testPolicies(client, since, options));
     });
 }

@@ -69,6 +69,6 @@ function aimOf({ kind, digest, asOf }: OverrideItem): string {
 
 function endOf({ until, ended }: OverrideItem, now: number): string {
   if (ended) return `ended ${ago(ended.at, now)} by ${ended.by}`;
-  if (until === undefined) return "it is ended";
+  if (until === undefined) return "no end";
   return until <= now ? "over" : untilText(until, now);
 }
