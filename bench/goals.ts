@@ -122,7 +122,7 @@ export const GOALS: readonly Goal[] = [
   // What refers to the image, its manifest, its layer: each names the next one.
   {
     workload: "first pull of a signed image, 40 ms away",
-    figure: "round trips more than open",
+    figure: "round trips over open",
     atMost: 3.5,
   },
   { workload: "hits during a fill", figure: "p99 filling over idle", atMost: 1.5 },
