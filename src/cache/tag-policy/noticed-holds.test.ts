@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { imageName } from "../../oci/image-reference.ts";
+import { eventLoopTurns } from "../../oci/ocitest/event-loop-turns.ts";
 import type { Override } from "../../store/override-store.ts";
 import { digestNumber, repositoryRef, tag } from "../../store/storetest/sample-names.ts";
 import { NoticedHolds } from "./noticed-holds.ts";
@@ -12,6 +13,8 @@ const young: Hold = { digest: digestNumber(2), because: "too-young", text: "it m
 /** Holds by tag, as they are found when they are looked at again. */
 function noticed() {
   const state = {
+    /** How long a look at a tag takes, in milliseconds. */
+    work: 0,
     now: 1000,
     held: new Map<string, Hold>(),
     overrides: [] as Override[],
@@ -21,6 +24,8 @@ function noticed() {
   const all = new NoticedHolds({
     accounts: {
       async of(repo, name): Promise<TagAccount> {
+        const until = performance.now() + state.work;
+        while (performance.now() < until);
         const hold = state.held.get(name);
         const image = imageName({ ...repo, tag: name });
         const { overrides, served } = state;
@@ -108,4 +113,13 @@ test("no more than two thousand tags are remembered, those that were asked for l
   }
   expect(all.count).toBe(2000);
   expect((await all.current()).map(({ image }) => image)).toContain("docker.io/library/node:t4999");
+});
+
+test("others have their turns while many are looked at", async () => {
+  const { all, state } = noticed();
+  const many = Array.from({ length: 40 }, (_, at) => ({ repo: node, tag: tag(`v${at}`) }));
+  for (const { tag: name } of many) state.held.set(name, young);
+  state.work = 2;
+  expect(await eventLoopTurns(() => all.recall(many))).toBeGreaterThanOrEqual(39);
+  expect(await eventLoopTurns(() => all.current())).toBeGreaterThanOrEqual(39);
 });

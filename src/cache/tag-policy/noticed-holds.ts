@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { EventLoopYielder } from "../../event-loop/event-loop-yielder.ts";
 import { imageName } from "../../oci/image-reference.ts";
 import type { Tag } from "../../oci/names.ts";
 import { growingTo } from "../../process/growing-to.ts";
@@ -86,9 +87,11 @@ export class NoticedHolds {
    */
   async recall(tags: Iterable<Pick<NoticedHold, "repo" | "tag">>): Promise<void> {
     const now = this.#now();
+    const yielder = new EventLoopYielder();
     for (const { repo, tag } of tags) {
       const image = imageName({ ...repo, tag });
       if (this.#known.size >= MAX_TAGS || this.#known.has(image)) continue;
+      await yielder.pause();
       const { hold } = await this.#options.accounts.of(repo, tag, now);
       if (hold && !this.#known.has(image)) this.#known.set(image, { repo, tag, hold, since: now });
     }
@@ -101,9 +104,11 @@ export class NoticedHolds {
    */
   async current(): Promise<readonly TagAccount[]> {
     const accounts: TagAccount[] = [];
+    const yielder = new EventLoopYielder();
     // As they are now: clients go on to ask while this reads.
     const all = Array.from(this.#known.entries());
     for (const [image, known] of all) {
+      await yielder.pause();
       const account = await this.#options.accounts.of(known.repo, known.tag, this.#now());
       if (account.hold)
         accounts.push({ ...account, hold: this.#told(account.hold, account, known) });
