@@ -10,6 +10,7 @@ export type Decision = Pick<Override, "kind" | "pattern" | "digest" | "asOf" | "
 
 /** The overrides that hold at a moment, as far as other ones depend on them. */
 export class ActiveOverrides {
+  /** The latest first. */
   readonly #all: readonly Override[];
 
   constructor({ all }: Pick<Overrides, "all">, now: number) {
@@ -37,12 +38,13 @@ export class ActiveOverrides {
     });
   }
 
-  /** @throws OrderRefused if the same is decided already, without an end */
+  /** @throws OrderRefused if the same is decided already, without an end, and nothing else since */
   mustNotHave(decision: Decision): void {
-    const same = this.#all.find(
+    const at = this.#all.findIndex(
       (override) => override.until === undefined && isSame(override, decision),
     );
-    if (!same) return;
+    const same = this.#all[at];
+    if (!same || this.#all.slice(0, at).some((later) => replaces(later, same))) return;
     const reason = `there is such a ${same.kind} of ${same.pattern} already, by ${same.by} (${same.reason})`;
     throw new OrderRefused(
       "conflict",
@@ -50,6 +52,14 @@ export class ActiveOverrides {
       "nothing has to be done: entrepot overrides shows it",
     );
   }
+}
+
+/** Whether the later one of two decides in place of the other: of freezes, for some tags perhaps. */
+function replaces(later: Override, earlier: Override): boolean {
+  if (earlier.kind === "freeze") return later.kind === "freeze";
+  const isOfTag = (one: Override): boolean =>
+    one.digest !== undefined && (one.kind === "hold" || one.kind === "rollback");
+  return isOfTag(later) && isOfTag(earlier) && later.pattern === earlier.pattern;
 }
 
 function isSame(one: Decision, other: Decision): boolean {

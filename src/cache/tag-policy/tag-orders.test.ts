@@ -190,6 +190,21 @@ test("the later order decides, also where the earlier one is from a clock that w
   expect(await served()).toBe(oldest);
 });
 
+test("an order that another one has replaced can be given again", async () => {
+  const { all, keep, served, overrides } = await orders({ minAge: 0 });
+  await keep(all.rollback(image("node:24"), older, TERMS));
+  expect(await refusal(() => all.rollback(image("node:24"), older, TERMS))).toContain(
+    "conflict: there is such a rollback",
+  );
+  await keep(all.rollback(image("node:24"), oldest, TERMS));
+  await keep(all.rollback(image("node:24"), older, TERMS));
+  expect(await served()).toBe(older);
+  await keep(all.release(image("node:24"), TERMS));
+  for (const days of [10, 1, 10]) await keep(all.freeze("docker.io/*", NOW - days * DAY, TERMS));
+  const freezes = overrides.all.filter((one) => one.kind === "freeze");
+  expect(freezes.map(({ asOf }) => asOf)).toEqual([10, 1, 10].map((days) => NOW - days * DAY));
+});
+
 test("a tag stays where it is, and a frozen one is released by what froze it", async () => {
   const { all, keep, served } = await orders({ minAge: MIN_AGE });
   const hold = await all.hold(image("node:24"), TERMS);
