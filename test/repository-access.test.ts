@@ -1,25 +1,29 @@
 import { expect, test } from "bun:test";
-import { bytesOf, randomContent } from "./harness/images/content.ts";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { bytesOf, ownContent } from "./harness/images/content.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import { type Fault, errorResponse } from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { Gate, until } from "./harness/waiting.ts";
 
-const blob = randomContent(300_000);
+const shared = new SharedCache();
 
 async function setUp(rule: (repository: string) => Fault | undefined | Promise<Fault | undefined>) {
   const upstream = await startScriptedUpstream();
+  const blob = ownContent(300_000);
   for (const repository of ["public", "private"]) upstream.addBlob(repository, blob);
   upstream.respond(({ repository }) => rule(repository));
-  const config = { upstreams: { "reg.test": localUpstream(upstream.url) } };
-  const cache = await startEntrepot({ config });
+  const added = await shared.add(localUpstream(upstream.url));
+  const { cache, path } = added;
   return {
     upstream,
+    blob,
     cache,
-    get: (repository: string) => cache.get(`/v2/${repository}/blobs/${blob.digest}?ns=reg.test`),
+    path,
+    get: (repository: string) => cache.get(path(`${repository}/blobs/${blob.digest}`)),
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -35,7 +39,7 @@ test("a second request while a fill for the same repository begins causes no ups
   expect((await at.cache.get("/v2/")).status).toBe(200);
   gate.open();
   for (const response of [await first, await second]) {
-    expect(await response.bytes()).toEqual(bytesOf(blob));
+    expect(await response.bytes()).toEqual(bytesOf(at.blob));
   }
   expect(at.upstream.requests().length).toBe(1);
 });
@@ -65,7 +69,7 @@ test("a stored manifest is served only from repositories where the upstream gran
   const image = textImage();
   for (const repository of ["public", "private"]) at.upstream.add(repository, image, "1");
   const get = (repository: string) =>
-    at.cache.get(`/v2/${repository}/manifests/${image.manifest.digest}?ns=reg.test`);
+    at.cache.get(at.path(`${repository}/manifests/${image.manifest.digest}`));
   expect((await get("public")).status).toBe(200);
   expect((await get("private")).status).toBe(403);
 });

@@ -4,22 +4,22 @@ import { digestOf } from "../src/oci/digest.ts";
 import { OCI_INDEX } from "../src/oci/media-types.ts";
 import { command } from "./harness/cache/commands.ts";
 import { type Entrepot, localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import { until } from "./harness/waiting.ts";
 
-/**
- * A cache whose response cache holds a manifest, by tag and digest, and a blob: each was pulled
- * three times.
- */
-async function setUp(settings: object = {}) {
+const shared = new SharedCache();
+
+async function startUpstream() {
   const upstream = await startScriptedUpstream();
-  const image = textImage({ text: "cached" });
+  const image = textImage({ text: `cached from ${upstream.url}` });
   upstream.add("app", image, "1");
-  const base = { ...localUpstream(upstream.url), tagTtl: "1h", ...settings };
-  const cache = await startEntrepot({ config: { upstreams: { "reg.test": base } } });
-  const get = (path: string, headers: Record<string, string> = {}) =>
-    cache.get(`/v2/app/${path}?ns=reg.test`, { headers });
+  return { upstream, image, base: { ...localUpstream(upstream.url), tagTtl: "1h" } };
+}
+
+/** Pulls a manifest, by tag and digest, and a blob three times each: then the response cache holds them. */
+async function pullOften({ upstream, image }: Awaited<ReturnType<typeof startUpstream>>, get: Get) {
   const [blob] = image.blobs;
   if (!blob) throw new Error("the image has no blob");
   const paths = ["manifests/1", `manifests/${image.manifest.digest}`, `blobs/${blob.digest}`];
@@ -29,16 +29,26 @@ async function setUp(settings: object = {}) {
     expect([path, response.status]).toEqual([path, 200]);
   }
   upstream.forget();
+  return { blob, paths };
+}
+
+type Get = (path: string, headers?: Record<string, string>) => Promise<Response>;
+
+/** A registry of the cache that tests share. */
+async function setUp(settings: object = {}) {
+  const started = await startUpstream();
+  const { upstream } = started;
+  const added = await shared.add({ ...started.base, ...settings });
+  const { cache, name } = added;
+  const get: Get = (path, headers = {}) => cache.get(added.path(`app/${path}`), { headers });
   return {
     upstream,
-    image,
-    blob,
-    base,
     cache,
+    name,
     get,
-    paths,
+    ...(await pullOften(started, get)),
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
@@ -59,14 +69,14 @@ function headersWithoutDate({ headers }: Response): [string, string][] {
 
 test("a cached response is identical to the first, and each one is logged and counted", async () => {
   await using at = await setUp();
+  const counter = `entrepot_cache_requests_total{upstream="${at.name}",kind="blob",result="hit"} `;
   const count = async (): Promise<number> => {
     const metrics = await (await at.cache.getAdmin("/metrics")).text();
-    const line =
-      /^entrepot_cache_requests_total\{upstream="reg.test",kind="blob",result="hit"\} (\d+)$/m;
-    return Number(line.exec(metrics)?.[1]);
+    return Number(metrics.split(`\n${counter}`)[1]?.split("\n")[0]);
   };
   const path = at.paths[2] ?? "";
   const [before, first] = [await count(), await at.get(path)];
+  expect(before).toBeGreaterThan(0);
   for (let turn = 0; turn < 5; turn += 1) {
     const response = await at.get(path, { "user-agent": `turn/${turn}` });
     expect(headersWithoutDate(response)).toEqual(headersWithoutDate(first));
@@ -86,10 +96,10 @@ test("requests with other methods, headers or paths do not get the cached respon
   expect((await at.get(blob, { range: "bytes=1-2" })).status).toBe(206);
   expect((await at.get(blob, { "if-none-match": etag })).status).toBe(304);
   expect((await at.get(tag, { accept: OCI_INDEX })).status).toBe(404);
-  const head = await at.cache.head(`/v2/app/${blob}?ns=reg.test`);
+  const head = await at.cache.head(`/v2/app/${blob}?ns=${at.name}`);
   expect([head.status, await head.text()]).toEqual([200, ""]);
   for (const target of [`/v2/./app\\${blob}`, `/v2/x/../app/${blob}`, `/v2/%2e/app/${blob}`]) {
-    expect([target, await statusOf(at.cache, `${target}?ns=reg.test`)]).toEqual([target, "400"]);
+    expect([target, await statusOf(at.cache, `${target}?ns=${at.name}`)]).toEqual([target, "400"]);
   }
 });
 
@@ -107,11 +117,16 @@ test("a stale tag is revalidated, and its new manifest is served", async () => {
 });
 
 test("a purge and a changed deny list take effect despite cached responses", async () => {
-  await using at = await setUp();
-  expect((await command(at.cache, "purge", "reg.test/app:1")).code).toBe(0);
-  for (const path of at.paths) expect((await at.get(path)).status).toBe(200);
-  expect(at.upstream.requests({ method: "GET" }).length).toBeGreaterThanOrEqual(2);
-  await at.cache.reconfigure({ upstreams: { "reg.test": { ...at.base, deny: ["app"] } } });
-  await until(async () => (await at.get("manifests/1")).status === 403, { what: "the refusal" });
-  for (const path of at.paths) expect((await at.get(path)).status).toBe(403);
+  const started = await startUpstream();
+  const { base } = started;
+  await using upstream = started.upstream;
+  await using cache = await startEntrepot({ config: { upstreams: { "reg.test": base } } });
+  const get: Get = (path, headers = {}) => cache.get(`/v2/app/${path}?ns=reg.test`, { headers });
+  const { paths } = await pullOften(started, get);
+  expect((await command(cache, "purge", "reg.test/app:1")).code).toBe(0);
+  for (const path of paths) expect((await get(path)).status).toBe(200);
+  expect(upstream.requests({ method: "GET" }).length).toBeGreaterThanOrEqual(2);
+  await cache.reconfigure({ upstreams: { "reg.test": { ...base, deny: ["app"] } } });
+  await until(async () => (await get("manifests/1")).status === 403, { what: "the refusal" });
+  for (const path of paths) expect((await get(path)).status).toBe(403);
 });

@@ -1,11 +1,13 @@
 import { expect, test } from "bun:test";
-import { localUpstream, startEntrepot } from "./harness/cache/entrepot.ts";
+import { localUpstream } from "./harness/cache/entrepot.ts";
+import { SharedCache } from "./harness/cache/shared-cache.ts";
 import * as faults from "./harness/faults/faults.ts";
 import { textImage } from "./harness/images/images.ts";
 import { startScriptedUpstream } from "./harness/registries/scripted-upstream.ts";
 import type { UpstreamRequest } from "./harness/registries/upstream-request.ts";
 
 const BASIC = `Basic ${btoa("me:s3cret")}`;
+const shared = new SharedCache();
 const auth = { username: "me", password: "s3cret" };
 
 /**
@@ -23,7 +25,9 @@ async function setUp(
   settings: object = {},
 ) {
   const upstream = await startScriptedUpstream();
-  for (const tag of ["1", "2", "3"]) upstream.add("app", textImage({ text: tag }), tag);
+  for (const tag of ["1", "2", "3"]) {
+    upstream.add("app", textImage({ text: `${tag} of ${upstream.url}` }), tag);
+  }
   const own = `Bearer realm="${upstream.url}/token",service="reg"`;
   let given = 0;
   const old = new Set<string>();
@@ -39,16 +43,14 @@ async function setUp(
     if (old.has(header)) return revoked(own);
     return /^Bearer t\d+$/.test(header) ? undefined : faults.unauthorized(own);
   });
-  const config = { upstreams: { "reg.test": { ...localUpstream(upstream.url), ...settings } } };
-  const cache = await startEntrepot({ config });
+  const added = await shared.add({ ...localUpstream(upstream.url), ...settings });
   return {
     upstream,
-    cache,
     given: () => given,
     revoke: () => Array.from({ length: given }, (_, index) => old.add(`Bearer t${index + 1}`)),
-    pull: async (tag: string) => (await cache.get(`/v2/app/manifests/${tag}?ns=reg.test`)).status,
+    pull: async (tag: string) => (await added.cache.get(added.path(`app/manifests/${tag}`))).status,
     async [Symbol.asyncDispose]() {
-      await cache[Symbol.asyncDispose]();
+      added[Symbol.dispose]();
       await upstream[Symbol.asyncDispose]();
     },
   };
