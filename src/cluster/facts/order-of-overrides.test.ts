@@ -29,7 +29,7 @@ type Step =
   | { readonly kind: "hold" | "rollback" | "freeze"; readonly at: Name; readonly image: number }
   | { readonly kind: "end"; readonly at: Name; readonly which: number }
   | { readonly kind: "away" | "back" | "restart"; readonly at: Name }
-  /** Time passes; the ledger is made anew; what was told is heard. */
+  /** Time passes; the ledger is made anew, which no connection to it outlives; what was told is heard. */
   | { readonly kind: "pass" | "lost" | "hear" };
 
 const at = constantFrom<Name>("one", "two", "three");
@@ -69,9 +69,13 @@ class Run {
       case "pass":
         clock.now += 1;
         return;
-      case "lost":
+      case "lost": {
+        const reached = this.#replicas.all.filter(({ ledger }) => ledger.state.state === "up");
+        for (const { ledger } of reached) ledger.away();
         shared.orders.clear();
+        for (const { ledger } of reached) ledger.back();
         return;
+      }
       case "hear":
         return this.#replicas.settled();
       case "away":
@@ -173,7 +177,7 @@ test("however overrides of a tag cross each other, all replicas have them in one
       run.end();
     }),
     {
-      numRuns: 25,
+      numRuns: process.env["ENTREPOT_LONG"] === "1" ? 100 : 12,
       examples: [
         // At two replicas within a millisecond, neither of which has heard of the other.
         [
@@ -182,6 +186,16 @@ test("however overrides of a tag cross each other, all replicas have them in one
             { kind: "hold", at: "one", image: 1 },
             { kind: "rollback", at: "two", image: 2 },
             { kind: "back", at: "two" },
+          ],
+        ],
+        // While one of them is away, the ledger loses what another one has told it.
+        [
+          [
+            { kind: "away", at: "one" },
+            { kind: "hold", at: "three", image: 0 },
+            { kind: "lost" },
+            { kind: "hold", at: "one", image: 0 },
+            { kind: "hold", at: "one", image: 0 },
           ],
         ],
         // At the one whose clock is ahead first.
@@ -195,4 +209,4 @@ test("however overrides of a tag cross each other, all replicas have them in one
       ],
     },
   );
-}, 60_000);
+}, 300_000);
