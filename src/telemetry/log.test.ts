@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Fault } from "../oci/fault.ts";
 import { createLog, type Log, type LogOptions } from "./log.ts";
 
 function lines(options: Omit<LogOptions, "stream">, write: (log: Log) => void): string[] {
@@ -137,4 +138,20 @@ test.each(endings)("buffered lines are written when the process %s", async (_, e
 test("a log with a custom stream can be flushed", () => {
   const log = createLog({ format: "text", level: "info", stream: { write: () => {} } });
   expect(() => log.flush()).not.toThrow();
+});
+
+test("a fault has no stack trace, nor what the system said; an error of the program has one", () => {
+  const system = Object.assign(new Error("EIO: i/o error, stat 'metadata.db'"), { code: "EIO" });
+  const failed = (cause: Error): unknown => {
+    const err = new Fault({ kind: "storage", reason: "it failed" }, { cause });
+    return logged((log) => log.warn({ err }, "repairing failed"))["err"];
+  };
+  expect(failed(system)).toEqual({
+    type: "Fault",
+    message: "the cache's storage failed: it failed",
+    cause: { type: "Error", message: system.message, code: "EIO" },
+  });
+  const ofBug = failed(new TypeError("not a function"));
+  expect(ofBug).not.toHaveProperty("stack");
+  expect(ofBug).toHaveProperty("cause.stack", expect.stringContaining("log.test.ts"));
 });

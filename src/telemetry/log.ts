@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from "pino";
+import { Fault } from "../oci/fault.ts";
 import { printableLines } from "../printable.ts";
 import { BufferedOutput } from "./buffered-output.ts";
 import { redactLine } from "./redact.ts";
@@ -60,15 +61,18 @@ function asText(stream: DestinationStream, hasColours: boolean): DestinationStre
   return { write: (line) => stream.write(formatTextLine(line, hasColours)) };
 }
 
-function describeError(error: unknown, depth: number): unknown {
+/** A `Fault`, and what the system says that caused it, is an answer: where it was found helps nobody to mend it. */
+function describeError(error: unknown, depth: number, isOfFault = false): unknown {
   if (!(error instanceof Error)) return error;
   const code = "code" in error && typeof error.code === "string" ? { code: error.code } : {};
+  const isFault = error instanceof Fault;
+  const isAnswer = isFault || (isOfFault && "code" in code);
   const hasCause = depth < MAX_CAUSES && error.cause !== undefined;
   return {
     type: error.name,
     message: error.message,
     ...code,
-    stack: error.stack,
-    ...(hasCause ? { cause: describeError(error.cause, depth + 1) } : {}),
+    ...(isAnswer ? {} : { stack: error.stack }),
+    ...(hasCause ? { cause: describeError(error.cause, depth + 1, isAnswer) } : {}),
   };
 }
