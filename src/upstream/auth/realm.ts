@@ -1,4 +1,4 @@
-import { getDomain } from "tldts";
+import type * as Tldts from "tldts";
 
 /**
  * Why no token is requested from a realm; `undefined` if one is.
@@ -72,5 +72,7 @@ export function overHttps(realm: URL, registry: URL): URL {
  * suffixes. `null` for an IP address.
  */
 function registrableDomain(host: string): string | null {
+  // Only for a realm on another host: the list takes some MB. The types of the package are those of what it exports.
+  const { getDomain } = require("tldts") as typeof Tldts;
   return getDomain(host, { allowPrivateDomains: true });
 }
